@@ -1,0 +1,1 @@
+"""LangGraph made faster by running predicted tool calls early."""

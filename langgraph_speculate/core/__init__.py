@@ -1,0 +1,7 @@
+"""Decisions only: no clock, no tasks, no threads, no LangChain. Time comes in as `now`."""
+
+from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.core.candidates import Candidate, Predictor
+from langgraph_speculate.core.history import History, ModelTurn, PastCall, UserTurn
+
+__all__ = ["Call", "Candidate", "History", "ModelTurn", "Outcome", "PastCall", "Predictor", "UserTurn"]

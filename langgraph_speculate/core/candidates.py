@@ -1,0 +1,43 @@
+"""What a predictor answers, and what it takes to be one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One predicted call.
+
+    Attributes:
+        call: Name and arguments, as the model would write them.
+        probability: That the model's next message holds exactly this call, in [0, 1].
+        source: Where the guess comes from, for people to read, such as `"markov+bindings"`.
+    """
+
+    call: Call
+    probability: float
+    source: str = ""
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Two verbs, after river's `predict_one` and `learn_one`.
+
+    A predictor may also set `bounded = True`: its verbs always return within about a millisecond, so they may run where
+    the model call starts. All others run on a thread of their own, and a run never waits more than 5 ms for one.
+    Calls to one predictor never overlap.
+    """
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        """Return at most *k* candidates for the next model message, best first. Never changes the model."""
+        ...
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        """See what the model really asked for after *history*; no calls means that it answered."""
+        ...

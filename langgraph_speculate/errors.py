@@ -1,0 +1,33 @@
+"""What this package raises on purpose.
+
+    SpeculateError
+    ├── PolicyError          a policy that contradicts itself, misspells something or cannot be read
+    ├── UnsupportedGraph     an object `speculate()` cannot wrap (also a TypeError)
+    ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
+    └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
+
+All of them are the caller's mistakes, found when a graph is wrapped. A wrong guess is no error: it is a miss,
+and the real call runs as if this package were not there.
+"""
+
+from __future__ import annotations
+
+
+class SpeculateError(Exception):
+    """Base class of everything this package raises on purpose."""
+
+
+class PolicyError(SpeculateError, ValueError):
+    """A policy is missing, unreadable, misspelt or contradicts itself; the message names file, path and remedy."""
+
+
+class UnsupportedGraph(SpeculateError, TypeError):
+    """`speculate()` was given something it cannot wrap."""
+
+
+class UnkeyableArguments(SpeculateError, ValueError):
+    """Call arguments hold a value without a canonical form, so two calls cannot be compared."""
+
+
+class IllegalTransition(SpeculateError):
+    """A speculation was asked to take a step its lifecycle does not have."""

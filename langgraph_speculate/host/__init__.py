@@ -1,0 +1,1 @@
+"""The host: LangGraph and LangChain internals, tasks, threads and real time."""
