@@ -1,0 +1,314 @@
+"""An OpenAI-compatible chat-completions server on loopback that answers from a script, at a pace you set.
+
+For demonstrations, tests and benchmarks: no key, no network, and the length of every model step is yours to choose.
+The server speaks the wire format that `ChatOpenAI` and other OpenAI clients expect, streamed and not; what it says is
+decided by a callable, and how long that takes by a `Pace`.
+
+    def respond(messages, tools):
+        if messages[-1]["role"] == "user":
+            return Reply(tool_calls=[("call_1", "get_order", {"order_id": "SO-7"})])
+        return Reply("It is on its way.", pace=Pace.fixed(1.5))
+
+    with LoopbackServer(respond, pace=Pace(first_token_s=0.4, per_token_s=0.02)) as server:
+        model = ChatOpenAI(model="scripted", base_url=server.base_url, api_key="loopback")
+        ...
+
+`langchain-openai` shares one asynchronous client between all models of the same `base_url`, and such a client belongs
+to one event loop: start one server for each `asyncio.run`, or stay on one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import math
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
+Message = dict[str, Any]
+ToolCall = tuple[str, str, Mapping[str, Any] | str]
+
+_TOKEN_CHARS = 4  # about what a token holds in English text and JSON
+_START_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long a reply takes, from the arrival of the request to its last piece.
+
+    A request that is not streamed takes exactly as long as the same reply streamed.
+
+    Attributes:
+        first_token_s: Seconds until the first piece.
+        per_token_s: Seconds between one piece and the next.
+        total_s: Seconds for the whole reply; replaces `per_token_s`. See `fixed`.
+
+    >>> Pace(first_token_s=0.5, per_token_s=0.1).offsets(3)
+    [0.5, 0.6, 0.7]
+    >>> Pace.fixed(2.0).offsets(4)
+    [0.5, 1.0, 1.5, 2.0]
+    """
+
+    first_token_s: float = 0.0
+    per_token_s: float = 0.0
+    total_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("first_token_s", "per_token_s", "total_s"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+                raise ValueError(f"{name} must be a finite number >= 0, got {seconds}")
+        if self.total_s is not None and self.first_token_s > self.total_s:
+            raise ValueError(f"first_token_s ({self.first_token_s}) must not exceed total_s ({self.total_s})")
+
+    @classmethod
+    def fixed(cls, total_s: float, *, first_token_s: float | None = None) -> Pace:
+        """A reply that takes *total_s*, however long it is, its pieces spread evenly.
+
+        Args:
+            total_s: Seconds from the request to the last piece.
+            first_token_s: When the first piece comes; by default the wait for it is as long as the one for any other.
+        """
+        return cls(total_s=total_s, first_token_s=first_token_s or 0.0)
+
+    def offsets(self, pieces: int) -> list[float]:
+        """When each of *pieces* is due, in seconds after the request; the last one ends the reply."""
+        if self.total_s is None:
+            return [round(self.first_token_s + index * self.per_token_s, 9) for index in range(pieces)]
+        if not self.first_token_s or pieces == 1:
+            return [self.total_s * (index + 1) / pieces for index in range(pieces)]
+        rest = self.total_s - self.first_token_s
+        return [self.first_token_s + rest * index / (pieces - 1) for index in range(pieces)]
+
+    def scaled(self, factor: float) -> Pace:
+        """The same pace, *factor* times as long."""
+        total_s = None if self.total_s is None else self.total_s * factor
+        return Pace(first_token_s=self.first_token_s * factor, per_token_s=self.per_token_s * factor, total_s=total_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One message of the scripted model.
+
+    Attributes:
+        text: What it says, before any tool call.
+        tool_calls: `(id, name, arguments)` each. Arguments given as a string are sent as they are, so that a message
+            can be cut off in the middle of them.
+        finish_reason: By default `"tool_calls"` for a message with tool calls, otherwise `"stop"`.
+        pace: This reply's own pace instead of the server's.
+    """
+
+    text: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    finish_reason: FinishReason | None = None
+    pace: Pace | None = None
+
+    @property
+    def reason(self) -> FinishReason:
+        """Why the message ended."""
+        return self.finish_reason or ("tool_calls" if self.tool_calls else "stop")
+
+
+class ApiError(Exception):
+    """What a script raises to let the server answer with an error, such as `ApiError(429, "slow down")`.
+
+    Clients repeat some of them: give `ChatOpenAI` `max_retries=0` where that matters.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+Respond = Callable[[list[Message], list[dict[str, Any]]], Reply]
+
+
+class LoopbackServer:
+    """Serves `POST /v1/chat/completions` on 127.0.0.1 from a daemon thread of its own; a context manager.
+
+    Requests are answered concurrently. The script is called once for each request, on the server's thread, never twice
+    at a time: it should decide quickly, and leave waiting to the pace.
+
+    Attributes:
+        requests: The bodies of the latest 1,000 requests, oldest first.
+    """
+
+    def __init__(self, respond: Respond, *, pace: Pace | None = None, port: int = 0) -> None:
+        """Take the script; nothing is bound before `start`.
+
+        Args:
+            respond: Given the messages and the tools of a request, both as in the OpenAI format, returns the reply. It
+                may raise `ApiError`; any other exception is answered with status 500 and its text.
+            pace: For replies that bring none of their own; by default they come at once.
+            port: The port to serve on; 0 takes a free one.
+        """
+        self.requests: deque[dict[str, Any]] = deque(maxlen=1000)
+        self._respond = respond
+        self._pace = pace or Pace()
+        self._port = port
+        self._numbers = itertools.count(1)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The address to give to a client, such as `http://127.0.0.1:49152/v1`."""
+        if self._server is None:
+            raise RuntimeError("the loopback server is not running: call start() or use it in a with statement")
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def start(self) -> LoopbackServer:
+        """Bind the port and serve; returns when requests are answered."""
+        if self._server is not None:
+            raise RuntimeError("the loopback server is running already")
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=256)
+        app = Starlette(routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])])
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), name="loopback-server", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                listener.close()
+                raise RuntimeError("the loopback server did not start")
+            time.sleep(0.005)
+        self._port, self._server, self._thread = listener.getsockname()[1], server, thread
+        return self
+
+    def stop(self) -> None:
+        """Finish within about a second, with what is being answered cut off after that. Stopping twice is allowed."""
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        if server is not None and thread is not None:
+            server.should_exit = True
+            thread.join()
+
+    def __enter__(self) -> LoopbackServer:
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    async def _complete(self, request: Request) -> Response:
+        arrived = time.monotonic()
+        try:
+            body = _checked(await request.body())
+            self.requests.append(body)
+            reply = self._respond(body["messages"], body.get("tools") or [])
+            answer = _Answer(reply, reply.pace or self._pace, arrived, body, next(self._numbers))
+        except ApiError as error:
+            return _error(error.status, error.message)
+        except Exception as error:
+            return _error(500, f"the script failed: {type(error).__name__}: {error}")
+        if body.get("stream"):
+            return StreamingResponse(answer.events(), media_type="text/event-stream")
+        return JSONResponse(await answer.whole())
+
+
+class _Answer:
+    """One reply on the wire, in pieces or as a whole."""
+
+    def __init__(self, reply: Reply, pace: Pace, arrived: float, body: dict[str, Any], number: int) -> None:
+        self._reply = reply
+        self._body = body
+        self._head = {"id": f"chatcmpl-{number}", "created": int(time.time()), "model": str(body.get("model"))}
+        self._deltas = list(_deltas(reply))
+        self._due = [arrived + offset for offset in pace.offsets(len(self._deltas))]
+
+    async def events(self) -> AsyncIterator[str]:
+        """The server-sent events of a streamed reply."""
+        for index, (delta, due) in enumerate(zip(self._deltas, self._due, strict=True)):
+            await _sleep_until(due)
+            role = {"role": "assistant", "content": None} if index == 0 else {}
+            yield self._chunk([{"index": 0, "delta": {**role, **delta}, "finish_reason": None}])
+        yield self._chunk([{"index": 0, "delta": {}, "finish_reason": self._reply.reason}])
+        if (self._body.get("stream_options") or {}).get("include_usage"):
+            yield self._chunk([], usage=self._usage())
+        yield "data: [DONE]\n\n"
+
+    async def whole(self) -> dict[str, Any]:
+        """The body of a reply that is not streamed, once its last piece would have been sent."""
+        await _sleep_until(self._due[-1])
+        message: dict[str, Any] = {"role": "assistant", "content": self._reply.text or None}
+        if self._reply.tool_calls:
+            message["tool_calls"] = [
+                {"id": call_id, "type": "function", "function": {"name": name, "arguments": _arguments(args)}}
+                for call_id, name, args in self._reply.tool_calls
+            ]
+        choice = {"index": 0, "message": message, "finish_reason": self._reply.reason}
+        return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage()}
+
+    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> str:
+        chunk = {**self._head, "object": "chat.completion.chunk", "choices": choices, **more}
+        return f"data: {json.dumps(chunk)}\n\n"
+
+    def _usage(self) -> dict[str, int]:
+        prompt = math.ceil(len(json.dumps(self._body["messages"])) / _TOKEN_CHARS)
+        completion = len(self._deltas)
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
+    """The pieces of a reply, in order: text, then for each call its name and the pieces of its arguments."""
+    if reply.text or not reply.tool_calls:
+        for piece in _pieces(reply.text) or [""]:
+            yield {"content": piece}
+    for index, (call_id, name, args) in enumerate(reply.tool_calls):
+        call = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+        yield {"tool_calls": [call]}
+        for piece in _pieces(_arguments(args)):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[start : start + _TOKEN_CHARS] for start in range(0, len(text), _TOKEN_CHARS)]
+
+
+def _arguments(args: Mapping[str, Any] | str) -> str:
+    return args if isinstance(args, str) else json.dumps(args)
+
+
+def _checked(raw: bytes) -> dict[str, Any]:
+    """The body of a request, or an `ApiError` that says what is wrong with it."""
+    try:
+        body = json.loads(raw)
+    except ValueError as error:
+        raise ApiError(400, f"the request is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "the request must be a JSON object")
+    messages = body.get("messages")
+    if not (isinstance(messages, list) and messages and all(isinstance(item, dict) for item in messages)):
+        raise ApiError(400, "messages must be a list of at least one object")
+    if any(not isinstance(item.get("role"), str) for item in messages):
+        raise ApiError(400, "every message needs a role")
+    if not isinstance(body.get("tools") or [], list):
+        raise ApiError(400, "tools must be a list")
+    if not isinstance(body.get("stream_options") or {}, dict):
+        raise ApiError(400, "stream_options must be an object")
+    return body
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return JSONResponse({"error": {"message": message, "type": kind, "code": None}}, status_code=status)
+
+
+async def _sleep_until(due: float) -> None:
+    seconds = due - time.monotonic()
+    if seconds > 0:
+        await asyncio.sleep(seconds)
