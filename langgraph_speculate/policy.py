@@ -1,0 +1,279 @@
+"""Which tools may run ahead of the model, and how much: frozen records that check themselves once.
+
+A tool nobody declared counts as writing everything. This module says what the owner allowed; whether a concrete call
+may run now is the gate's decision (`core/gate.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
+
+from langgraph_speculate import policy_checks as checks
+from langgraph_speculate.errors import PolicyError
+from langgraph_speculate.policy_file import read_policy_file
+from langgraph_speculate.policy_rules import (
+    Reason,
+    Rule,
+    Verdict,
+    entry_problems,
+    is_glob,
+    matching,
+    rule_in_metadata,
+    tool_policy,
+)
+from langgraph_speculate.policy_tool import ToolPolicy
+
+Level = Literal["off", "shadow", "declared"]  # each allows what the one before it allows, and more
+LEVELS: tuple[Level, ...] = get_args(Level)
+LATER_LEVELS = ("annotated", "open_world")
+ENVIRONMENT_VARIABLE = "LANGGRAPH_SPECULATE"
+_ENVIRONMENT_LEVELS: Mapping[str, Level] = {"off": "off", "shadow": "shadow", "on": "declared", "declared": "declared"}
+_log = logging.getLogger(__name__)
+_warned_about: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may run ahead.
+
+    Attributes:
+        max_in_flight: Attempts at one instant. 0 turns running ahead off.
+        max_per_turn: Attempts per model turn.
+        max_per_run: Attempts per run of the graph.
+        max_wasted_per_run: Attempts per run that nobody wanted; then the run goes on without.
+        max_result_bytes: A larger result is dropped and the real call runs.
+        attempt_timeout_s: Seconds after which an attempt is given up.
+
+    Raises:
+        PolicyError: A value is out of range.
+
+    >>> Limits(max_in_flight=2).max_per_turn
+    3
+    """
+
+    max_in_flight: int = 4
+    max_per_turn: int = 3
+    max_per_run: int = 20
+    max_wasted_per_run: int = 10
+    max_result_bytes: int = 1_000_000
+    attempt_timeout_s: float = 30.0
+
+    CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
+        {
+            "max_in_flight": checks.count,
+            "max_per_turn": checks.count,
+            "max_per_run": checks.count,
+            "max_wasted_per_run": checks.count,
+            "max_result_bytes": checks.count,
+            "attempt_timeout_s": checks.positive_seconds,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        checks.refuse_any(checks.problems({name: getattr(self, name) for name in self.CHECKS}, self.CHECKS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationPolicy:
+    """What may run ahead of the model, for one graph.
+
+    Attributes:
+        level: `off`: nothing happens. `shadow`: predict and score, run nothing. `declared`: run what owners declared.
+        tools: One entry per tool name or glob (`search_*`). Values may be given as dicts, or as True for read-only and
+            False for not. Where several globs match, the one with the most literal characters decides, then the first.
+        limits: How much may run.
+        approval_gated: Tools that wait for a person. `auto` finds them in the graph; a tuple names them all.
+        partition_by: Keys of `config["configurable"]` that tell users apart.
+        propagate_context: Context variables an attempt may see. Only in code.
+
+    Raises:
+        PolicyError: Something is misspelt, of the wrong kind or contradicts itself; every such place is listed.
+
+    >>> policy = SpeculationPolicy(tools={"get_order": True, "search_*": {"read_only": True, "ttl_s": 2}})
+    >>> policy.rule_for("search_docs").origin
+    'tools."search_*"'
+    >>> print(policy.explain("send_mail"))
+    send_mail never runs ahead: nobody declared it read-only (undeclared)
+    """
+
+    level: Level = "declared"
+    tools: Mapping[str, ToolPolicy] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    approval_gated: Literal["auto"] | tuple[str, ...] = "auto"
+    partition_by: tuple[str, ...] = ()
+    propagate_context: tuple[ContextVar[Any], ...] = ()
+
+    CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
+        {
+            "level": checks.one_of(LEVELS, later=LATER_LEVELS),
+            "tools": checks.mapping,
+            "limits": checks.anything,  # a record or its settings, checked on their own
+            "approval_gated": checks.auto_or_texts,
+            "partition_by": checks.texts,
+            "propagate_context": checks.context_variables,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        values = {name: getattr(self, name) for name in self.CHECKS}
+        checks.refuse_any(_policy_problems(values))
+        limits = values["limits"]
+        changed = {
+            "tools": MappingProxyType({name: tool_policy(entry) for name, entry in values["tools"].items()}),
+            "limits": limits if isinstance(limits, Limits) else Limits(**limits),
+        }
+        for name in ("approval_gated", "partition_by", "propagate_context"):
+            changed[name] = values[name] if isinstance(values[name], str) else tuple(values[name])
+        for name, value in changed.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be copied nor pickled
+        values = {name: getattr(self, name) for name in self.CHECKS}
+        return type(self).from_dict, (values | {"tools": dict(self.tools)},)
+
+    @classmethod
+    def load(cls, source: SpeculationPolicy | Mapping[str, Any] | str | os.PathLike[str] | None) -> SpeculationPolicy:
+        """Return the policy *source* stands for: itself, a dict of its shape, the path of a TOML file; None: defaults.
+
+        Raises:
+            PolicyError: It is none of these, cannot be read, or holds mistakes.
+        """
+        if source is None:
+            return cls()
+        if isinstance(source, SpeculationPolicy):
+            return source
+        if isinstance(source, Mapping):
+            return cls.from_dict(source)
+        if isinstance(source, str | os.PathLike):
+            return cls.from_toml(source)
+        raise PolicyError(f"a policy is a SpeculationPolicy, a dict or a path, not a {type(source).__name__}")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, source: str = "") -> SpeculationPolicy:
+        """Read a dict of the same shape as the record.
+
+        Args:
+            data: Settings by name; absent ones keep their defaults.
+            source: Where the dict comes from, put in front of the message when it holds mistakes.
+
+        Raises:
+            PolicyError: It holds mistakes; every one is listed.
+        """
+        checks.refuse_any(_policy_problems(data), source)
+        return cls(**data)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> SpeculationPolicy:
+        """Read a TOML file.
+
+        Raises:
+            PolicyError: The file cannot be read or holds mistakes; the message starts with the path.
+        """
+        return cls.from_dict(read_policy_file(path), source=str(path))
+
+    def rule_for(self, name: str, metadata: Mapping[str, Any] | None = None) -> Rule:
+        """Return the entry that decides about a tool: by name, by glob, by the tool's own metadata, or none.
+
+        Raises:
+            PolicyError: The metadata speaks of speculation, but not in a way that can be understood.
+        """
+        if (key := matching(self.tools, name)) is not None:
+            return Rule(self.tools[key], checks.located("tools", key))
+        return rule_in_metadata(name, metadata)
+
+    def check_names(self, known: Collection[str]) -> None:
+        """Check that every entry speaks of a tool in *known*.
+
+        Raises:
+            PolicyError: One does not; the message has the nearest right name.
+        """
+        checks.refuse_any(self._unknown_names(known))
+
+    def _unknown_names(self, known: Collection[str]) -> Iterator[str]:
+        for key in self.tools:
+            if is_glob(key) and not any(matching((key,), name) for name in known):
+                yield f"{checks.located('tools', key)}: matches no tool{checks.did_you_mean(key, known)}"
+            elif not is_glob(key) and key not in known:
+                yield f"{checks.located('tools', key)}: there is no such tool{checks.did_you_mean(key, known)}"
+        for name in self._gated_names():
+            if name not in known:
+                yield f"approval_gated: there is no tool {name!r}{checks.did_you_mean(name, known)}"
+
+    def _gated_names(self) -> tuple[str, ...]:
+        return () if isinstance(self.approval_gated, str) else self.approval_gated
+
+    def effective_level(self, environ: Mapping[str, str] = os.environ) -> Level:
+        """Return the level after the environment had its say; `LANGGRAPH_SPECULATE` can lower it, never raise it.
+
+        A value that means nothing counts as `off`: whoever set it wanted to stop something.
+
+        >>> SpeculationPolicy().effective_level({"LANGGRAPH_SPECULATE": "shadow"})
+        'shadow'
+        """
+        value = environ.get(ENVIRONMENT_VARIABLE, "").strip().lower()
+        if not value:
+            return self.level
+        if value not in _ENVIRONMENT_LEVELS and value not in _warned_about:
+            _warned_about.add(value)
+            _log.warning("%s=%s means nothing here and counts as off", ENVIRONMENT_VARIABLE, value)
+        return min(self.level, _ENVIRONMENT_LEVELS.get(value, "off"), key=LEVELS.index)
+
+    def explain(
+        self, tool: str, args: Mapping[str, Any] | None = None, *, metadata: Mapping[str, Any] | None = None
+    ) -> Verdict:
+        """Say whether a tool may run ahead as far as the policy goes, and why.
+
+        Args:
+            tool: The tool's name.
+            args: The arguments of one call, to name the resources it would read.
+            metadata: The tool's own metadata.
+
+        Raises:
+            PolicyError: See `rule_for`.
+
+        >>> policy = SpeculationPolicy(tools={"get_order": {"read_only": True, "reads": ["order:{order_id}"]}})
+        >>> print(policy.explain("get_order", {"order_id": 7}))
+        get_order may run ahead: its owner declared it read-only (tools.get_order); reads order:7
+        """
+        rule = self.rule_for(tool, metadata)
+        level = self.effective_level()
+        level_origin = "level" if level == self.level else ENVIRONMENT_VARIABLE
+        reason: Reason = "declared"
+        origin = rule.origin
+        if level == "off":
+            reason, origin = "level_off", level_origin
+        elif tool in self._gated_names():
+            reason, origin = "approval_gated", "approval_gated"
+        elif rule.tool is None:
+            reason = "undeclared"
+        elif not rule.tool.read_only:
+            reason = "not_read_only"
+        elif rule.tool.open_world:
+            reason = "open_world"
+        elif rule.tool.ttl_s == 0:
+            reason = "ttl_zero"
+        elif level == "shadow":
+            reason, origin = "level_shadow", level_origin
+        resources = () if rule.tool is None or args is None else rule.tool.resources_read(args)
+        return Verdict(tool, reason == "declared", reason, origin, resources)
+
+
+def _policy_problems(values: Mapping[Any, Any]) -> Iterator[str]:
+    yield from checks.problems(values, SpeculationPolicy.CHECKS)
+    limits = values.get("limits", {})
+    if isinstance(limits, Mapping):
+        yield from checks.problems(limits, Limits.CHECKS, "limits")
+    elif not isinstance(limits, Limits):
+        yield f"limits: must be a table, got {checks.shown(limits)}"
+    tools = values.get("tools", {})
+    for name, entry in tools.items() if isinstance(tools, Mapping) else ():
+        path = checks.located("tools", name)
+        if not isinstance(name, str) or not name:
+            yield f"{path}: a tool's name is text, not empty"
+        yield from entry_problems(entry, path)

@@ -1,0 +1,214 @@
+"""What one setting of a policy may hold, and how a mistake is told.
+
+A check takes a value and returns why it will not do, or None. Nothing here knows which settings exist: the records in
+`policy.py` name their own, each with its check.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import string
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from langgraph_speculate.errors import PolicyError
+
+Check = Callable[[Any], str | None]
+EVERYTHING = "*"  # the resource of a tool that says nothing about what it touches
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SHOWN = 60  # characters of a wrong value that a message repeats
+
+
+def problems(values: Mapping[Any, Any], checks: Mapping[str, Check], path: str = "") -> Iterator[str]:
+    """Yield one line for every key nobody knows and every value that will not do, each with its path."""
+    for key, value in values.items():
+        if not isinstance(key, str) or key not in checks:
+            yield f"{located(path, key)}: unknown key{did_you_mean(key, checks)}"
+        elif complaint := checks[key](value):
+            yield f"{located(path, key)}: {complaint}"
+
+
+def refuse_any(found: Iterable[str], source: str = "") -> None:
+    """Raise one `PolicyError` that lists everything found, or nothing if there is nothing."""
+    lines = list(found)
+    if not lines:
+        return
+    where = f"{source}: " if source else ""
+    if len(lines) == 1:
+        raise PolicyError(where + lines[0])
+    raise PolicyError(f"{where}{len(lines)} problems\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def located(path: str, key: object) -> str:
+    """Add *key* to a dotted path, quoted where TOML would quote it.
+
+    >>> located("tools", "search_*")
+    'tools."search_*"'
+    """
+    text = key if isinstance(key, str) else repr(key)
+    part = text if _BARE_KEY.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
+    return f"{path}.{part}" if path else part
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'read_only'?"` for the known name closest to *name*, or nothing when none is close.
+
+    >>> did_you_mean("Read-Onyl", ["reads", "read_only"])
+    "; did you mean 'read_only'?"
+    """
+    by_plain_form = {_plain_form(option): option for option in known}
+    close = difflib.get_close_matches(_plain_form(str(name)), by_plain_form, n=1)
+    return f"; did you mean {by_plain_form[close[0]]!r}?" if close else ""
+
+
+def boolean(value: Any) -> str | None:
+    """True or False; neither 1, nor "yes"."""
+    return None if isinstance(value, bool) else _wrong("must be true or false", value)
+
+
+def optional_boolean(value: Any) -> str | None:
+    """True, False, or None for "not said"."""
+    return None if value is None else boolean(value)
+
+
+def count(value: Any) -> str | None:
+    """A whole number from 0."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return None if fits else _wrong("must be a whole number >= 0", value)
+
+
+def seconds(value: Any) -> str | None:
+    """A finite number of seconds from 0."""
+    return None if _is_finite(value) and value >= 0 else _wrong("must be a finite number of seconds >= 0", value)
+
+
+def positive_seconds(value: Any) -> str | None:
+    """A finite number of seconds above 0."""
+    return None if _is_finite(value) and value > 0 else _wrong("must be a finite number of seconds > 0", value)
+
+
+def one_of(options: Collection[str], *, later: Collection[str] = ()) -> Check:
+    """Return a check for one of *options*; *later* names what a coming version will know."""
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, str) and value in options:
+            return None
+        expected = "must be one of " + ", ".join(repr(option) for option in options)
+        if isinstance(value, str) and value in later:
+            return f"{value!r} is not available in this version; it {expected}"
+        hint = did_you_mean(value, options) if isinstance(value, str) else ""
+        return _wrong(expected, value) + hint
+
+    return check
+
+
+def optional_text(value: Any) -> str | None:
+    """Text that is not empty, or None."""
+    return None if value is None or (isinstance(value, str) and value) else _wrong("must be text, not empty", value)
+
+
+def texts(value: Any) -> str | None:
+    """A list or tuple of texts that are not empty. One text alone is a mistake: it would be read letter by letter."""
+    if isinstance(value, str):
+        return _wrong("must be a list", value) + f"; did you mean [{value!r}]?"
+    if not isinstance(value, list | tuple):
+        return _wrong("must be a list of texts", value)
+    wrong = [item for item in value if not isinstance(item, str) or not item]
+    return _wrong("must hold only texts, none empty", wrong[0]) if wrong else None
+
+
+def texts_of(options: Collection[str]) -> Check:
+    """Return a check for a list of *options*."""
+    single = one_of(options)
+
+    def check(value: Any) -> str | None:
+        return texts(value) or next((f"each {complaint}" for item in value if (complaint := single(item))), None)
+
+    return check
+
+
+def templates(value: Any) -> str | None:
+    """A list of resource templates such as `"order:{order_id}"`."""
+    return texts(value) or next((complaint for item in value if (complaint := _template(item))), None)
+
+
+def optional_templates(value: Any) -> str | None:
+    """A list of resource templates, or None for "not said"."""
+    return None if value is None else templates(value)
+
+
+def template_arguments(template: str) -> list[str]:
+    """Return the names of the arguments a resource template uses.
+
+    >>> template_arguments("order:{tenant}:{order_id}")
+    ['tenant', 'order_id']
+    """
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+
+
+def auto_or_texts(value: Any) -> str | None:
+    """The word "auto", or a list of texts."""
+    if value == "auto" and isinstance(value, str):
+        return None
+    return f"{complaint} (or 'auto')" if (complaint := texts(value)) else None
+
+
+def mapping(value: Any) -> str | None:
+    """A table; what is in it is checked elsewhere."""
+    return None if isinstance(value, Mapping) else _wrong("must be a table", value)
+
+
+def anything(_value: Any) -> str | None:
+    """Whatever; it is checked elsewhere."""
+    return None
+
+
+def context_variables(value: Any) -> str | None:
+    """A list or tuple of `ContextVar`s."""
+    if isinstance(value, list | tuple) and all(isinstance(item, ContextVar) for item in value):
+        return None
+    return _wrong("must be a list of ContextVar objects, so it can only be set in code", value)
+
+
+def _template(template: str) -> str | None:
+    if template == EVERYTHING:
+        return None
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        return f"{shown(template)} is no resource template: {error}"
+    for literal, name, spec, conversion in parts:
+        if EVERYTHING in literal:
+            return f"{shown(template)}: a resource is either '*' alone or has no '*' in it"
+        if name is not None and (not name.isidentifier() or spec or conversion):
+            return f"{shown(template)}: braces hold one argument name each, such as 'order:{{order_id}}'"
+    return None
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int too large for a float
+        return False
+
+
+def _wrong(expected: str, value: Any) -> str:
+    return f"{expected}, got {shown(value)}"
+
+
+def shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # a value whose repr raises (or an int with too many digits) still deserves a clear message
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _plain_form(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")

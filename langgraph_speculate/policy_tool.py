@@ -1,0 +1,145 @@
+"""What the owner of one tool says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
+
+from langgraph_speculate import policy_checks as checks
+
+Eagerness = Literal["auto", "immediate", "eager", "moderate", "conservative"]
+
+PROBABILITY_FLOORS: Mapping[Eagerness, float | None] = MappingProxyType(
+    {"auto": None, "immediate": 0.0, "eager": 0.3, "moderate": 0.5, "conservative": 0.8}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolPolicy:
+    """What the owner of a tool says about it.
+
+    Attributes:
+        read_only: Calling it changes nothing. Only such tools ever run ahead.
+        open_world: It leaves your trust boundary (the web, third parties). Never runs ahead in this version.
+        idempotent: Calling it twice changes no more than once. A description; it allows nothing.
+        destructive: It may destroy. A description; it allows nothing. None means unless `read_only`.
+        eagerness: How sure a prediction must be. `auto` weighs benefit against cost; others set `probability_floor`.
+        reads: Resource templates over the arguments, such as `"order:{order_id}"`; `"*"` is everything.
+        writes: The same for what it changes. None means everything, unless `read_only`.
+        ttl_s: Seconds for which a result may be used, counted from its start. 0 means never run ahead.
+        scope: How long a result may wait: only for the model turn it was started in (`step`), or for the whole `run`.
+        deterministic: Two calls at one instant give one answer. False requires the scope `step`.
+        on_mispredict: Whether an unwanted attempt finishes unseen (`drain`) or is stopped (`cancel`).
+        uses: What the tool may see of the run while it runs ahead: nothing, or the runtime `context`.
+        tag: A label for traces.
+
+    Raises:
+        PolicyError: A value will not do, or two contradict each other.
+
+    >>> ToolPolicy(read_only=True, reads=["order:{order_id}"]).resources_read({"order_id": 7})
+    ('order:7',)
+    """
+
+    read_only: bool = False
+    open_world: bool = False
+    idempotent: bool = False
+    destructive: bool | None = None
+    eagerness: Eagerness = "auto"
+    reads: tuple[str, ...] = (checks.EVERYTHING,)
+    writes: tuple[str, ...] | None = None
+    ttl_s: float = 10.0
+    scope: Literal["step", "run"] = "step"
+    deterministic: bool = True
+    on_mispredict: Literal["drain", "cancel"] = "drain"
+    uses: tuple[Literal["context"], ...] = ()
+    tag: str | None = None
+
+    CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
+        {
+            "read_only": checks.boolean,
+            "open_world": checks.boolean,
+            "idempotent": checks.boolean,
+            "destructive": checks.optional_boolean,
+            "eagerness": checks.one_of(get_args(Eagerness)),
+            "reads": checks.templates,
+            "writes": checks.optional_templates,
+            "ttl_s": checks.seconds,
+            "scope": checks.one_of(("step", "run")),
+            "deterministic": checks.boolean,
+            "on_mispredict": checks.one_of(("drain", "cancel")),
+            "uses": checks.texts_of(("context",)),
+            "tag": checks.optional_text,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        checks.refuse_any(tool_problems({name: getattr(self, name) for name in self.CHECKS}))
+        for name in ("reads", "writes", "uses"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(value))
+        object.__setattr__(self, "ttl_s", float(self.ttl_s))
+
+    @property
+    def probability_floor(self) -> float | None:
+        """The least probability a prediction needs, in [0, 1]; None lets admission decide by expected value."""
+        return PROBABILITY_FLOORS[self.eagerness]
+
+    @property
+    def effective_writes(self) -> tuple[str, ...]:
+        """Templates of what a real call changes: nothing if `read_only`, everything if nobody said."""
+        if self.read_only:
+            return ()
+        return (checks.EVERYTHING,) if self.writes is None else self.writes
+
+    @property
+    def effective_destructive(self) -> bool:
+        """`destructive`, or what its absence means."""
+        return not self.read_only if self.destructive is None else self.destructive
+
+    def resources_read(self, args: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a call with *args* reads; everything where a template's argument is missing."""
+        return _rendered(self.reads, args)
+
+    def resources_written(self, args: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a call with *args* changes; everything where a template's argument is missing."""
+        return _rendered(self.effective_writes, args)
+
+    def check_templates(self, tool_name: str, argument_names: Collection[str]) -> None:
+        """Check that every argument a template uses is one of the tool's.
+
+        Raises:
+            PolicyError: One is not; the message has the nearest right name.
+        """
+        checks.refuse_any(
+            f"{checks.located('tools', tool_name)}.{where}: {template!r} uses {name!r}, which is no argument of "
+            f"{tool_name}{checks.did_you_mean(name, argument_names)}"
+            for where, templates in (("reads", self.reads), ("writes", self.writes or ()))
+            for template in templates
+            for name in checks.template_arguments(template)
+            if name not in argument_names
+        )
+
+
+def tool_problems(values: Mapping[Any, Any], path: str = "") -> Iterator[str]:
+    """Yield what is wrong with the settings of one tool: each by itself, then where two contradict each other."""
+    found = list(checks.problems(values, ToolPolicy.CHECKS, path))
+    yield from found
+    if found:
+        return
+    where = f"{path}: " if path else ""
+    if values.get("read_only") and values.get("destructive"):
+        yield f"{where}read_only and destructive contradict each other; remove one"
+    if values.get("read_only") and values.get("writes"):
+        yield f"{where}read_only and writes contradict each other; remove one"
+    if values.get("scope") == "run" and values.get("deterministic") is False:
+        yield f"{where}scope 'run' needs a deterministic tool; use scope 'step'"
+
+
+def _rendered(templates: tuple[str, ...], args: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = {name: str(value) for name, value in args.items()}
+    try:
+        return tuple(template.format_map(texts) for template in templates)
+    except KeyError:  # an argument left to its default: what it names is unknown
+        return (checks.EVERYTHING,)
