@@ -1,0 +1,118 @@
+"""Which tools come next: counts over the recent order of events.
+
+A context is the tail of the run's event signatures (a user turn, an answer, a message with its tools and how they ended),
+never their payloads, so that what one request teaches carries over to the next. Long contexts are trusted as far as they
+were seen; the rest of the weight falls back to shorter ones (interpolation after Witten and Bell).
+With which arguments a tool is called is the business of `bindings.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from langgraph_speculate.core.history import Event, History, PastCall, UserTurn
+from langgraph_speculate.predict.recent import Recent
+
+START = "^"
+ANSWER = "answer"
+_TAIL = 48  # events read from the end of a history: more than any context needs, so that long runs cost no more
+_IDENTIFIER = re.compile(r"(?=\w*\d)(?=\w*[^\W\d])\w{4,}|\d{4,}|\w+\.\w+/")
+_FAILURE = re.compile(r"\s*(?:error|traceback|exception|failed)\b", re.IGNORECASE)
+
+
+def signatures(history: History, order: int) -> tuple[str, ...]:
+    """The last *order* event signatures, oldest first; a run's beginning is an event too.
+
+    >>> signatures(History.from_messages([{"role": "user", "content": "Hello"}]), 3)
+    ('^', 'user')
+    """
+    found: list[str] = []
+    tools: list[str] = []
+    tail = history.events[-_TAIL:]
+    for event in reversed(tail):
+        if len(found) >= order:
+            break
+        if isinstance(event, PastCall):
+            tools.append(event.name + _ending(event))
+        else:
+            found.append(_turn(event, tools))
+            tools = []
+    else:
+        if len(tail) == len(history.events):
+            found.append(START)
+    return tuple(reversed(found[:order]))
+
+
+def _turn(event: Event, tools: Sequence[str]) -> str:
+    if isinstance(event, UserTurn):
+        return "user#" if _IDENTIFIER.search(event.text[:2000]) else "user"
+    return "+".join(dict.fromkeys(reversed(tools))) if tools else ANSWER
+
+
+def _ending(call: PastCall) -> str:
+    """A mark for results that change what comes next: failed, empty, or still pending."""
+    if call.result is None:
+        return "?"
+    if call.status == "error" or _FAILURE.match(call.result[:40]):
+        return "!"
+    return "0" if len(call.result) < 5 and call.result.strip() in ("", "[]", "{}", "null", "None") else ""
+
+
+@dataclass(slots=True)
+class _Counts:
+    """How many messages followed a context, and how many of them held each tool."""
+
+    messages: float = 0.0
+    tools: dict[str, float] = field(default_factory=dict)
+
+
+class NextTools:
+    """Learn and tell the probability that the next message calls each tool.
+
+    Several tools of one message are counted once each, so the probabilities are P(the message holds the tool) and may
+    sum to more than one; what they leave is the chance of an answer.
+
+    Args:
+        order: The longest context, in events.
+        contexts: How many contexts are remembered; the least recently learned ones are forgotten first.
+        decay: What an older observation of the same context weighs after each new one; 1.0 forgets nothing.
+    """
+
+    def __init__(self, *, order: int = 4, contexts: int = 20_000, decay: float = 0.995) -> None:
+        if order < 0 or contexts < 1 or not 0.0 < decay <= 1.0:
+            raise ValueError(f"want order >= 0, contexts >= 1 and 0 < decay <= 1, got {order}, {contexts}, {decay}")
+        self.order = order
+        self._decay = decay
+        self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
+
+    def predict(self, history: History) -> dict[str, float]:
+        """Return P(tool is called by the next message) for every tool that may follow, most probable first."""
+        context = signatures(history, self.order)
+        chances: dict[str, float] = {}
+        for length in range(len(context) + 1):
+            counts = self._counts.get(context[len(context) - length :])
+            if counts is None:
+                break  # a longer context cannot have been seen either
+            novelty = (len(counts.tools) + 1.0) * 0.7 if length else 1.0
+            total = counts.messages + novelty
+            mixed = {tool: chance * novelty / total for tool, chance in chances.items()}
+            for tool, count in counts.tools.items():
+                mixed[tool] = mixed.get(tool, 0.0) + count / total
+            chances = mixed
+        return dict(sorted(chances.items(), key=lambda item: (-item[1], item[0])))
+
+    def learn(self, history: History, names: Collection[str]) -> None:
+        """Count the tools that the message after *history* called; none means that it answered."""
+        context = signatures(history, self.order)
+        for length in range(len(context) + 1):
+            counts = self._counts.touch(context[len(context) - length :], _Counts)
+            if self._decay < 1.0 and length:
+                for tool in counts.tools:
+                    counts.tools[tool] *= self._decay
+                counts.messages *= self._decay
+            counts.messages += 1.0
+            for name in dict.fromkeys(names):
+                counts.tools[name] = counts.tools.get(name, 0.0) + 1.0
+
