@@ -167,6 +167,18 @@ def anything(_value: Any) -> str | None:
     return None
 
 
+def filled(template: str, args: Mapping[str, Any]) -> str:
+    """Return the resource a template means for one call; everything where an argument is missing or no plain value.
+
+    >>> filled("order:{order_id}", {"order_id": 7}), filled("order:{order_id}", {})
+    ('order:7', '*')
+    """
+    values = {name: args.get(name) for name in template_arguments(template)}
+    if any(value is None or not isinstance(value, str | int | float) for value in values.values()):
+        return EVERYTHING
+    return template.format_map({name: str(value) for name, value in values.items()})
+
+
 def context_variables(value: Any) -> str | None:
     """A list or tuple of `ContextVar`s."""
     if isinstance(value, list | tuple) and all(isinstance(item, ContextVar) for item in value):
@@ -175,15 +187,13 @@ def context_variables(value: Any) -> str | None:
 
 
 def _template(template: str) -> str | None:
-    if template == EVERYTHING:
-        return None
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
         return f"{shown(template)} is no resource template: {error}"
-    for literal, name, spec, conversion in parts:
-        if EVERYTHING in literal:
-            return f"{shown(template)}: a resource is either '*' alone or has no '*' in it"
+    for at, (literal, name, spec, conversion) in enumerate(parts, 1):
+        if EVERYTHING in (literal if at < len(parts) or name is not None else literal[:-1]):
+            return f"{shown(template)}: a '*' can only stand at the end, for everything with that beginning"
         if name is not None and (not name.isidentifier() or spec or conversion):
             return f"{shown(template)}: braces hold one argument name each, such as 'order:{{order_id}}'"
     return None

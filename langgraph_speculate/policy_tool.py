@@ -26,7 +26,8 @@ class ToolPolicy:
         idempotent: Calling it twice changes no more than once. A description; it allows nothing.
         destructive: It may destroy. A description; it allows nothing. None means unless `read_only`.
         eagerness: How sure a prediction must be. `auto` weighs benefit against cost; others set `probability_floor`.
-        reads: Resource templates over the arguments, such as `"order:{order_id}"`; `"*"` is everything.
+        reads: Resource templates over the arguments, such as `"order:{order_id}"`. A `*` at the end stands for all with
+            that beginning; alone, for everything.
         writes: The same for what it changes. None means everything, unless `read_only`.
         ttl_s: Seconds for which a result may be used, counted from its start. 0 means never run ahead.
         scope: How long a result may wait: only for the model turn it was started in (`step`), or for the whole `run`.
@@ -99,12 +100,12 @@ class ToolPolicy:
         return not self.read_only if self.destructive is None else self.destructive
 
     def resources_read(self, args: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a call with *args* reads; everything where a template's argument is missing."""
-        return _rendered(self.reads, args)
+        """What a call with *args* reads; everything where a template cannot be filled."""
+        return tuple(checks.filled(template, args) for template in self.reads)
 
     def resources_written(self, args: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a call with *args* changes; everything where a template's argument is missing."""
-        return _rendered(self.effective_writes, args)
+        """What a call with *args* changes; everything where a template cannot be filled."""
+        return tuple(checks.filled(template, args) for template in self.effective_writes)
 
     def check_templates(self, tool_name: str, argument_names: Collection[str]) -> None:
         """Check that every argument a template uses is one of the tool's.
@@ -135,11 +136,3 @@ def tool_problems(values: Mapping[Any, Any], path: str = "") -> Iterator[str]:
         yield f"{where}read_only and writes contradict each other; remove one"
     if values.get("scope") == "run" and values.get("deterministic") is False:
         yield f"{where}scope 'run' needs a deterministic tool; use scope 'step'"
-
-
-def _rendered(templates: tuple[str, ...], args: Mapping[str, Any]) -> tuple[str, ...]:
-    texts = {name: str(value) for name, value in args.items()}
-    try:
-        return tuple(template.format_map(texts) for template in templates)
-    except KeyError:  # an argument left to its default: what it names is unknown
-        return (checks.EVERYTHING,)
