@@ -24,7 +24,7 @@ MAX_DEPTH = 12
 MAX_TEXT = 6_000  # characters of a text that are read for tokens
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
 MAX_VALUE = 200  # characters of a value worth copying
-MAX_ITEMS = 12  # values told of one source
+MAX_ITEMS = 10  # values told of one source
 RECENT_EVENTS = 120  # how far back a run is searched
 
 
@@ -41,10 +41,11 @@ class Source(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A value and the record that it stands in: values of one record belong together."""
+    """A value, the record that it stands in (values of one record belong together), and its `value_key`."""
 
     value: Any
     record: Hashable
+    key: Hashable
 
 
 class _Index(NamedTuple):
@@ -97,9 +98,8 @@ class RunSources:
             seen: set[Hashable] = set()
             found = []
             for item in self._walk(source):
-                key = value_key(item.value)
-                if key not in seen:
-                    seen.add(key)
+                if item.key not in seen:
+                    seen.add(item.key)
                     found.append(item)
                     if len(found) >= MAX_ITEMS:
                         break
@@ -147,7 +147,7 @@ class RunSources:
             if source.kind == "arg":
                 value = call.args.get(source.what)
                 if copyable(value):
-                    yield Item(value, (call.id, "args"))
+                    yield Item(value, (call.id, "args"), value_key(value))
             else:
                 index = _result_index(call)
                 if index is not None:
@@ -167,14 +167,14 @@ def _result_index(call: PastCall) -> _Index | None:
             index = _index(_leaves(value, call.id))
         else:
             text = value if isinstance(value, str) else call.result
-            index = _index((place, Item(token, call.id)) for place, token in tokens(text[:MAX_TEXT], lines=True))
+            index = _index((place, Item(token, call.id, token)) for place, token in tokens(text[:MAX_TEXT], lines=True))
         _results[call] = index
     return index
 
 
 @lru_cache(maxsize=2048)
 def _text_index(text: str) -> _Index:
-    return _index((place, Item(token, None)) for place, token in tokens(text))
+    return _index((place, Item(token, None, token)) for place, token in tokens(text))
 
 
 def _index(found: Iterator[tuple[str, Item]]) -> _Index:
@@ -184,7 +184,7 @@ def _index(found: Iterator[tuple[str, Item]]) -> _Index:
         if count >= MAX_LEAVES:
             break
         items.setdefault(place, []).append(item)
-        known = places.setdefault(value_key(item.value), [])
+        known = places.setdefault(item.key, [])
         if place not in known:
             known.append(place)
     return _Index(items, places)
@@ -205,14 +205,14 @@ def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
                 children = list(value.items())[:MAX_LEAVES]
                 for key, _ in children:
                     if _is_data(key):
-                        yield f"{path}.#", Item(key, inner)
+                        yield f"{path}.#", Item(key, inner, key)
                 stack.extend((f"{path}.{'*' if _is_data(key) else key}", child, inner, depth + 1)
                              for key, child in reversed(children))
             else:
                 # Scalars in a list belong to the record that holds the list; objects are records of their own.
                 stack.extend((f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES]))
         elif copyable(value):
-            yield path, Item(value, record)
+            yield path, Item(value, record, value_key(value))
 
 
 def _is_data(key: str) -> bool:
