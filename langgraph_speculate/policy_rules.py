@@ -16,7 +16,7 @@ Reason = Literal[
     "declared", "level_off", "level_shadow", "approval_gated", "undeclared", "not_read_only", "open_world", "ttl_zero"
 ]
 
-_SENTENCES: Mapping[Reason, str] = {
+VERDICT_SENTENCES: Mapping[Reason, str] = {
     "declared": "its owner declared it read-only",
     "level_off": "the level is off",
     "level_shadow": "the level is shadow: predictions are scored, nothing runs",
@@ -62,7 +62,7 @@ class Verdict:
     def __str__(self) -> str:
         verb = "may run ahead" if self.allowed else "never runs ahead"
         reads = f"; reads {', '.join(self.resources)}" if self.resources else ""
-        return f"{self.tool} {verb}: {_SENTENCES[self.reason]} ({self.origin}){reads}"
+        return f"{self.tool} {verb}: {VERDICT_SENTENCES[self.reason]} ({self.origin}){reads}"
 
 
 def entry_problems(entry: Any, path: str) -> Iterator[str]:

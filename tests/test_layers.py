@@ -1,0 +1,172 @@
+"""The house stands as `docs/architecture.md` draws it: imports point down, the host's private names have one place."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import langgraph_speculate
+import langgraph_speculate.core
+import langgraph_speculate.predict
+
+PACKAGE = "langgraph_speculate"
+FOLDER = Path(langgraph_speculate.__file__).parent
+MODULES = sorted(FOLDER.rglob("*.py"))
+
+# From the ground up. Whatever stands on one line shares a floor and does not know its neighbours.
+FLOORS: list[set[str]] = [
+    {"errors"},
+    {"policy"},
+    {"core"},
+    {"predict", "observe", "patterns"},
+    {"host"},
+    {"graph"},
+    {"middleware"},
+    {PACKAGE},  # the public names
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]
+HEIGHT = {unit: height for height, floor in enumerate(FLOORS) for unit in floor}
+
+NOT_FOR_DECISIONS = {"asyncio", "concurrent", "queue", "random", "sched", "socket", "subprocess", "threading", "time"}
+COMPAT = FOLDER / "host" / "compat.py"
+HOST_LIBRARIES = ("langgraph", "langchain", "langchain_core", "langsmith", "deepagents")
+HOST_PRIVATE_ATTRIBUTES = {"_tools_by_name", "_injected_args", "_tool_to_state_args", "_run_manager"}
+HOST_PRIVATE_TEXT = "__pregel_"
+
+
+def dotted(path: Path) -> str:
+    """`langgraph_speculate/core/table.py` as a module name."""
+    parts = path.relative_to(FOLDER.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Every (module, name) a file imports, wherever in the file; name is None for `import module`."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: imports are absolute here"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def own_imports(path: Path) -> Iterator[str]:
+    """Every module of this package that a file imports."""
+    for module, name in imports(path):
+        if module.split(".")[0] == PACKAGE:
+            inner = FOLDER.parent / Path(*module.split("."), name or "")
+            yield f"{module}.{name}" if name and (inner.is_dir() or inner.with_suffix(".py").is_file()) else module
+
+
+def unit(module: str) -> str:
+    """The part of the house a module belongs to; the policy and its helpers are one."""
+    parts = module.split(".")
+    if len(parts) == 1:
+        return PACKAGE
+    return "policy" if parts[1].startswith("policy") else parts[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_imports_point_down_only(path: Path):
+    """
+    A module knows its own unit and the floors below it.
+    """
+    mine = unit(dotted(path))
+    assert mine in HEIGHT, f"{mine} has no floor yet: give it one here and in docs/architecture.md"
+
+    upward = [
+        module for module in own_imports(path) if (theirs := unit(module)) != mine and HEIGHT[theirs] >= HEIGHT[mine]
+    ]
+
+    assert not upward
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "core").rglob("*.py")), ids=dotted)
+def test_the_core_only_decides(path: Path):
+    """
+    The standard library and two encoders, but no clock, no tasks, no threads, no sockets.
+    """
+    allowed = set(sys.stdlib_module_names) - NOT_FOR_DECISIONS | {"orjson", "xxhash", PACKAGE}
+
+    assert {module.split(".")[0] for module, _ in imports(path)} <= allowed
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("policy*.py")), ids=dotted)
+def test_a_policy_needs_the_standard_library_only(path: Path):
+    """
+    Reading a policy must not cost the import of an agent framework.
+    """
+    assert {module.split(".")[0] for module, _ in imports(path)} <= set(sys.stdlib_module_names) | {PACKAGE}
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "predict").rglob("*.py")), ids=dotted)
+def test_a_predictor_knows_neither_host_nor_session(path: Path):
+    """
+    It sees a history and answers with candidates; how those are run is none of its business.
+    """
+    modules = {module for module, _ in imports(path)} | set(own_imports(path))
+
+    assert not [module for module in modules if module.split(".")[0] in HOST_LIBRARIES]
+    assert f"{PACKAGE}.core.session" not in modules
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path != COMPAT], ids=dotted)
+def test_private_names_of_the_host_stay_in_one_module(path: Path):
+    """
+    What LangGraph and LangChain may change without notice is touched in `host/compat.py` alone.
+    """
+    for module, name in imports(path):
+        if module.split(".")[0] in HOST_LIBRARIES:
+            private = [part for part in (*module.split("."), name or "") if part.startswith("_")]
+            assert not private, f"{module} {name}"
+
+    tree = ast.parse(path.read_text("utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in HOST_PRIVATE_ATTRIBUTES, f"line {node.lineno}: {node.attr}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            assert HOST_PRIVATE_TEXT not in node.value, f"line {node.lineno}: {node.value!r}"
+            assert node.value not in HOST_PRIVATE_ATTRIBUTES, f"line {node.lineno}: {node.value!r}"
+
+
+@pytest.mark.parametrize(
+    "package", [langgraph_speculate, langgraph_speculate.core, langgraph_speculate.predict], ids=lambda p: p.__name__
+)
+def test_public_names_are_written_down_once_and_sorted(package: ModuleType):
+    """
+    `__all__` holds every public name of a package and nothing else.
+    """
+    names = list(package.__all__)
+    found = {
+        name
+        for name, value in vars(package).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
+    }
+
+    assert names == sorted(names)
+    assert found <= set(names)
+    assert all(hasattr(package, name) for name in names)
+
+
+def test_importing_the_package_opens_no_socket():
+    """
+    Nothing leaves the machine because somebody imported a library.
+    """
+    program = (
+        "import sys\n"
+        "seen = []\n"
+        "sys.addaudithook(lambda event, args: seen.append(event) if event.startswith('socket.') else None)\n"
+        f"import {PACKAGE}\n"
+        "assert not [event for event in seen if event != 'socket.gethostname'], seen\n"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=FOLDER.parent, timeout=120)
