@@ -1,0 +1,72 @@
+"""What the shop starts with: catalogue, customers, orders and where the parcels are. All of it is invented."""
+
+PRODUCTS = [  # sku, name, category, price, stock
+    ("TN-201", "Ridge 2 tent", "tent", 289.00, 14),
+    ("TN-305", "Fjell 3 tent", "tent", 419.00, 3),
+    ("SB-110", "Polar sleeping bag", "sleeping bag", 179.00, 22),
+    ("SB-140", "Summer sleeping bag", "sleeping bag", 89.00, 40),
+    ("ST-015", "Pocket gas stove", "stove", 49.00, 61),
+    ("ST-022", "Twin burner stove", "stove", 119.00, 9),
+    ("BP-045", "Trail 45 backpack", "backpack", 159.00, 17),
+    ("BP-060", "Trail 60 backpack", "backpack", 189.00, 0),
+    ("LP-007", "Firefly headlamp", "lamp", 39.00, 120),
+    ("LP-011", "Camp lantern", "lamp", 59.00, 33),
+    ("BT-380", "Granite boots", "boots", 209.00, 8),
+    ("BT-410", "Moss boots", "boots", 169.00, 12),
+]
+
+CUSTOMERS = [  # customer_id, email, name, city
+    ("CU-5821", "ines.faria@mail.example", "Ines Faria", "Porto"),
+    ("CU-1377", "tom.okafor@mail.example", "Tom Okafor", "Leeds"),
+    ("CU-9046", "hana.suzuki@mail.example", "Hana Suzuki", "Osaka"),
+    ("CU-2268", "jonas.berg@mail.example", "Jonas Berg", "Bergen"),
+    ("CU-7719", "lucia.romano@mail.example", "Lucia Romano", "Turin"),
+    ("CU-4403", "amir.haddad@mail.example", "Amir Haddad", "Lyon"),
+    ("CU-3150", "greta.klein@mail.example", "Greta Klein", "Graz"),
+    ("CU-6632", "paul.mercer@mail.example", "Paul Mercer", "Cork"),
+    ("CU-8095", "noor.visser@mail.example", "Noor Visser", "Utrecht"),
+    ("CU-1964", "elif.kaya@mail.example", "Elif Kaya", "Izmir"),
+    ("CU-7301", "marek.nowak@mail.example", "Marek Nowak", "Gdansk"),
+]
+
+ORDERS = [  # order_id, customer_id, placed_on, {sku: quantity}, tracking_id
+    ("SO-20417", "CU-5821", "2025-05-02", {"TN-201": 1}, "PX-8341-0072"),
+    ("SO-18220", "CU-5821", "2025-01-19", {"LP-007": 2}, "PX-1190-4418"),
+    ("SO-20533", "CU-1377", "2025-05-04", {"SB-110": 1, "LP-011": 1}, "PX-8402-7716"),
+    ("SO-19871", "CU-9046", "2025-04-11", {"ST-015": 1}, "PX-7725-3090"),
+    ("SO-20610", "CU-2268", "2025-05-06", {"BP-045": 1}, "PX-8455-1283"),
+    ("SO-17004", "CU-2268", "2024-10-27", {"BT-380": 1}, "PX-0647-9921"),
+    ("SO-15560", "CU-2268", "2024-06-15", {"SB-140": 2}, "PX-0102-6634"),
+    ("SO-20122", "CU-7719", "2025-04-22", {"TN-305": 1, "ST-022": 1}, "PX-8019-5547"),
+    ("SO-20288", "CU-4403", "2025-04-28", {"LP-007": 1}, "PX-8160-3375"),
+    ("SO-20349", "CU-4403", "2025-04-30", {"BT-410": 1}, "PX-8215-9904"),
+    ("SO-20477", "CU-3150", "2025-05-03", {"BP-060": 1}, "PX-8377-6120"),
+    ("SO-18955", "CU-3150", "2025-02-20", {"ST-015": 2}, "PX-3871-0459"),
+    ("SO-20566", "CU-6632", "2025-05-05", {"LP-011": 1}, "PX-8431-2208"),
+    ("SO-20199", "CU-8095", "2025-04-25", {"SB-140": 1}, "PX-8088-7731"),
+    ("SO-20244", "CU-8095", "2025-04-26", {"TN-201": 1}, "PX-8102-1565"),
+    ("SO-20391", "CU-1964", "2025-05-01", {"ST-022": 1}, "PX-8290-4087"),
+    ("SO-19230", "CU-1964", "2025-03-08", {"BT-380": 1}, "PX-4506-8812"),
+    ("SO-20655", "CU-7301", "2025-05-07", {"TN-305": 1}, "PX-8498-0346"),
+]
+
+SHIPMENTS = {  # tracking_id: status, location, expected (or delivered) on
+    "PX-8341-0072": ("in transit", "Lisbon", "2025-05-09"),
+    "PX-1190-4418": ("delivered", "Porto", "2025-01-25"),
+    "PX-8402-7716": ("in transit", "Dover", "2025-05-11"),
+    "PX-7725-3090": ("delivered", "Osaka", "2025-04-16"),
+    "PX-8455-1283": ("being packed", "Rotterdam", "2025-05-13"),
+    "PX-0647-9921": ("delivered", "Bergen", "2024-11-03"),
+    "PX-0102-6634": ("delivered", "Bergen", "2024-06-20"),
+    "PX-8019-5547": ("in transit", "Milan", "2025-05-11"),
+    "PX-8160-3375": ("in transit", "Paris", "2025-05-12"),
+    "PX-8215-9904": ("in transit", "Paris", "2025-05-13"),
+    "PX-8377-6120": ("in transit", "Vienna", "2025-05-09"),
+    "PX-3871-0459": ("delivered", "Graz", "2025-02-27"),
+    "PX-8431-2208": ("being packed", "Rotterdam", "2025-05-12"),
+    "PX-8088-7731": ("in transit", "Rotterdam", "2025-05-12"),
+    "PX-8102-1565": ("in transit", "Rotterdam", "2025-05-13"),
+    "PX-8290-4087": ("in transit", "Istanbul", "2025-05-09"),
+    "PX-4506-8812": ("delivered", "Izmir", "2025-03-14"),
+    "PX-8498-0346": ("being packed", "Rotterdam", "2025-05-14"),
+}

@@ -1,0 +1,108 @@
+"""The command line: `langgraph-speculate COMMAND`, the same as `python -m langgraph_speculate COMMAND`.
+
+Figures and tables go to standard output, progress and errors to standard error. Exit code 0 is success, 1 that a
+command found what it is there to find (transcripts that differ, say), 2 bad input or a missing extra: one line says
+which.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, NoReturn
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with one line of explanation and exit code 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def missing_extra(what: str, extra: str, missing: ModuleNotFoundError) -> NoReturn:
+    """End the command because *what* needs a package that only *extra* installs."""
+    if (missing.name or "").partition(".")[0] == "langgraph_speculate":
+        raise missing  # not an extra, but a fault of this package
+    fail(f'{what} needs the package {missing.name}: pip install "langgraph-speculate[{extra}]"')
+
+
+try:
+    import typer
+    from rich.console import Console
+except ModuleNotFoundError as missing:  # only the command line imports this module: to leave it is to leave the command
+    missing_extra("the command line", "demo" if "demo" in sys.argv[1:2] else "cli", missing)
+
+from langgraph_speculate.errors import SpeculateError  # noqa: E402
+
+app = typer.Typer(
+    name="langgraph-speculate",
+    help="Make LangGraph agents faster by running predicted read-only tool calls while the model is still generating.",
+    epilog="Try it: langgraph-speculate demo (half a minute, no key, no network)",
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            number = version("langgraph-speculate")
+        except PackageNotFoundError:
+            number = "(not installed: run from its source)"
+        typer.echo(f"langgraph-speculate {number}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog="Examples: langgraph-speculate demo; langgraph-speculate demo --json")
+def demo(
+    as_json: Json = False,
+    scale: Annotated[float, typer.Option(min=0.01, max=10, hidden=True, help="Factor on every delay.")] = 1.0,
+) -> None:
+    """Watch a support agent with and without speculation: same answers, less waiting.
+
+    A dozen conversations run in turns with the plain agent and with the speculating one, against a scripted model on
+    loopback: no key, no network, about half a minute. Ends with a timeline, a table by tool and the totals. Exit code 1
+    means that the two agents did not say the same.
+    """
+    try:
+        from langgraph_speculate.demo.display import progress_on, show
+        from langgraph_speculate.demo.run import demonstrate
+    except ModuleNotFoundError as missing:
+        missing_extra("the demo", "demo", missing)
+
+    with progress_on(Console(stderr=True)) as progress:
+        outcome = demonstrate(scale=scale, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json()))
+    else:
+        show(outcome, Console())
+    if outcome.identical < len(outcome.pairs) or not outcome.same_writes:
+        typer.echo("the agents differ: speculation changed a transcript or a write, which it never should", err=True)
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the installed script."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        raise SystemExit(1) from None
+    except (typer.TyperException, SpeculateError) as error:
+        fail(error.format_message() if isinstance(error, typer.TyperException) else str(error))
+    raise SystemExit(code or 0)
