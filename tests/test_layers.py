@@ -149,7 +149,7 @@ def test_public_names_are_written_down_once_and_sorted(package: ModuleType):
     found = {
         name
         for name, value in vars(package).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith(PACKAGE)
     }
 
     assert names == sorted(names)
@@ -157,16 +157,18 @@ def test_public_names_are_written_down_once_and_sorted(package: ModuleType):
     assert all(hasattr(package, name) for name in names)
 
 
-def test_importing_the_package_opens_no_socket():
+def test_importing_the_package_reaches_for_nobody():
     """
-    Nothing leaves the machine because somebody imported a library.
+    Nothing leaves the machine because somebody imported a library. (urllib3, which comes with LangChain, binds a socket
+    to see whether there is IPv6; that is not ours, and it talks to nobody.)
     """
     program = (
         "import sys\n"
         "seen = []\n"
-        "sys.addaudithook(lambda event, args: seen.append(event) if event.startswith('socket.') else None)\n"
+        "talks = ('socket.connect', 'socket.getaddrinfo', 'socket.gethostby', 'socket.send')\n"
+        "sys.addaudithook(lambda event, args: seen.append((event, args)) if event.startswith(talks) else None)\n"
         f"import {PACKAGE}\n"
-        "assert not [event for event in seen if event != 'socket.gethostname'], seen\n"
+        "assert not seen, seen\n"
     )
 
     subprocess.run([sys.executable, "-c", program], check=True, cwd=FOLDER.parent, timeout=120)
