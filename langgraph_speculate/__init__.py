@@ -1,1 +1,25 @@
-"""LangGraph made faster by running predicted tool calls early."""
+"""LangGraph agents that wait less: predicted tool calls run while the model is still generating."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from langgraph_speculate.errors import PolicyError, SpeculateError, UnsupportedGraph
+from langgraph_speculate.graph import speculate, speculation_of
+from langgraph_speculate.policy import Limits, SpeculationPolicy, ToolPolicy
+from langgraph_speculate.predict import default_predictor
+
+try:
+    __version__ = version("langgraph-speculate")
+except PackageNotFoundError:  # a checkout that was never installed
+    __version__ = "0.0.0"
+
+__all__ = [
+    "Limits",
+    "PolicyError",
+    "SpeculateError",
+    "SpeculationPolicy",
+    "ToolPolicy",
+    "UnsupportedGraph",
+    "default_predictor",
+    "speculate",
+    "speculation_of",
+]

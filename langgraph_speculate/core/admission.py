@@ -1,0 +1,71 @@
+"""Admission: which allowed candidates are worth running now, within the budgets.
+
+The gate says what *may* run; this says what *does*. Best first, and every refusal has its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from langgraph_speculate.policy import Limits
+
+AUTO_FLOOR = 0.1
+"""Least probability at `eagerness = "auto"`: below it a guess is noise on every public recording."""
+
+
+class Refusal(StrEnum):
+    """Why an allowed candidate was not launched."""
+
+    LOW_PROBABILITY = "low_probability"
+    DUPLICATE = "duplicate"  # the same call is in flight already
+    MAX_PER_TURN = "max_per_turn"
+    MAX_IN_FLIGHT = "max_in_flight"
+    MAX_PER_RUN = "max_per_run"
+    MAX_WASTED = "max_wasted_per_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has used of its budgets.
+
+    Attributes:
+        turn: Launches in this model turn.
+        run: Launches in this run.
+        wasted: Discarded launches of this run.
+        in_flight: Bodies that are running now, those of discarded speculations included.
+    """
+
+    turn: int = 0
+    run: int = 0
+    wasted: int = 0
+    in_flight: int = 0
+
+
+def admit(
+    key: str, probability: float, floor: float | None, *, alive: Iterable[str], spent: Spent, limits: Limits
+) -> Refusal | None:
+    """Return why a candidate should not be launched now, or None if it should.
+
+    Args:
+        key: The candidate's canonical key.
+        probability: Its probability, in [0, 1].
+        floor: The least probability its policy asks for; None means `AUTO_FLOOR`.
+        alive: Keys of the speculations that could still answer a call.
+        spent: What the run has used.
+        limits: What it may use.
+    """
+    if not probability >= (AUTO_FLOOR if floor is None else floor):  # also refuses NaN
+        return Refusal.LOW_PROBABILITY
+    if key in alive:
+        return Refusal.DUPLICATE
+    if spent.turn >= limits.max_per_turn:
+        return Refusal.MAX_PER_TURN
+    if spent.in_flight >= limits.max_in_flight:
+        return Refusal.MAX_IN_FLIGHT
+    if spent.run >= limits.max_per_run:
+        return Refusal.MAX_PER_RUN
+    if spent.wasted >= limits.max_wasted_per_run:
+        return Refusal.MAX_WASTED
+    return None

@@ -1,0 +1,141 @@
+"""One frozen record per thing that happened.
+
+Values stay out: a record names tools and ids, never arguments or results. `at` is seconds on the host's monotonic clock, `run`
+the id of one agent run, `turn` one model call of it, `id` one speculation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all records."""
+
+    run: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnBegan(Event):
+    """A model call started."""
+
+    turn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted(Event):
+    """What is expected of a model call: (tool, probability, source), best first."""
+
+    turn: str
+    candidates: tuple[tuple[str, float, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied(Event):
+    """The gate kept a candidate, or the result of a speculation, from being used."""
+
+    turn: str
+    tool: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Event):
+    """A candidate was allowed but not worth its cost now, or a budget was spent."""
+
+    turn: str
+    tool: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched(Event):
+    """A speculation started."""
+
+    turn: str
+    id: str
+    tool: str
+    probability: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Event):
+    """The body of a speculation ended after *seconds*, well or not."""
+
+    id: str
+    tool: str
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded(Event):
+    """A speculation ended without its result being used."""
+
+    id: str
+    tool: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wasted(Event):
+    """What a discarded speculation cost in the end, once its body has stopped: *seconds* of tool time."""
+
+    id: str
+    tool: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded(Event):
+    """The model's message is complete: how many calls it made, and how many of them stood among the predictions."""
+
+    turn: str
+    calls: tuple[str, ...]
+    foreseen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettled(Event):
+    """A real call ended.
+
+    Attributes:
+        id: The speculation it adopted, or None for a miss.
+        joined: It waited for that speculation to finish.
+        waited_s: Seconds the call took as the agent saw it.
+        tool_s: Seconds the tool's body took, early or not.
+    """
+
+    tool: str
+    id: str | None
+    joined: bool
+    waited_s: float
+    tool_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettled(Event):
+    """All calls of one model turn ended; parallel calls count once, by their critical path.
+
+    Attributes:
+        tool_s: The longest body among them, which is what the plain graph would have waited.
+        waited_s: The longest wait.
+        tool: The tool of the longest body; hidden = `tool_s - waited_s` is counted for it.
+    """
+
+    tool: str
+    tool_s: float
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunClosed(Event):
+    """The run is over, however it ended; nothing of it is left running."""
+
+    launched: int
+    hits: int
+    hidden_s: float

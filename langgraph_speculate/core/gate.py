@@ -1,0 +1,180 @@
+"""The gate: one pure function that allows or denies running a concrete call early, with a reason.
+
+It is asked twice, when a speculation is issued and again when a real call wants its result, and it never asks back: all it
+looks at is handed in. Any exception inside it is a denial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.resources import Epochs, render
+from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.policy import Rule
+
+
+class Reason(StrEnum):
+    """Why a call may not run ahead. The same words in `stats().denied`, events and traces."""
+
+    UNKNOWN_TOOL = "unknown_tool"  # the graph has no such tool, or its body cannot be reached
+    UNDECLARED = "undeclared"  # nobody declared it read-only
+    NOT_READ_ONLY = "not_read_only"  # its entry does not say read_only
+    OPEN_WORLD = "open_world"  # it leaves the trust boundary
+    GATED = "gated"  # it waits for an approval
+    BLOCKED = "blocked"  # something around the tools cannot be seen through (static interrupt, unknown middleware, …)
+    RETURN_DIRECT = "return_direct"  # its result ends the run
+    INJECTED = "injected_arguments"  # it takes state, store, runtime or its call id
+    TRIPPED = "tripped"  # run ahead before, it reached for something only a real call may have
+    TTL_ZERO = "ttl_zero"  # its results are too volatile to be kept at all
+    VENUE = "venue"  # it has no body for this kind of run (async only, in a sync run)
+    INVALID_ARGUMENTS = "invalid_arguments"  # the guess does not fit the tool's schema
+    PENDING_WRITE = "pending_write"  # something it reads is being written right now
+    SHADOW = "shadow"  # nothing runs ahead at this level; the guess is only scored
+    EXPIRED = "expired"  # commit: older than its ttl, or of another turn
+    STALE = "stale"  # commit: something it read was written since
+    GATE_ERROR = "gate_error"  # the gate itself failed
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFacts:
+    """What is known about one tool of a wrapped graph.
+
+    Attributes:
+        name: The tool's name.
+        rule: What the policy says about it.
+        gated: It waits for an approval.
+        return_direct: Its result ends the run.
+        injected: Arguments the host injects.
+        venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
+    """
+
+    name: str
+    rule: Rule
+    gated: bool = False
+    return_direct: bool = False
+    injected: frozenset[str] = frozenset()
+    venues: frozenset[str] = frozenset({"thread"})
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Templates of the resources it reads; everything when undeclared."""
+        return self.rule.tool.reads if self.rule.tool else ("*",)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Templates of the resources it writes; everything when undeclared."""
+        return self.rule.tool.effective_writes if self.rule.tool else ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """What the gate may know about the run.
+
+    Attributes:
+        level: `"shadow"` or `"declared"`.
+        blocked: Why no tool of this graph may run ahead, in words, or None.
+        epochs: Epochs of the resources this run shares with others.
+        tripped: Names of tools that tripped a wire when run ahead.
+    """
+
+    level: str
+    blocked: str | None
+    epochs: Epochs
+    tripped: frozenset[str] | set[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """The call may run ahead, or its result may be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The call may not run ahead, or its result not be used."""
+
+    reason: Reason
+    detail: str = ""
+
+
+ALLOW = Allow()
+
+
+def decide(
+    call: Call | None,
+    tool: ToolFacts | None,
+    venue: str,
+    view: RunView,
+    *,
+    commits: Speculation | None = None,
+    step: int = 0,
+    now: float = 0.0,
+) -> Allow | Deny:
+    """Whether *call* may run ahead; with *commits*, whether that speculation's result may be used now.
+
+    Args:
+        call: The call with coerced arguments, or None when they do not fit the tool's schema.
+        tool: What is known about its tool, or None when the graph has none of that name.
+        venue: Where it would run.
+        view: The run.
+        commits: The speculation a real call wants, at commit.
+        step: The step of the run that the real call belongs to, at commit.
+        now: Seconds on the host's monotonic clock, at commit.
+    """
+    try:
+        reason, detail = _static(tool, venue, view)
+        if reason is None:
+            reason, detail = _issue(call, tool, view) if commits is None else _commit(commits, view, step, now)
+    except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
+        return Deny(Reason.GATE_ERROR, repr(error))
+    return ALLOW if reason is None else Deny(reason, detail)
+
+
+_Verdict = tuple[Reason | None, str]
+
+
+def _static(tool: ToolFacts | None, venue: str, view: RunView) -> _Verdict:
+    """Rules about the tool alone, most telling first."""
+    if tool is None:
+        return Reason.UNKNOWN_TOOL, "the graph has no reachable tool of that name"
+    policy = tool.rule.tool
+    if policy is None:
+        return Reason.UNDECLARED, f"declare [tools.{tool.name}] read_only = true if it only reads"
+    if not policy.read_only:
+        return Reason.NOT_READ_ONLY, f"{tool.rule.origin} does not say read_only = true"
+    if policy.open_world:
+        return Reason.OPEN_WORLD, f"{tool.rule.origin} says open_world = true"
+    if tool.gated:
+        return Reason.GATED, "it waits for an approval"
+    if view.blocked is not None:
+        return Reason.BLOCKED, view.blocked
+    if tool.return_direct:
+        return Reason.RETURN_DIRECT, "its result ends the run"
+    if tool.injected:
+        return Reason.INJECTED, f"the host injects {', '.join(sorted(tool.injected))}"
+    if tool.name in view.tripped:
+        return Reason.TRIPPED, "run ahead before, it reached for something only a real call may have"
+    if policy.ttl_s <= 0:
+        return Reason.TTL_ZERO, f"{tool.rule.origin} says ttl_s = 0"
+    if venue not in tool.venues:
+        return Reason.VENUE, f"it has no body that can run in a {venue} here"
+    return None, ""
+
+
+def _issue(call: Call | None, tool: ToolFacts | None, view: RunView) -> _Verdict:
+    if call is None:
+        return Reason.INVALID_ARGUMENTS, "the guessed arguments do not fit the tool's schema"
+    if tool is not None and view.epochs.writing(render(tool.reads, call.args)):
+        return Reason.PENDING_WRITE, "something it reads is being written"
+    return (None, "") if view.level == "declared" else (Reason.SHADOW, f"level is {view.level}")
+
+
+def _commit(speculation: Speculation, view: RunView, step: int, now: float) -> _Verdict:
+    if speculation.scope == "step" and speculation.step != step:
+        return Reason.EXPIRED, "its model turn is over"
+    if now - speculation.launched_at > speculation.ttl_s:
+        return Reason.EXPIRED, f"older than ttl_s = {speculation.ttl_s:g}"
+    if view.epochs.changed(speculation.reads, since=speculation.epoch):
+        return Reason.STALE, "something it read was written since"
+    return None, ""

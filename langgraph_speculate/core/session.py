@@ -1,0 +1,399 @@
+"""One agent run, as decisions: the five moments, each returning commands for a shell to carry out.
+
+1 a model turn begins · 2 (its stream says more) · 3 it ends · 4 a real call arrives · 5 a call settles, the run ends.
+No clock, no tasks, no threads: time comes in as `now`, and the shell makes sure that no two methods run at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from langgraph_speculate.core import events
+from langgraph_speculate.core.admission import Spent, admit
+from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide
+from langgraph_speculate.core.resources import render
+from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.core.table import Table
+from langgraph_speculate.policy import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate as the host sees it.
+
+    Attributes:
+        candidate: The prediction.
+        call: The call with arguments coerced by the tool's schema, or None when they do not fit.
+        tool: What is known about the tool, or None when the graph has none of that name.
+        venue: Where its body would run.
+    """
+
+    candidate: Candidate
+    call: Call | None
+    tool: ToolFacts | None
+    venue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start this speculation's body."""
+
+    speculation: Speculation
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """This speculation's result is not wanted any more; with `drain` its body may finish."""
+
+    id: str
+    drain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The real call's answer is this speculation's result."""
+
+    speculation: Speculation
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The real call may wait for this speculation, and then `claim` its result."""
+
+    speculation: Speculation
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """The real call runs."""
+
+
+MISS = Miss()
+Command = Launch | Cancel
+
+
+class Session:
+    """Decisions of one agent run.
+
+    Args:
+        run: The run's id.
+        view: What the gate may know about the run.
+        limits: Its budgets.
+
+    Attributes:
+        table: The run's speculations, and the ledger.
+        events: What happened since the shell last took them.
+    """
+
+    def __init__(self, run: str, view: RunView, limits: Limits) -> None:
+        self.run = run
+        self.view = view
+        self.limits = limits
+        self.table = Table()
+        self.events: list[events.Event] = []
+        self.closed = False
+        self._step = 0
+        self._open: set[str] = set()
+        self._ended = False
+        self._predicted: dict[str, list[Call]] = {}
+        self._launched: Counter[str] = Counter()
+        self._settled: list[tuple[str, float, float]] = []
+        self._hits = 0
+        self._hidden_s = 0.0
+
+    # -- moment 1 ------------------------------------------------------------------------------------------------------
+
+    def begin_turn(self, turn: str, now: float) -> list[Command]:
+        """A model call starts: the step before it is settled, and what was kept for that step only is let go."""
+        if self.closed:
+            return []
+        self._open.add(turn)
+        self.events.append(events.TurnBegan(run=self.run, at=now, turn=turn))
+        if not self._ended:  # another model of the same step, running beside the first
+            return []
+        self._ended = False
+        self._settle_step(now)
+        self._step += 1
+        over = [s for s in self.table if s.scope == "step"]
+        return self._drop(over, "expire", Discard.EXPIRED, now)
+
+    def predicted(self, turn: str, proposals: Sequence[Proposal], now: float) -> list[Command]:
+        """The predictor answered for *turn*: gate and admit its candidates, best first. Too late is ignored."""
+        if self.closed or turn not in self._open:
+            return []
+        shown = tuple((p.candidate.call.name, p.candidate.probability, p.candidate.source) for p in proposals)
+        self.events.append(events.Predicted(run=self.run, at=now, turn=turn, candidates=shown))
+        self._predicted[turn] = [p.call for p in proposals if p.call is not None]
+        commands: list[Command] = []
+        for proposal in proposals:
+            launch = self._consider(turn, proposal, now)
+            if launch is not None:
+                commands.append(launch)
+        return commands
+
+    def _consider(self, turn: str, proposal: Proposal, now: float) -> Launch | None:
+        call, tool, candidate = proposal.call, proposal.tool, proposal.candidate
+        verdict = decide(call, tool, proposal.venue, self.view)
+        if isinstance(verdict, Deny):
+            self._denied(turn, candidate.call.name, verdict, now)
+            return None
+        policy = tool.rule.tool if tool is not None else None
+        if call is None or tool is None or policy is None:  # the gate allows none of these
+            return None
+        refusal = admit(
+            call.key,
+            candidate.probability,
+            policy.probability_floor,
+            alive=[s.call.key for s in self.table],
+            spent=self._spent(turn),
+            limits=self.limits,
+        )
+        if refusal is not None:
+            self.events.append(events.Refused(run=self.run, at=now, turn=turn, tool=tool.name, reason=refusal.value))
+            return None
+        speculation = Speculation(
+            id=f"{self.run}:{self.table.issued + 1}",
+            call=call,
+            turn=turn,
+            step=self._step,
+            probability=candidate.probability,
+            source=candidate.source,
+            venue=proposal.venue,
+            reads=render(tool.reads, call.args),
+            epoch=self.view.epochs.now,
+            ttl_s=policy.ttl_s,
+            scope=policy.scope,
+            drain=policy.on_mispredict == "drain",
+            launched_at=now,
+        )
+        self.table.launch(speculation)
+        self._launched[turn] += 1
+        self.events.append(
+            events.Launched(
+                run=self.run,
+                at=now,
+                turn=turn,
+                id=speculation.id,
+                tool=tool.name,
+                probability=candidate.probability,
+                source=candidate.source,
+            )
+        )
+        return Launch(speculation)
+
+    def _spent(self, turn: str) -> Spent:
+        return Spent(
+            turn=self._launched[turn],
+            run=self.table.issued,
+            # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
+            wasted=self.table.discarded.total() + len(self.table),
+            in_flight=self.table.in_flight,
+        )
+
+    # -- moment 3 ------------------------------------------------------------------------------------------------------
+
+    def end_turn(self, turn: str, calls: Sequence[Call], now: float) -> list[Command]:
+        """The model's message is final: let go of everything it did not ask for.
+
+        Args:
+            turn: The model turn.
+            calls: Its calls with coerced arguments; none means that it answered.
+            now: Seconds on the monotonic clock.
+        """
+        if self.closed:
+            return []
+        self._open.discard(turn)
+        self._ended = True
+        foreseen = Counter(call.key for call in calls) & Counter({c.key for c in self._predicted.pop(turn, ())})
+        self.events.append(
+            events.TurnEnded(
+                run=self.run,
+                at=now,
+                turn=turn,
+                calls=tuple(call.name for call in calls),
+                foreseen=foreseen.total(),
+            )
+        )
+        wanted = {call.key for call in calls}
+        lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
+        return self._drop(lost, "squash", Discard.CONTRADICTED, now)
+
+    def abort_turn(self, turn: str, now: float) -> list[Command]:
+        """The model call failed: nothing it was predicted to ask for will come."""
+        if self.closed:
+            return []
+        self._open.discard(turn)
+        self._ended = True
+        self._predicted.pop(turn, None)
+        lost = [s for s in self.table if s.turn == turn]
+        return self._drop(lost, "squash", Discard.MODEL_FAILED, now)
+
+    # -- moment 4 ------------------------------------------------------------------------------------------------------
+
+    def resolve(self, call: Call, tool: ToolFacts, venue: str, now: float) -> tuple[Commit | Join | Miss, list[Command]]:
+        """A real call arrived in the tool's body: answer with a result, one to wait for, or a miss."""
+        commands: list[Command] = []
+        for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
+            verdict = decide(call, tool, venue, self.view, commits=speculation, step=self._step, now=now)
+            if isinstance(verdict, Deny):
+                self._denied(speculation.turn, tool.name, verdict, now)
+                commands += self._drop([speculation], *_REASONS.get(verdict.reason, ("squash", Discard.DENIED)), now)
+                continue
+            outcome = speculation.outcome
+            self.table.match(speculation)
+            if speculation.state is State.COMMITTED and outcome is not None:
+                return Commit(speculation, outcome), commands
+            return Join(speculation), commands
+        return MISS, commands
+
+    def claim(self, speculation: Speculation, now: float) -> tuple[Commit | Miss, list[Command]]:
+        """A real call has waited for *speculation*: its result, or a miss if it failed or is still running."""
+        if speculation.state is State.COMMITTED and speculation.outcome is not None:
+            return Commit(speculation, speculation.outcome), []
+        if speculation.state is State.PROMOTED:
+            return MISS, self._drop([speculation], "fail", Discard.OVERRUN, now)
+        return MISS, []
+
+    def abandon(self, speculation: Speculation, now: float) -> list[Command]:
+        """The real call that waited for *speculation* was cancelled."""
+        return [] if speculation.over else self._drop([speculation], "fail", Discard.ABANDONED, now)
+
+    # -- moment 5 ------------------------------------------------------------------------------------------------------
+
+    def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> None:
+        """A speculation's body ended.
+
+        Args:
+            id: The speculation.
+            outcome: How.
+            size: About how many bytes its result takes.
+            now: Seconds on the monotonic clock.
+            started: When its body really started, or None if it never did.
+        """
+        rejected = _rejection(outcome, size > self.limits.max_result_bytes)
+        before = self.table.get(id)
+        was_over = before is not None and before.over
+        speculation = self.table.finish(id, outcome, now, rejected)
+        if speculation is None:
+            return
+        speculation.ran_s = seconds = 0.0 if started is None else now - started
+        tool = speculation.call.name
+        self.events.append(
+            events.Finished(run=self.run, at=now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
+        )
+        if speculation.reason is not None:
+            if not was_over:
+                self._discarded(speculation, now)
+            self._wasted(speculation, now)
+
+    def begin_call(self, tool: ToolFacts, call: Call, now: float) -> tuple[frozenset[str], list[Command]]:
+        """A real call's body starts: what it may write changes from now on. Returns the tags to hand to `end_call`."""
+        tags = render(tool.writes, call.args)
+        if not tags:
+            return tags, []
+        self.view.epochs.begin_write(tags)
+        stale = [
+            s
+            for s in self.table
+            if s.state is not State.PROMOTED and self.view.epochs.changed(s.reads, since=s.epoch)
+        ]
+        return tags, self._drop(stale, "squash", Discard.STALE, now)
+
+    def end_call(self, tags: frozenset[str]) -> None:
+        """A real call's body ended, one way or another."""
+        if tags:
+            self.view.epochs.end_write(tags)
+
+    def settle(self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float) -> None:
+        """A real call has its answer."""
+        self._hits += hit is not None
+        self._settled.append((tool, tool_s, waited_s))
+        self.events.append(
+            events.CallSettled(
+                run=self.run,
+                at=now,
+                tool=tool,
+                id=None if hit is None else hit.id,
+                joined=joined,
+                waited_s=waited_s,
+                tool_s=tool_s,
+            )
+        )
+
+    def close(self, now: float) -> list[Command]:
+        """The run is over: nothing may be left running, and nothing can be adopted any more."""
+        if self.closed:
+            return []
+        self._settle_step(now)
+        alive = list(self.table)
+        promoted = [s for s in alive if s.state is State.PROMOTED]
+        rest = [s for s in alive if s.state is not State.PROMOTED]
+        self._drop(promoted, "fail", Discard.RUN_ENDED, now)
+        self._drop(rest, "squash", Discard.RUN_ENDED, now)
+        self.closed = True
+        self.events.append(
+            events.RunClosed(
+                run=self.run, at=now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s
+            )
+        )
+        return [Cancel(s.id, drain=False) for s in alive]
+
+    # -- bookkeeping ---------------------------------------------------------------------------------------------------
+
+    def _settle_step(self, now: float) -> None:
+        calls, self._settled = self._settled, []
+        if not calls:
+            return
+        slowest, tool_s, _ = max(calls, key=lambda call: call[1])
+        waited_s = max(waited for _, _, waited in calls)
+        self._hidden_s += tool_s - waited_s
+        self.events.append(
+            events.StepSettled(run=self.run, at=now, tool=slowest, tool_s=tool_s, waited_s=waited_s)
+        )
+
+    def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
+        commands: list[Command] = []
+        for speculation in lost:
+            self.table.discard(speculation, event, reason)
+            self._discarded(speculation, now)
+            if speculation.ended_at is None:
+                commands.append(Cancel(speculation.id, speculation.drain))
+            else:
+                self._wasted(speculation, now)
+        return commands
+
+    def _discarded(self, speculation: Speculation, now: float) -> None:
+        reason = (speculation.reason or Discard.FAILED).value
+        self.events.append(
+            events.Discarded(run=self.run, at=now, id=speculation.id, tool=speculation.call.name, reason=reason)
+        )
+
+    def _wasted(self, speculation: Speculation, now: float) -> None:
+        tool, seconds = speculation.call.name, speculation.ran_s
+        self.events.append(events.Wasted(run=self.run, at=now, id=speculation.id, tool=tool, seconds=seconds))
+
+    def _denied(self, turn: str, tool: str, verdict: Deny, now: float) -> None:
+        self.events.append(
+            events.Denied(
+                run=self.run, at=now, turn=turn, tool=tool, reason=verdict.reason.value, detail=verdict.detail
+            )
+        )
+
+
+_REASONS: dict[Reason, tuple[str, Discard]] = {
+    Reason.EXPIRED: ("expire", Discard.EXPIRED),
+    Reason.STALE: ("squash", Discard.STALE),
+}
+
+
+def _rejection(outcome: Outcome, too_large: bool) -> Discard | None:
+    if outcome.taint is not None:
+        return Discard.TAINTED
+    if outcome.error is not None:
+        return Discard.FAILED
+    return Discard.TOO_LARGE if too_large else None

@@ -1,0 +1,145 @@
+"""One speculation: its lifecycle as a table, and its record.
+
+The table *is* the specification (after h11's `_state.py`): docs and tests read the same dict. An illegal step raises and
+changes nothing; every speculation ends in exactly one terminal state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from types import MappingProxyType
+
+from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.errors import IllegalTransition
+
+
+class State(Enum):
+    """Where a speculation stands."""
+
+    RUNNING = "running"  # launched; no real call has asked for it
+    READY = "ready"  # finished well; waiting for a real call
+    PROMOTED = "promoted"  # a real call is waiting; nothing may stop it to make room
+    COMMITTED = "committed"  # its result became the tool's answer
+    DISCARDED = "discarded"  # every other end, always with a reason
+
+
+TRANSITIONS: Mapping[State, Mapping[str, State]] = MappingProxyType(
+    {
+        State.RUNNING: MappingProxyType(
+            {
+                "finish": State.READY,
+                "match": State.PROMOTED,
+                "fail": State.DISCARDED,
+                "preempt": State.DISCARDED,
+                "squash": State.DISCARDED,
+                "expire": State.DISCARDED,
+            }
+        ),
+        State.READY: MappingProxyType(
+            {
+                "match": State.COMMITTED,
+                "preempt": State.DISCARDED,
+                "squash": State.DISCARDED,
+                "expire": State.DISCARDED,
+            }
+        ),
+        State.PROMOTED: MappingProxyType({"finish": State.COMMITTED, "fail": State.DISCARDED}),
+        State.COMMITTED: MappingProxyType({}),
+        State.DISCARDED: MappingProxyType({}),
+    }
+)
+
+
+def step(state: State, event: str) -> State:
+    """Return the state that *event* leads to.
+
+    Raises:
+        IllegalTransition: The lifecycle has no such step.
+
+    >>> step(State.RUNNING, "match").name
+    'PROMOTED'
+    """
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        raise IllegalTransition(f"a {state.value} speculation cannot {event}") from None
+
+
+class Discard(StrEnum):
+    """Why a speculation's result was not used."""
+
+    CONTRADICTED = "contradicted"  # the model's message did not ask for it
+    MODEL_FAILED = "model_failed"  # the model call raised or was cut off
+    EXPIRED = "expired"  # older than its ttl, or its model turn is over
+    STALE = "stale"  # something it read was written since
+    FAILED = "failed"  # the tool raised; the real call runs and may raise again
+    TAINTED = "tainted"  # it reached for something only a real call may have
+    TOO_LARGE = "too_large"  # its result exceeds max_result_bytes
+    OVERRUN = "overrun"  # a real call waited for it to its deadline
+    ABANDONED = "abandoned"  # the real call that waited for it was cancelled
+    DENIED = "denied"  # the gate allowed it at issue and no longer at commit
+    NO_SLOT = "no_slot"  # the worker pool was full
+    PREEMPTED = "preempted"  # made room for something better
+    RUN_ENDED = "run_ended"  # the run is over
+
+
+@dataclass(slots=True, eq=False)
+class Speculation:
+    """One call that was launched early.
+
+    Attributes:
+        id: Unique in the process.
+        call: The call with coerced arguments, as the tool's body receives it.
+        turn: The model turn it was launched for.
+        step: The step of the run it was launched in: one model turn and its calls.
+        probability: Its candidate's probability at launch.
+        source: Its candidate's source.
+        venue: Where it runs (`"task"` or `"thread"`); only a real call of the same venue may adopt it.
+        reads: Tags of the resources it reads.
+        epoch: The epoch before it started reading.
+        ttl_s: Seconds from launch for which its result may be committed.
+        scope: `"step"`: only for the calls of its own step; `"run"`: until the ttl passes.
+        drain: When it is discarded, let the body finish (True) or cancel it.
+        launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
+        ran_s: Seconds its body ran, once that has ended.
+        state, outcome, reason: How it stands; `reason` is set with DISCARDED only.
+    """
+
+    id: str
+    call: Call
+    turn: str
+    step: int
+    probability: float
+    source: str
+    venue: str
+    reads: frozenset[str]
+    epoch: int
+    ttl_s: float
+    scope: str
+    drain: bool
+    launched_at: float
+    ended_at: float | None = None
+    ran_s: float = 0.0
+    state: State = State.RUNNING
+    outcome: Outcome | None = None
+    reason: Discard | None = None
+
+    @property
+    def over(self) -> bool:
+        """True once it is committed or discarded."""
+        return not TRANSITIONS[self.state]
+
+    def take(self, event: str, reason: Discard | None = None) -> None:
+        """Go one step along the lifecycle.
+
+        Raises:
+            IllegalTransition: The lifecycle has no such step; nothing has changed.
+        """
+        after = step(self.state, event)
+        if (after is State.DISCARDED) != (reason is not None):
+            raise IllegalTransition(f"{event}: a reason belongs to a discard, and only to a discard")
+        self.state, self.reason = after, reason
+        if after is State.DISCARDED:
+            self.outcome = None  # a result nobody may use is not kept alive

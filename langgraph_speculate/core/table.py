@@ -1,0 +1,84 @@
+"""The in-flight table: which speculations exist and which one answers a call.
+
+Pure bookkeeping of one run. Starting and stopping work is the runner's job (`host/runner.py`).
+The ledger always adds up: issued = committed + discarded (by reason) + alive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.speculation import Discard, Speculation, State
+
+
+class Table:
+    """The speculations of one run.
+
+    Bounded by the run's launch budget: what is over and whose body ended is forgotten, all but its place in the ledger.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Speculation] = {}
+        self.issued = 0
+        self.committed = 0
+        self.discarded: Counter[Discard] = Counter()
+
+    def __iter__(self) -> Iterator[Speculation]:
+        """The speculations that could still answer a call, oldest first."""
+        return (speculation for speculation in list(self._by_id.values()) if not speculation.over)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @property
+    def in_flight(self) -> int:
+        """Bodies that are running, those of discarded speculations that drain included."""
+        return sum(1 for speculation in self._by_id.values() if speculation.ended_at is None)
+
+    def get(self, id: str) -> Speculation | None:
+        """The speculation of that id, unless it is over and done with."""
+        return self._by_id.get(id)
+
+    def launch(self, speculation: Speculation) -> None:
+        """Note a new speculation."""
+        self._by_id[speculation.id] = speculation
+        self.issued += 1
+
+    def candidates_for(self, key: str, venue: str) -> list[Speculation]:
+        """Speculations that could answer a call of that key in that venue: finished ones first, then the oldest."""
+        found = [s for s in self if s.call.key == key and s.venue == venue and s.state is not State.PROMOTED]
+        return sorted(found, key=lambda s: s.state is not State.READY)
+
+    def match(self, speculation: Speculation) -> None:
+        """A real call takes this speculation: READY is committed, RUNNING promoted."""
+        self._take(speculation, "match")
+
+    def finish(self, id: str, outcome: Outcome, now: float, rejected: Discard | None) -> Speculation | None:
+        """A body ended. With *rejected* its outcome cannot be used; returns the speculation, or None if unknown."""
+        speculation = self._by_id.get(id)
+        if speculation is None or speculation.ended_at is not None:
+            return None
+        speculation.ended_at = now
+        if speculation.over:  # discarded while the body ran on
+            del self._by_id[id]
+        elif rejected is not None:
+            self._take(speculation, "fail", rejected)
+        else:
+            speculation.outcome = outcome
+            self._take(speculation, "finish")
+        return speculation
+
+    def discard(self, speculation: Speculation, event: str, reason: Discard) -> None:
+        """End a speculation without using its result."""
+        self._take(speculation, event, reason)
+
+    def _take(self, speculation: Speculation, event: str, reason: Discard | None = None) -> None:
+        speculation.take(event, reason)
+        if speculation.state is State.COMMITTED:
+            self.committed += 1
+        elif reason is not None:
+            self.discarded[reason] += 1
+        if speculation.over and speculation.ended_at is not None:
+            self._by_id.pop(speculation.id, None)

@@ -1,0 +1,109 @@
+"""The tool whose body adopts or executes.
+
+A dynamic subclass of the tool's own class overrides only the body, `_run` and `_arun`. Callbacks, validation, artifacts, error handling,
+ids and the ToolMessage stay those of the real call; outside of a speculating run the body is the tool's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from langchain_core.tools import BaseTool
+
+from langgraph_speculate.host.compat import RUN_KEY, body_slots, child_config, set_class
+from langgraph_speculate.host.toolbox import TASK, Arguments, venues_of
+
+if TYPE_CHECKING:
+    from langgraph_speculate.host.run import Run
+
+# Kept outside of the classes: pydantic would turn an underscored class attribute into a private field.
+_BASES: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
+_ADOPTING: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
+
+
+def is_adopting(tool: BaseTool) -> bool:
+    """Whether a tool's body already adopts."""
+    return type(tool) in _BASES
+
+
+def base_of(tool: BaseTool) -> type[BaseTool]:
+    """The tool's own class."""
+    return _BASES.get(type(tool), type(tool))
+
+
+def adopting_clone(tool: BaseTool) -> BaseTool:
+    """A copy of *tool* whose body adopts; *tool* itself stays as it is."""
+    clone = tool.model_copy()
+    adopt_in_place(clone)
+    return clone
+
+
+def adopt_in_place(tool: BaseTool) -> None:
+    """Make the body of *tool* itself adopt, for nodes that hold on to the object."""
+    if not is_adopting(tool):
+        set_class(tool, _adopting(type(tool)))
+
+
+def speculative_body(tool: BaseTool, venue: str, arguments: Arguments, slots: Any) -> Any:
+    """Call the tool's own body, past `run`, its callbacks and the adopting override.
+
+    Args:
+        tool: The tool.
+        venue: Which body.
+        arguments: The arguments it receives.
+        slots: A function from the names of the parameters that `run` fills in to their values.
+    """
+    kind = base_of(tool)
+    body = kind._arun if venue == TASK else kind._run
+    return body(tool, *arguments.positional, **arguments.named, **slots(body_slots(body)))
+
+
+def _active_run() -> Run | None:
+    config = child_config()
+    run: Run | None = (config.get("configurable") or {}).get(RUN_KEY) if config else None
+    return None if run is None or run.inside_tool() else run
+
+
+def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
+    known = _ADOPTING.get(kind)
+    if known is not None:
+        return known
+    sync_slots = body_slots(kind._run)
+
+    @functools.wraps(kind._run)
+    def _run(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
+        run = _active_run()
+        if run is None:
+            return kind._run(self, *args, **kwargs)
+        return run.call(self, _arguments(args, kwargs, sync_slots), functools.partial(kind._run, self, *args, **kwargs))
+
+    namespace: dict[str, Any] = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "_run": _run,
+    }
+    if kind._arun is not BaseTool._arun:
+        async_slots = body_slots(kind._arun)
+
+        @functools.wraps(kind._arun)
+        async def _arun(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
+            # Without a native coroutine the host's `_arun` goes on to `_run`, which adopts by itself.
+            run = _active_run() if TASK in venues_of(self) else None
+            if run is None:
+                return await kind._arun(self, *args, **kwargs)
+            arguments = _arguments(args, kwargs, async_slots)
+            return await run.acall(self, arguments, functools.partial(kind._arun, self, *args, **kwargs))
+
+        namespace["_arun"] = _arun
+    adopting: type[BaseTool] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
+    _BASES[adopting] = kind
+    _ADOPTING[kind] = adopting
+    return adopting
+
+
+def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any], slots: frozenset[str]) -> Arguments:
+    return Arguments(args, {name: value for name, value in kwargs.items() if name not in slots})

@@ -1,0 +1,196 @@
+"""What all runs of one wrapped graph share: policy, predictor, resource epochs, statistics, observers.
+
+`speculation_of(graph)` hands it out; it is the graph's owner's handle on speculation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+from weakref import WeakSet, WeakValueDictionary
+
+from langgraph_speculate.core.events import Event
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.candidates import Predictor
+from langgraph_speculate.core.durations import Durations
+from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
+from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.host.compat import namespace_depth
+from langgraph_speculate.host.forecast import Forecaster
+from langgraph_speculate.host.run import Run
+from langgraph_speculate.host.toolbox import Toolbox
+from langgraph_speculate.observe.stats import Stats, StatsCollector
+from langgraph_speculate.policy import SpeculationPolicy
+
+_LOG = logging.getLogger("langgraph_speculate")
+_WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
+
+Observer = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolVerdict:
+    """What the gate says about one tool.
+
+    Attributes:
+        tool: Its name.
+        allowed: Whether correct guesses of it may run ahead.
+        reason: `"allowed"`, or the gate's reason.
+        detail: The reason in words, with the remedy where there is one.
+        origin: The policy entry that decided.
+    """
+
+    tool: str
+    allowed: bool
+    reason: str
+    detail: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{'yes' if self.allowed else 'no ':<4}{self.tool:<28} {self.reason:<20} {self.origin}  {self.detail}".rstrip()
+
+
+class Explanation(tuple[ToolVerdict, ...]):
+    """One verdict a tool; `str()` makes it a table."""
+
+    def __str__(self) -> str:
+        return "\n".join(str(verdict) for verdict in self) or "this graph has no tools that speculation can reach"
+
+
+class Engine:
+    """Speculation for one wrapped graph.
+
+    Args:
+        policy: What may run ahead.
+        predictor: Who guesses.
+        observers: Called with every event; one that raises is logged once and taken off.
+    """
+
+    def __init__(self, policy: SpeculationPolicy, predictor: Predictor, observers: Iterable[Observer] = ()) -> None:
+        self.policy = policy
+        self.forecaster = Forecaster(predictor, self.warn)
+        self.durations = Durations()
+        self.lock = threading.RLock()  # held only inside of the core, which never waits
+        self.width = _WIDTH
+        self._collector = StatsCollector()
+        self._observers: list[Observer] = [self._collector, *observers]
+        self.views: list[tuple[Toolbox, str | None]] = []
+        self._tripped: set[str] = set()
+        self._warned: set[str] = set()
+        self._epochs: WeakValueDictionary[tuple[Any, ...], Epochs] = WeakValueDictionary()
+        self._runs: WeakSet[Run] = WeakSet()
+        self._prefix, self._count = uuid4().hex[:8], itertools.count(1)
+        self._seen_tools = False
+        self._closed = False
+
+    # -- for the graph's owner ---------------------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """Counts and seconds over all runs so far."""
+        return self._collector.snapshot()
+
+    def explain(self) -> Explanation:
+        """For each tool whether it may run ahead, and why: the same gate that decides in a run."""
+        level = self.policy.effective_level()
+        verdicts = []
+        for toolbox, blocked in self.views:
+            view = RunView(level, blocked, Epochs(), self._tripped)
+            verdicts += [_verdict(entry.facts, toolbox, view) for entry in toolbox]
+        return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool))
+
+    def events(self, observer: Observer) -> Callable[[], None]:
+        """Call *observer* with every event from now on; returns a function that takes it off again."""
+        self._observers.append(observer)
+        return lambda: self._drop(observer)
+
+    def close(self) -> None:
+        """Stop speculating: nothing is left running, and the graph goes on as the plain one."""
+        self._closed = True
+        for run in list(self._runs):
+            run.close()
+
+    # -- for the host ------------------------------------------------------------------------------------------------------
+
+    def know(self, toolbox: Toolbox, blocked: str | None) -> None:
+        """A graph (or a graph in it) with these tools uses this engine."""
+        self.views.append((toolbox, blocked))
+
+    def open_run(
+        self,
+        toolbox: Toolbox,
+        configurable: Mapping[str, Any],
+        blocked: str | None,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> Run | None:
+        """A scope for one agent run, or None when speculation is off or there is nothing to run ahead."""
+        level = self.policy.effective_level()
+        if self._closed or level == "off" or not len(toolbox):
+            return None
+        epochs = self._epochs_of(configurable)
+        view = RunView(level, blocked, epochs, self._tripped)
+        run = Run(self, f"{self._prefix}-{next(self._count)}", toolbox, view, loop, namespace_depth(configurable))
+        self._runs.add(run)
+        return run
+
+    def forget(self, run: Run) -> None:
+        """A run has ended."""
+        self._runs.discard(run)
+
+    def trip(self, tool: str, wire: str) -> None:
+        """A tool reached for what a speculation may not have: it is not run ahead again."""
+        self._tripped.add(tool)
+        self.warn(f"tripped-{tool}", f"{tool!r} uses {wire}, so it is not run ahead any more; the real call runs")
+
+    def binds_tools(self, shown: bool) -> bool:
+        """Whether a model call counts as the agent's turn, given whether its parameters show tools.
+
+        Some models do not show what they bind: without tools counts too, until one that shows them was seen.
+        """
+        self._seen_tools = self._seen_tools or shown
+        return shown or not self._seen_tools
+
+    def publish(self, happened: Sequence[Event]) -> None:
+        """Hand events to the observers, which cannot break a run."""
+        for event in happened:
+            for observer in tuple(self._observers):
+                try:
+                    observer(event)
+                except Exception:
+                    _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
+                    self._drop(observer)
+
+    def warn(self, cause: str, message: str) -> None:
+        """Log a warning, once a cause."""
+        if cause not in self._warned:
+            self._warned.add(cause)
+            _LOG.warning("speculation: %s", message)
+
+    def _drop(self, observer: Observer) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
+
+    def _epochs_of(self, configurable: Mapping[str, Any]) -> Epochs:
+        partition = tuple(str(configurable.get(key)) for key in self.policy.partition_by)
+        with self.lock:
+            epochs = self._epochs.get(partition)
+            if epochs is None:
+                self._epochs[partition] = epochs = Epochs()
+            return epochs
+
+
+def _verdict(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict:
+    origin = facts.rule.origin
+    if toolbox.get(facts.name) is None:
+        detail = "two tools share the name" if facts.name in toolbox.ambiguous else "its class replaces `run`"
+        return ToolVerdict(facts.name, False, "unknown_tool", detail, origin)
+    venue = min(facts.venues, default="")
+    verdict = decide(Call(facts.name), facts, venue, view)
+    if isinstance(verdict, Deny):
+        return ToolVerdict(facts.name, False, verdict.reason.value, verdict.detail, origin)
+    return ToolVerdict(facts.name, True, "allowed", "", origin)

@@ -1,0 +1,124 @@
+"""Ask a predictor without trusting it: it may raise, hang or answer rubbish, and the run goes on as if there were none.
+
+A predictor that says `bounded = True` is asked where the model call starts. Any other runs on a daemon thread of its own, one
+call at a time, and a run waits at most `PATIENCE_S` for its answer; a later answer still counts if the model is still at it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.candidates import Candidate, Predictor
+from langgraph_speculate.core.history import History
+
+PATIENCE_S = 0.005
+"""Seconds a model call may be held up by a predictor."""
+_BACKLOG = 256
+_LOG = logging.getLogger("langgraph_speculate")
+
+
+class Forecaster:
+    """One predictor, guarded.
+
+    Args:
+        predictor: The predictor.
+        warn: Called with a cause and a message; the same cause is reported once.
+    """
+
+    def __init__(self, predictor: Predictor, warn: Callable[[str, str], None]) -> None:
+        self.predictor = predictor
+        self.inline = bool(getattr(predictor, "bounded", False))
+        self._warn = warn
+        self._asking = threading.Lock()  # calls to one predictor never overlap
+        self._queueing = threading.Lock()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._working = False
+
+    def predict(self, history: History, k: int, then: Callable[[list[Candidate]], None]) -> Future[None] | None:
+        """Ask for candidates and hand them to *then*; None when that has happened already."""
+
+        def job() -> None:
+            then(self._predict(history, k))
+
+        return self._do(job)
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        """Tell what the model asked for after *history*."""
+
+        def job() -> None:
+            try:
+                with self._asking:
+                    self.predictor.learn(history, list(calls))
+            except Exception as error:  # noqa: BLE001 - somebody else's code
+                self._warn("predictor-learn", f"the predictor failed to learn and goes on unchanged: {error!r}")
+
+        self._do(job)
+
+    def _predict(self, history: History, k: int) -> list[Candidate]:
+        try:
+            with self._asking:
+                answer = list(self.predictor.predict(history, k=k))[:k]
+            candidates = [candidate for candidate in answer if _is_sound(candidate)]
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {error!r}")
+            return []
+        if len(candidates) < len(answer):
+            self._warn("predictor-rubbish", "the predictor answered with something else than candidates; ignored")
+        return candidates
+
+    def _do(self, job: Callable[[], None]) -> Future[None] | None:
+        if self.inline:
+            job()
+            return None
+        done: Future[None] = Future()
+        with self._queueing:
+            if len(self._jobs) >= _BACKLOG:
+                dropped = True
+            else:
+                dropped = False
+                self._jobs.append(lambda: _settle(done, job))
+                if not self._working:
+                    self._working = True
+                    threading.Thread(target=self._work, name="speculate-predictor", daemon=True).start()
+        if dropped:
+            self._warn("predictor-hangs", "the predictor does not keep up; what it would have seen is skipped")
+            done.set_result(None)
+        return done
+
+    def _work(self) -> None:
+        while True:
+            with self._queueing:
+                if not self._jobs:
+                    self._working = False
+                    return
+                job = self._jobs.popleft()
+            job()
+
+
+def _settle(done: Future[None], job: Callable[[], None]) -> None:
+    try:
+        job()
+    except Exception:
+        _LOG.exception("a speculation could not be started; the run goes on without it")
+    finally:
+        done.set_result(None)
+
+
+def _is_sound(candidate: Any) -> bool:
+    return (
+        isinstance(candidate, Candidate)
+        and isinstance(candidate.call, Call)
+        and isinstance(candidate.call.name, str)
+        and hasattr(candidate.call.args, "keys")
+        and isinstance(candidate.probability, (int, float))
+        and math.isfinite(candidate.probability)
+        and 0.0 <= candidate.probability <= 1.0
+        and isinstance(candidate.source, str)
+    )

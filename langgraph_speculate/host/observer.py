@@ -1,0 +1,110 @@
+"""The model's calls, as the run's callback handler sees them.
+
+A plain handler: it observes what is streamed anyway and never turns streaming on. It sits in the run's callbacks, so it
+also sees models it must not mistake for the agent's own: those of tools, of nested graphs, of other wrapped graphs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
+
+from langgraph_speculate.host.compat import child_config, namespace_depth
+
+if TYPE_CHECKING:
+    from langgraph_speculate.host.run import Prediction, Run
+
+_INTERNAL_CALL = "lc_internal_call"  # what LangChain marks the auxiliary model calls of middleware with
+
+
+class _Listening(BaseCallbackHandler):
+    """What both flavours share: which model calls are turns of the run, and how they end."""
+
+    run_inline = True
+    ignore_chain = True
+    ignore_agent = True
+    ignore_retriever = True
+    ignore_custom_event = True
+    ignore_retry = True
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._turns: set[UUID] = set()
+
+    def _begin(self, messages: list[list[BaseMessage]], run_id: UUID, kwargs: dict[str, Any]) -> Prediction | None:
+        config = child_config() or {}
+        metadata = kwargs.get("metadata") or {}
+        own = (
+            self._run.is_own(config)
+            and namespace_depth(config.get("configurable") or {}) == self._run.depth + 1
+            and not metadata.get(_INTERNAL_CALL)
+            and self._run.binds_tools(kwargs.get("invocation_params") or {})
+        )
+        if not own or not messages:
+            return None
+        self._turns.add(run_id)
+        return self._run.begin_turn(str(run_id), messages[0], config)
+
+    def _end(self, response: LLMResult, run_id: UUID) -> None:
+        if run_id in self._turns:
+            self._turns.discard(run_id)
+            self._run.end_turn(str(run_id), _message(response))
+
+    def _fail(self, run_id: UUID) -> None:
+        if run_id in self._turns:
+            self._turns.discard(run_id)
+            self._run.abort_turn(str(run_id))
+
+
+class Observer(_Listening):
+    """For predictors that answer at once, and for sync runs."""
+
+    def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """A model call starts: moment 1."""
+        prediction = self._begin(messages, run_id, kwargs)
+        if prediction is not None:
+            prediction.wait()
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """The model's message is final: moment 3."""
+        self._end(response, run_id)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """The model call failed."""
+        self._fail(run_id)
+
+
+class AsyncObserver(_Listening, AsyncCallbackHandler):
+    """For async runs with a predictor on a thread of its own: waits for it without holding up the loop."""
+
+    async def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """A model call starts: moment 1."""
+        prediction = self._begin(messages, run_id, kwargs)
+        if prediction is not None:
+            await prediction.await_()
+
+    async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """The model's message is final: moment 3."""
+        self._end(response, run_id)
+
+    async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """The model call failed."""
+        self._fail(run_id)
+
+
+def observer_for(run: Run) -> BaseCallbackHandler:
+    """The callback handler that a run needs."""
+    return AsyncObserver(run) if run.awaits_predictor else Observer(run)
+
+
+def _message(response: LLMResult) -> Any:
+    generations = response.generations
+    return getattr(generations[0][0], "message", None) if generations and generations[0] else None

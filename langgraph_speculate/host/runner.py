@@ -1,0 +1,209 @@
+"""Carries out the core's commands; owns every task and thread that a speculation runs in.
+
+The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are bound to one loop),
+everything else gets a daemon thread of its own, so that a hung tool never delays the exit of the process. Threads are
+bounded; one that was abandoned counts until it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any
+
+from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.host.sandbox import Sandbox
+from langgraph_speculate.host.toolbox import TASK
+
+MAX_THREADS = 64
+"""Threads that speculations of one process may occupy, abandoned ones included."""
+_SLOTS = threading.BoundedSemaphore(MAX_THREADS)
+_GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
+
+Report = Callable[[Speculation, Outcome, float | None, float], None]
+"""What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
+
+
+class Attempt:
+    """One body that runs early.
+
+    Args:
+        speculation: What it is for.
+        sandbox: Where it runs.
+        body: A function without arguments; returns a coroutine where the venue is a task.
+        report: Told once when the body has ended, before anybody who waits is woken.
+        timeout_s: Seconds after which a task is stopped; a thread cannot be.
+    """
+
+    def __init__(
+        self, speculation: Speculation, sandbox: Sandbox, body: Callable[[], Any], report: Report, timeout_s: float
+    ) -> None:
+        self.speculation = speculation
+        self._sandbox = sandbox
+        self._body = body
+        self._report = report
+        self._timeout_s = timeout_s
+        self._started: float | None = None
+        self._ended = threading.Lock()
+        self._over: Future[None] = Future()
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+
+    # -- in a thread -------------------------------------------------------------------------------------------------------
+
+    def start_thread(self) -> bool:
+        """Start in a thread; False when the process has none to spare."""
+        if not _SLOTS.acquire(blocking=False):
+            return False
+        try:
+            threading.Thread(target=self._in_thread, name=f"speculate-{self.speculation.id}", daemon=True).start()
+        except RuntimeError:  # the interpreter is shutting down, or the system is out of threads
+            _SLOTS.release()
+            return False
+        return True
+
+    def _in_thread(self) -> None:
+        try:
+            if self._cancelled:
+                self._end(Outcome(error=asyncio.CancelledError()))
+                return
+            self._started = monotonic()
+            try:
+                value = self._sandbox.run(self._body)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
+                self._end(Outcome(error=error, taint=self._sandbox.taint))
+            else:
+                self._end(self._outcome(value))
+        finally:
+            _SLOTS.release()
+
+    # -- on the run's loop -------------------------------------------------------------------------------------------------
+
+    def start_task(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Start as a task on *loop*, from any thread; False when the loop is gone."""
+        if _running_loop() is loop:
+            self._create_task(loop)
+            return True
+        try:
+            loop.call_soon_threadsafe(self._create_task, loop)
+        except RuntimeError:
+            return False
+        return True
+
+    def _create_task(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._cancelled:
+            self._end(Outcome(error=asyncio.CancelledError()))
+            return
+        self._task = loop.create_task(self._as_task(), context=self._sandbox.context)
+        # A task cancelled before its first step never enters its body.
+        self._task.add_done_callback(lambda _task: self._end(Outcome(error=asyncio.CancelledError())))
+
+    async def _as_task(self) -> None:
+        self._started = monotonic()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                value = await self._sandbox.arun(self._body)
+        except asyncio.CancelledError as error:
+            self._end(Outcome(error=error, taint=self._sandbox.taint))
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
+            self._end(Outcome(error=error, taint=self._sandbox.taint))
+        else:
+            self._end(self._outcome(value))
+
+    # -- both --------------------------------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float) -> None:
+        """Block until the body ended, at most *timeout* seconds."""
+        try:
+            self._over.result(max(0.0, timeout))
+        except TimeoutError:
+            return
+
+    async def await_(self, timeout: float) -> None:
+        """`wait` on the loop the task runs on."""
+        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait({self._task}, timeout=max(0.0, timeout))
+
+    def cancel(self) -> asyncio.Task[None] | None:
+        """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
+        self._cancelled = True
+        task = self._task
+        if task is None or task.done():
+            return None
+        loop = task.get_loop()
+        if _running_loop() is loop:
+            task.cancel()
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+        return task
+
+    def refuse(self, error: BaseException) -> None:
+        """It could not be started."""
+        self._end(Outcome(error=error))
+
+    def _outcome(self, value: Any) -> Outcome:
+        return Outcome(value=value, taint=self._sandbox.taint, effects=self._sandbox.recorder)
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._ended.acquire(blocking=False):
+            return
+        self._report(self.speculation, outcome, self._started, monotonic())
+        self._over.set_result(None)
+
+
+class Runner:
+    """The attempts of one run.
+
+    Args:
+        loop: The run's event loop, or None for a sync run.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop = loop
+        self._attempts: dict[str, Attempt] = {}
+
+    def start(self, attempt: Attempt) -> None:
+        """Start an attempt where its venue says."""
+        self._attempts[attempt.speculation.id] = attempt
+        if attempt.speculation.venue == TASK:
+            started = self._loop is not None and attempt.start_task(self._loop)
+        else:
+            started = attempt.start_thread()
+        if not started:
+            attempt.refuse(RuntimeError("no thread or loop to run in"))
+
+    def get(self, id: str) -> Attempt | None:
+        """The attempt of that speculation, while its body runs."""
+        return self._attempts.get(id)
+
+    def forget(self, id: str) -> None:
+        """Its body ended."""
+        self._attempts.pop(id, None)
+
+    def cancel(self, ids: Iterable[str]) -> list[asyncio.Task[None]]:
+        """Stop these; returns the tasks that are winding down."""
+        attempts = [self._attempts.get(id) for id in ids]
+        return [task for attempt in attempts if attempt is not None and (task := attempt.cancel()) is not None]
+
+    def close(self) -> list[asyncio.Task[None]]:
+        """Stop everything, what drains included; returns the tasks that are winding down."""
+        return self.cancel(list(self._attempts))
+
+
+async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait, but not for long, until cancelled tasks have cleaned up."""
+    mine = {task for task in tasks if task.get_loop() is asyncio.get_running_loop()}
+    if mine:
+        await asyncio.wait(mine, timeout=_GRACE_S)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,144 @@
+"""Run a tool's body off the record.
+
+A speculation runs in a fresh context with allow-listed variables only, tracing off, and a config of its own: what belongs to one node's
+task (scratchpad, store, checkpoint position, …) is replaced by tripwires, and what the body writes to streams and callbacks is
+recorded, to be replayed if its result is adopted. A body that touches a tripwire is tainted, even if it swallows the error.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, cast
+from uuid import uuid4
+
+from langchain_core.callbacks import CallbackManagerForToolRun
+from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import Runtime
+from langsmith.run_helpers import tracing_context
+
+from langgraph_speculate.host.compat import (
+    CONFIG_KEY_RUNTIME,
+    RUN_KEY,
+    is_node_private,
+    runtime_of,
+    var_child_runnable_config,
+)
+from langgraph_speculate.host.recorder import Recorder
+
+
+class Tripwire(BaseException):
+    """A speculation reached for something that only a real call may have.
+
+    Not an Exception, so that a tool's own `except Exception` does not swallow it.
+    """
+
+
+class Poison:
+    """Stands where something forbidden would be: any use taints the speculation and stops its body."""
+
+    __slots__ = ("_name", "_trip")
+
+    def __init__(self, name: str, trip: Callable[[str], NoReturn]) -> None:
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_trip", trip)
+
+    def _use(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        trip: Callable[[str], NoReturn] = object.__getattribute__(self, "_trip")
+        trip(object.__getattribute__(self, "_name"))
+
+    def __getattribute__(self, name: str) -> Any:
+        # isinstance() looks at __class__ on its way; a look at the type alone reveals nothing.
+        return Poison if name == "__class__" else Poison._use(self)
+
+    __call__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __len__ = _use
+    __bool__ = __str__ = __repr__ = __format__ = __hash__ = __int__ = __float__ = __index__ = _use
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _use
+    __setattr__ = __delattr__ = __enter__ = __exit__ = __await__ = __aenter__ = __aexit__ = _use
+
+
+class Sandbox:
+    """Where one speculation's body runs.
+
+    Args:
+        config: The config of the node whose model call the speculation runs beside.
+        variables: Context variables the policy passes on, with their values in the run.
+        uses_context: Whether the tool may see the run's own runtime context.
+
+    Attributes:
+        taint: What the body reached for although it must not, or None.
+        recorder: What it wrote to streams and callbacks.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any], uses_context: bool
+    ) -> None:
+        self.taint: str | None = None
+        self.recorder = Recorder(self._trip)
+        self._manager = CallbackManagerForToolRun(
+            run_id=uuid4(), handlers=[self.recorder], inheritable_handlers=[self.recorder]
+        )
+        self.recorder.root = self._manager.run_id
+        self.config = self._muted(config, uses_context)
+        self._context = contextvars.Context()
+        for variable, value in variables.items():
+            self._context.run(variable.set, value)
+        self._context.run(var_child_runnable_config.set, self.config)
+
+    @property
+    def context(self) -> contextvars.Context:
+        """The context to run the body in."""
+        return self._context
+
+    def slots(self, names: Iterable[str]) -> dict[str, Any]:
+        """Values for the parameters that a real run would fill in: the run manager and the config."""
+        return {name: self._manager if name == "run_manager" else self.config for name in names}
+
+    def run(self, body: Callable[[], Any]) -> Any:
+        """Run a sync body."""
+
+        def muted() -> Any:
+            with tracing_context(enabled=False):
+                return body()
+
+        return self._context.run(muted)
+
+    async def arun(self, body: Callable[[], Any]) -> Any:
+        """Run an async body; call it from a task created in `context`."""
+        with tracing_context(enabled=False):
+            return await body()
+
+    def _trip(self, name: str) -> NoReturn:
+        self.taint = self.taint or name
+        raise Tripwire(f"a speculation may not use {name}")
+
+    def _poison(self, name: str) -> Any:
+        return Poison(name, self._trip)
+
+    def _muted(self, config: Mapping[str, Any], uses_context: bool) -> RunnableConfig:
+        given = config.get("configurable") or {}
+        kept = {key: self._poison(key) if is_node_private(key) else value for key, value in given.items() if key != RUN_KEY}
+        kept[CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
+        metadata = {
+            key: self._poison(f"metadata {key}") if key.startswith("langgraph_") or is_node_private(key) else value
+            for key, value in (config.get("metadata") or {}).items()
+        }
+        muted = {
+            "callbacks": self._manager.get_child(),
+            "configurable": kept,
+            "metadata": metadata,
+            "tags": [],
+            "recursion_limit": config.get("recursion_limit", 25),
+        }
+        return cast(RunnableConfig, muted)
+
+    def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:
+        return Runtime(
+            context=getattr(runtime, "context", None) if uses_context else self._poison("runtime context"),
+            store=self._poison("store"),
+            stream_writer=self.recorder.write,
+            previous=self._poison("previous"),
+            execution_info=self._poison("execution info"),
+            server_info=getattr(runtime, "server_info", None),
+            control=self._poison("run control"),
+        )

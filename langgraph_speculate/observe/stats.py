@@ -1,0 +1,152 @@
+"""Counts and seconds over all runs of a wrapped graph, added up from events."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from langgraph_speculate.core import events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What happened, for one tool or for all.
+
+    Attributes:
+        real_calls: Calls that the model made and a tool answered.
+        predicted: Candidates that the predictor named.
+        launched: Speculations that were started.
+        hits: Real calls that adopted one; `ready` had finished by then, `joined` were still running.
+        misses: Real calls that ran as in the plain graph.
+        wasted: Speculations that were discarded.
+        denied: Why candidates were not started, or results not used: gate and budget reasons with their counts.
+        hidden_s: Seconds of tool time that nobody waited for: per step the longest body minus the longest wait.
+        wasted_s: Tool-seconds of discarded speculations.
+        tool_wait_s: Seconds that steps waited for their tools.
+        amplification: All executions of tool bodies over real calls; 1.0 without speculation.
+    """
+
+    real_calls: int = 0
+    predicted: int = 0
+    launched: int = 0
+    hits: int = 0
+    ready: int = 0
+    joined: int = 0
+    misses: int = 0
+    wasted: int = 0
+    denied: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    hidden_s: float = 0.0
+    wasted_s: float = 0.0
+    tool_wait_s: float = 0.0
+    amplification: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats(Counts):
+    """What happened in all runs so far.
+
+    Attributes:
+        runs: Runs that ended.
+        turns: Model turns.
+        foreseen: Real calls that stood among the predictions, started or not: what shadow mode measures.
+        discarded: Why speculations were discarded, with counts.
+        by_tool: The same fields for each tool.
+    """
+
+    runs: int = 0
+    turns: int = 0
+    foreseen: int = 0
+    discarded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class _Tally:
+    """Running sums behind one `Counts`."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.denied: Counter[str] = Counter()
+
+    def fields(self) -> dict[str, object]:
+        count, real = self.count, self.count["real_calls"]
+        executions = count["misses"] + count["executed"]
+        return {
+            **{name: count[name] for name in _COUNTED},
+            **{name: self.seconds[name] for name in _TIMED},
+            "denied": MappingProxyType(dict(self.denied)),
+            "amplification": executions / real if real else 1.0,
+        }
+
+
+_COUNTED = ("real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted")
+_TIMED = ("hidden_s", "wasted_s", "tool_wait_s")
+
+
+class StatsCollector:
+    """An observer that adds up events; `snapshot()` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all = _Tally()
+        self._tools: dict[str, _Tally] = defaultdict(_Tally)
+        self._discarded: Counter[str] = Counter()
+
+    def __call__(self, event: events.Event) -> None:
+        """Take in one event."""
+        with self._lock:
+            self._take(event)
+
+    def snapshot(self) -> Stats:
+        """The sums so far."""
+        with self._lock:
+            by_tool = {name: Counts(**tally.fields()) for name, tally in sorted(self._tools.items())}  # type: ignore[arg-type]
+            return Stats(
+                **self._all.fields(),  # type: ignore[arg-type]
+                runs=self._all.count["runs"],
+                turns=self._all.count["turns"],
+                foreseen=self._all.count["foreseen"],
+                discarded=MappingProxyType(dict(self._discarded)),
+                by_tool=MappingProxyType(by_tool),
+            )
+
+    def _add(self, tool: str, **counts: int) -> None:
+        self._all.count.update(counts)
+        self._tools[tool].count.update(counts)
+
+    def _spend(self, tool: str, **seconds: float) -> None:
+        for tally in (self._all, self._tools[tool]):
+            for name, value in seconds.items():
+                tally.seconds[name] += value
+
+    def _take(self, event: events.Event) -> None:
+        match event:
+            case events.TurnBegan():
+                self._all.count["turns"] += 1
+            case events.Predicted(candidates=candidates):
+                for tool, _, _ in candidates:
+                    self._add(tool, predicted=1)
+            case events.Denied(tool=tool, reason=reason) | events.Refused(tool=tool, reason=reason):
+                self._all.denied[reason] += 1
+                self._tools[tool].denied[reason] += 1
+            case events.Launched(tool=tool):
+                self._add(tool, launched=1)
+            case events.Finished(tool=tool):
+                self._add(tool, executed=1)
+            case events.Discarded(tool=tool, reason=reason):
+                self._add(tool, wasted=1)
+                self._discarded[reason] += 1
+            case events.Wasted(tool=tool, seconds=seconds):
+                self._spend(tool, wasted_s=seconds)
+            case events.TurnEnded(foreseen=foreseen):
+                self._all.count["foreseen"] += foreseen
+            case events.CallSettled(tool=tool, id=id, joined=joined):
+                hit = id is not None
+                self._add(tool, real_calls=1, hits=hit, misses=not hit, joined=hit and joined, ready=hit and not joined)
+            case events.StepSettled(tool=tool, tool_s=tool_s, waited_s=waited_s):
+                self._spend(tool, hidden_s=tool_s - waited_s, tool_wait_s=waited_s)
+            case events.RunClosed():
+                self._all.count["runs"] += 1
