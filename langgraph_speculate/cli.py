@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, NoReturn
 
 
@@ -32,6 +31,7 @@ try:
 except ModuleNotFoundError as missing:  # only the command line imports this module: to leave it is to leave the command
     missing_extra("the command line", "demo" if "demo" in sys.argv[1:2] else "cli", missing)
 
+from langgraph_speculate import __version__  # noqa: E402
 from langgraph_speculate.errors import SpeculateError  # noqa: E402
 
 app = typer.Typer(
@@ -50,11 +50,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            number = version("langgraph-speculate")
-        except PackageNotFoundError:
-            number = "(not installed: run from its source)"
-        typer.echo(f"langgraph-speculate {number}")
+        typer.echo(f"langgraph-speculate {__version__}")
         raise typer.Exit
 
 

@@ -74,14 +74,14 @@ def _table(outcome: Outcome) -> Table:
         table.add_column(heading, justify="right")
     for name, tool in sorted(outcome.stats.by_tool.items(), key=lambda item: -item[1].hidden_s):
         figures = [str(tool.real_calls), str(tool.launched), str(tool.hits)]
-        table.add_row(name, *figures, f"{tool.hidden_s:.2f} s", f"{tool.wasted_s:.2f} s")
+        table.add_row(name, *figures, f"{tool.hidden_s:z.2f} s", f"{tool.wasted_s:z.2f} s")
     return table
 
 
 def _figures(outcome: Outcome) -> Iterator[str]:
     runs, stats = len(outcome.pairs), outcome.stats
     yield f"identical transcripts: {outcome.identical}/{runs}"
-    yield f"returns opened: {outcome.writes} by each agent, none of them ahead of the model"
+    yield f"returns opened: {outcome.writes} by each agent, {outcome.early_writes} of them ahead of the model"
     yield (
         f"{runs} conversations: plain {outcome.plain_s:.1f} s, speculative {outcome.speculate_s:.1f} s: "
         f"[bold]{outcome.speedup:.2f} times as fast[/bold]"

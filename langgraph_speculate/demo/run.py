@@ -26,6 +26,7 @@ from langgraph_speculate.demo.loopback import LoopbackServer
 from langgraph_speculate.demo.project import open_project
 from langgraph_speculate.demo.script import PACE, QUESTIONS, respond
 from langgraph_speculate.demo.spans import Span, SpanRecorder, ahead_spans, covered_s
+from langgraph_speculate.observe.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Outcome:
     """
 
     pairs: list[Pair]
-    stats: Any
+    stats: Stats
     same_writes: bool
     writes: int
 
@@ -99,6 +100,12 @@ class Outcome:
     def identical(self) -> int:
         """How many transcripts are the same on both sides."""
         return sum(pair.identical for pair in self.pairs)
+
+    @property
+    def early_writes(self) -> int:
+        """How often the tool that writes was run ahead of the model: never, if the policy is kept."""
+        tool = self.stats.by_tool.get("open_return")
+        return tool.launched if tool else 0
 
     @property
     def tool_share(self) -> float:

@@ -20,7 +20,7 @@ from typing import Any
 
 from langgraph_speculate.demo.loopback import LoopbackServer, Message, Pace, Reply
 
-PACE = Pace(first_token_s=0.16, per_token_s=0.005)  # a quick model: 160 ms to the first token, then 200 tokens a second
+PACE = Pace(first_token_s=0.14, per_token_s=0.004)  # a quick model: 140 ms to the first token, then 250 a second
 
 QUESTIONS = (
     "Hello, I am ines.faria@mail.example. Where is my latest order?",

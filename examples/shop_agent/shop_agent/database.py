@@ -20,11 +20,11 @@ CREATE TABLE returns (return_id INTEGER PRIMARY KEY, order_id TEXT UNIQUE, reaso
 """
 
 DELAYS_S = {
-    "get_customer": 0.10,
-    "list_orders": 0.16,
-    "get_order": 0.12,
-    "search_products": 0.25,
-    "open_return": 0.12,
+    "get_customer": 0.09,
+    "list_orders": 0.14,
+    "get_order": 0.11,
+    "search_products": 0.22,
+    "open_return": 0.11,
 }
 
 

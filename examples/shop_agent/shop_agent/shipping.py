@@ -11,7 +11,7 @@ from socketserver import ThreadingTCPServer
 
 from shop_agent.data import SHIPMENTS
 
-DELAY_S = 0.22
+DELAY_S = 0.20
 
 
 class ShippingService:
