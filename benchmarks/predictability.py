@@ -2,8 +2,9 @@
 
     python -m benchmarks.predictability ../shared/traces/taubench_airline.jsonl.gz --seeds 5
 
-Learns from 70 % of the tasks, then predicts every model call of the other tasks before it learns from it (`--frozen`
-stops learning there). RO counts only calls to read-only tools: a hit is the same name and identical canonical arguments.
+Learns from 70 % of the tasks, then predicts every model call of the other tasks before it learns from it, as a live
+process would (`--frozen` stops learning there). Read-only: each call to a read-only tool is a hit at k where the first k
+read-only candidates hold its name and identical canonical arguments. Times are CPU time of the thread.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from langgraph_speculate.core import Call, Candidate, Predictor
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.predict import LastFollower, Never, Order1, default_predictor
 
+_FIRST_LINE = (__doc__ or "").split("\n")[0]
 DEPTH = 30  # candidates asked for, so that ten read-only ones are left
 THRESHOLDS = (0.3, 0.5, 0.7)
 PREDICTORS: dict[str, Callable[[], Predictor]] = {
@@ -78,13 +80,15 @@ class Score:
                 bin_[2] += 1
 
     def figures(self) -> dict[str, float]:
-        total = sum(bin_[2] for bin_ in self.bins.values()) or 1.0
+        """Shares of named calls (`name@k`), of read-only calls (`RO@k`, coverage) and of candidates (precision)."""
         figures = {
+            "decision points": float(self.points),
+            "read-only calls": float(self.reads),
             "name@1": self.name1 / (self.named or 1),
             "name@3": self.name3 / (self.named or 1),
             **{f"RO@{depth}": count / (self.reads or 1) for depth, count in self.exact.items()},
-            "repeat@3": self.repeats / (self.reads or 1),
-            "ECE": sum(abs(bin_[0] - bin_[1]) for bin_ in self.bins.values()) / total,
+            "repeat in run@3": self.repeats / (self.reads or 1),
+            "ECE": expected_calibration_error([self]),
         }
         for threshold in THRESHOLDS:
             hits, launched = self.hit[threshold], self.launched[threshold]
@@ -97,6 +101,16 @@ class Score:
         return figures
 
 
+def expected_calibration_error(scores: Sequence[Score]) -> float:
+    """Mean distance of probability and hit rate over ten equal bins, of read-only candidates with at least 0.1."""
+    bins: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for score in scores:
+        for at, sums in score.bins.items():
+            bins[at] = [total + part for total, part in zip(bins[at], sums, strict=True)]
+    count = sum(sums[2] for sums in bins.values()) or 1.0
+    return sum(abs(sums[0] - sums[1]) for sums in bins.values()) / count
+
+
 def evaluate(predictor: Predictor, train: Sequence[Run], test: Sequence[Run], *, online: bool = True) -> Score:
     """Learn from *train*, then predict every model call of *test*, learning from it afterwards if *online*."""
     for run in train:
@@ -106,22 +120,28 @@ def evaluate(predictor: Predictor, train: Sequence[Run], test: Sequence[Run], *,
     for run in test:
         past: set[str] = set()
         for history, calls in run.decisions():
-            started = time.perf_counter()
+            started = time.thread_time()
             candidates = predictor.predict(history, k=DEPTH)
-            predicted = time.perf_counter()
+            predicted = time.thread_time()
             if online:
                 predictor.learn(history, calls)
-                score.learn_us.append((time.perf_counter() - predicted) * 1e6)
+                score.learn_us.append((time.thread_time() - predicted) * 1e6)
             score.predict_us.append((predicted - started) * 1e6)
             score.see(candidates, calls, past)
             past.update(key for call in calls if (key := _key(call)) is not None)
     return score
 
 
-def measure(runs: Sequence[Run], make: Callable[[], Predictor], *, seeds: int, online: bool, by: str) -> dict[str, float]:
-    """Mean figures over *seeds* splits."""
-    all_figures = [evaluate(make(), *split(runs, seed, by=by), online=online).figures() for seed in range(seeds)]
-    return {name: statistics.fmean(figures[name] for figures in all_figures) for name in all_figures[0]}
+def measure(
+    runs: Sequence[Run], make: Callable[[], Predictor], *, seeds: int, online: bool, by: str
+) -> dict[str, float]:
+    """Mean figures over *seeds* splits; the calibration error is that of all splits pooled (small parts overstate it)."""
+    scores = [evaluate(make(), *split(runs, seed, by=by), online=online) for seed in range(seeds)]
+    parts = [score.figures() for score in scores]
+    means = {name: statistics.fmean(figures[name] for figures in parts) for name in parts[0]}
+    means["RO@1 ±"] = statistics.pstdev(figures["RO@1"] for figures in parts)
+    means["RO@3 ±"] = statistics.pstdev(figures["RO@3"] for figures in parts)
+    return {**means, "ECE": expected_calibration_error(scores)}
 
 
 def _key(call: Call) -> str | None:
@@ -136,25 +156,33 @@ def _paths(names: Sequence[str]) -> list[Path]:
 
 
 def _table(rows: Sequence[tuple[str, str, dict[str, float]]]) -> Iterator[str]:
-    yield "set                        predictor      name@1 @3  RO@1  @3 @10  ≥.5 prec cov  waste≥.3 ≥.5 ≥.7   ECE  predict p50/p99 µs  learn p50/p99 µs"
+    yield f"{'':41} {'name':>8}  {'read-only, exact':>22}  {'at p ≥ .5':>9}  {'wasted per hit':>14}         CPU µs p50/p99"
+    yield (
+        f"{'set':26} {'predictor':14} {'@1':>4} {'@3':>3}  {'@1':>5}±   {'@3':>5}±   {'@10':>4}"
+        f"  {'prec':>4} {'cov':>4}  {'≥.3':>4} {'≥.5':>4} {'≥.7':>4}  {'ECE':>4}  {'predict':>9} {'learn':>9}"
+    )
     for name, predictor, f in rows:
-        yield (f"{name:26} {predictor:14} {f['name@1']:6.0%} {f['name@3']:3.0%} {f['RO@1']:5.1%} {f['RO@3']:5.1%} {f['RO@10']:5.1%}"
-               f"  {f['precision≥0.5']:4.0%} {f['coverage≥0.5']:4.0%}  {f['waste≥0.3']:6.2f} {f['waste≥0.5']:4.2f} {f['waste≥0.7']:4.2f}"
-               f"  {f['ECE']:.3f}  {f['predict p50 µs']:7.0f}/{f['predict p99 µs']:.0f}  {f['learn p50 µs']:7.0f}/{f['learn p99 µs']:.0f}")
+        yield (
+            f"{name:26} {predictor:14} {f['name@1'] * 100:4.0f} {f['name@3'] * 100:3.0f}"
+            f"  {f['RO@1'] * 100:5.1f}±{f['RO@1 ±'] * 100:<2.0f} {f['RO@3'] * 100:5.1f}±{f['RO@3 ±'] * 100:<2.0f}"
+            f" {f['RO@10'] * 100:5.1f}  {f['precision≥0.5'] * 100:4.0f} {f['coverage≥0.5'] * 100:4.0f}"
+            f"  {f['waste≥0.3']:4.2f} {f['waste≥0.5']:4.2f} {f['waste≥0.7']:4.2f}  {f['ECE']:4.2f}"
+            f"  {f['predict p50 µs']:4.0f}/{f['predict p99 µs']:<4.0f} {f['learn p50 µs']:4.0f}/{f['learn p99 µs']:<4.0f}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.predictability", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("traces", nargs="*", help=f"trace files; default: all of {FOLDER.name}/ beside the project")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.predictability", description=_FIRST_LINE)
+    parser.add_argument("traces", nargs="*", help="trace files (default: all of ../shared/traces)")
     parser.add_argument("--seeds", type=int, default=5, help="splits to average over (default 5)")
-    parser.add_argument("--split", choices=("task", "run"), default="task", help="keep the runs of a task together, or not")
+    parser.add_argument("--split", choices=("task", "run"), default="task", help="keep the runs of a task together (default), or not")
     parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument("--predictor", action="append", choices=sorted(PREDICTORS), help="default: all")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     options = parser.parse_args(argv)
     paths = _paths(options.traces)
     if not paths:
-        print(f"skipped: no recordings in {FOLDER.parent.name}/{FOLDER.name} beside the project, and none named", file=sys.stderr)
+        print("skipped: no recordings named, and none in ../shared/traces beside the project", file=sys.stderr)
         return 0
     rows: list[tuple[str, str, dict[str, float]]] = []
     for path in paths:

@@ -20,16 +20,19 @@ from langgraph_speculate.core import Call, History
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "traces"
 
 _READS = re.compile(
-    r"(?:get|find|list|search|calculate|think|read|view|open|fetch|look|lookup|query|show|describe|check|count|browse|ls|grep|glob|cat)(?:_|$)"
+    r"(?:get|find|list|search|calculate|think|read|view|open|fetch|look|lookup|query|show|describe|check|count|browse"
+    r"|ls|grep|glob|cat)(?:_|$)"
     r"|.*_(?:search|fetch|lookup|read|list|get)$"
 )
 _SQL_READS = re.compile(r"\s*(?:select|show|describe|desc|explain|with|pragma)\b", re.IGNORECASE)
-_READERS = """awk basename cal cat cd cksum column comm cut date df diff dirname du echo egrep env fgrep file find
+_READERS = """awk basename cal cat cd cksum column comm cut date df diff dirname du echo egrep fgrep file find
  findmnt grep head hexdump hostname id less ls lsof md5sum more mount nl od pgrep printf ps pwd readlink realpath rev
  sed sha1sum sha256sum sort stat strings tac tail tr tree type uname uniq uptime wc which who whoami xxd zcat"""
 _SHELL_READS = frozenset(_READERS.split())
 _SHELL_SPLIT = re.compile(r"\|\||&&|[|;\n]")
-_SHELL_WRITES = re.compile(r"(?<![0-9&])>|[0-9&]>(?!&|/dev/null)|`|\$\(|\s-(?:delete|exec|execdir|ok)\b|\bsed\s+(?:-\w*i|--in-place)|\bxargs\b")
+_SHELL_WRITES = re.compile(
+    r"(?<![0-9&])>|[0-9&]>(?!&|/dev/null)|`|\$\(|\s-(?:delete|exec|execdir|ok)\b|\bsed\s+(?:-\w*i|--in-place)|\bxargs\b"
+)
 _SHELL_TOOLS = frozenset({"bash", "shell", "terminal", "run_command"})
 _SQL_TOOLS = frozenset({"execute_sql", "sql", "run_sql"})
 

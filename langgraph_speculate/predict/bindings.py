@@ -17,7 +17,6 @@ from langgraph_speculate.predict.sources import RunSources
 MAX_ARGUMENTS = 12
 _BEAM = 12  # calls kept while arguments are joined
 _APART = 0.6  # what a value from another record than the others is worth
-_HOPELESS = 0.004
 
 
 class Proposal(NamedTuple):
@@ -47,8 +46,10 @@ class Bindings:
         self._shapes: Recent[str, Recent[tuple[str, ...], Rate]] = Recent(tools)
         self._arguments: Recent[tuple[str, str], Argument] = Recent(tools * 8)
 
-    def propose(self, sources: RunSources, tool: str, context: str, *, limit: int) -> list[Proposal]:
-        """Return calls of *tool* that fit the run, most probable first."""
+    def propose(
+        self, sources: RunSources, tool: str, context: str, *, limit: int, least: float = 0.002
+    ) -> list[Proposal]:
+        """Return calls of *tool* that fit the run and have a chance of at *least* that much, most probable first."""
         shapes = self._shapes.get(tool)
         if not shapes:
             return []
@@ -57,7 +58,7 @@ class Bindings:
         values: dict[str, list[Value]] = {}
         for shape, rate in sorted(shapes.items(), key=lambda item: -item[1].hits)[:2]:
             if rate.hits >= 0.05 * total and len(shape) <= MAX_ARGUMENTS:
-                found += self._join(sources, tool, shape, context, rate.hits / total, values)
+                found += self._join(sources, tool, shape, context, rate.hits / total, values, least)
         found.sort(key=_by_chance)
         return found[:limit]
 
@@ -93,6 +94,7 @@ class Bindings:
         context: str,
         share: float,
         known: dict[str, list[Value]],
+        least: float,
     ) -> list[Proposal]:
         """Combine the values of all arguments, keeping the most probable combinations only (a beam)."""
         beam: list[tuple[Proposal, tuple[Hashable, ...]]] = [(Proposal({}, share, (), 0), ())]
@@ -107,17 +109,19 @@ class Bindings:
                     chance = call.chance * value.chance
                     if records and value.record is not None and value.record not in records:
                         chance *= _APART
-                    if chance >= _HOPELESS * 0.1:
+                    if chance >= least:
                         joined.append((chance, call, records, value))
             joined.sort(key=_by_first)
             beam = [
-                (
-                    Proposal({**call.args, name: value.value}, chance, (*call.kinds, value.kind), call.support + value.support),
-                    records if value.record is None else (*records, value.record),
-                )
+                (_extended(call, name, value, chance), records if value.record is None else (*records, value.record))
                 for chance, call, records, value in joined[:_BEAM]
             ]
         return [call for call, _ in beam]
+
+
+def _extended(call: Proposal, name: str, value: Value, chance: float) -> Proposal:
+    args = {**call.args, name: value.value}
+    return Proposal(args, chance, (*call.kinds, value.kind), call.support + value.support)
 
 
 def grouped(calls: Sequence[Call]) -> Mapping[str, list[Call]]:

@@ -6,9 +6,9 @@ P(tool) from `markov.py` times P(arguments | tool) from `bindings.py` is one opi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import log, log1p
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
@@ -22,14 +22,31 @@ from langgraph_speculate.predict.sources import RunSources, value_key
 _TOOLS = 6  # tools whose arguments are looked for
 _WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
 _PER_TOOL = 12
-_SHORTLIST = 24  # guesses that are ranked with care
+_SHORTLIST = 20  # guesses that are ranked with care
+_LEAST = 0.004  # guesses below are not worth a look
+_PAST = 40  # calls of the run that count as made before
 _FLOOR = 1e-3
 _FEATURES = 14
+_NOTHING = (Call(""), 0.0)
 
 
 class _Guess(NamedTuple):
+    """A call and what is known about it."""
+
+    chance: float  # blended, before the ranker
+    name: str
+    args: Mapping[str, Any]
+    key: Hashable
+    tool: float  # P(tool)
+    proposal: Proposal | None
+    place: int  # among the proposals for the tool
+    lead: float  # its chance over that of the tool's best proposal
+    memory: float  # its chance by memory
+
+
+class _Ranked(NamedTuple):
     call: Call
-    chance: float
+    key: Hashable
     features: tuple[float, ...]
     source: str
 
@@ -54,82 +71,99 @@ class BlendedPredictor:
         self._bindings = Bindings()
         self._memory = CallMemory()
         self._ranker = Ranker(_FEATURES)
+        # What was looked up for the latest prediction, so that learning from the same moment need not do it again.
+        self._latest: tuple[History, RunSources, list[_Ranked]] | None = None
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
+        sources = RunSources(history)
+        guesses = self._ranked(history, sources)
+        self._latest = (history, sources, guesses)
         ranked = [
             Candidate(guess.call, self._ranker.chance(guess.call.name, guess.features), guess.source)
-            for guess in self._guesses(history, RunSources(history))
+            for guess in guesses
         ]
         ranked.sort(key=_by_probability)
         return ranked[: max(k, 0)]
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
-        sources = RunSources(history)
-        truth = {_print(call) for call in calls}
-        for guess in self._guesses(history, sources):
-            self._ranker.learn(guess.call.name, guess.features, _print(guess.call) in truth)
+        if self._latest is not None and self._latest[0] is history:
+            _, sources, guesses = self._latest
+        else:
+            sources = RunSources(history)
+            guesses = self._ranked(history, sources)
+        self._latest = None
+        truth = {_print(call.name, call.args) for call in calls}
+        for guess in guesses:
+            self._ranker.learn(guess.call.name, guess.features, guess.key in truth)
         context = "".join(signatures(history, 1))
         for tool, made in grouped(calls).items():
             self._bindings.learn(sources, tool, context, made)
         self._tools.learn(history, [call.name for call in calls])
         self._memory.learn(history, calls)
 
-    def _guesses(self, history: History, sources: RunSources) -> list[_Guess]:
-        """The calls worth ranking, with what the ranker wants to know about each."""
+    def _ranked(self, history: History, sources: RunSources) -> list[_Ranked]:
+        """The shortlist of calls, with what the ranker wants to know about each."""
+        past = {_print(past.name, past.args) for past in history.calls[-_PAST:]}
+        last = _print(history.calls[-1].name, history.calls[-1].args) if history.calls else None
+        guesses = sorted(self._guesses(history, sources), key=_by_chance)[:_SHORTLIST]
+        return [
+            _Ranked(Call(guess.name, guess.args), guess.key, _features(guess, guess.key in past, guess.key == last), _source(guess))
+            for guess in guesses
+        ]
+
+    def _guesses(self, history: History, sources: RunSources) -> Iterator[_Guess]:
         context = "".join(signatures(history, 1))
         tools = self._tools.predict(history)
-        remembered = {_print(call): (call, chance) for call, chance in self._memory.predict(history, limit=10)}
-        past = {_print(past.call) for past in history.calls[-40:]}
-        last = _print(history.calls[-1].call) if history.calls else None
-        guesses = []
-        for tool, tool_chance in list(tools.items())[:_TOOLS]:
-            if tool_chance * self._bindings.reach(tool) < _WORTHWHILE:
+        remembered = {_print(call.name, call.args): (call, chance) for call, chance in self._memory.predict(history, limit=10)}
+        for tool, chance in list(tools.items())[:_TOOLS]:
+            if chance * self._bindings.reach(tool) < _WORTHWHILE:
                 continue
-            proposals = self._bindings.propose(sources, tool, context, limit=_PER_TOOL)
+            proposals = self._bindings.propose(sources, tool, context, limit=_PER_TOOL, least=_LEAST / chance)
             for place, proposal in enumerate(proposals):
-                call = Call(tool, proposal.args)
-                key = _print(call)
-                memory = remembered.pop(key, (call, 0.0))[1]
+                args, derived = proposal.args, chance * proposal.chance
+                key = _print(tool, args)
+                memory = remembered.pop(key, _NOTHING)[1]
                 lead = proposal.chance / proposals[0].chance
-                guesses.append(_guess(call, tool_chance, proposal, place, lead, memory, key in past, key == last))
-        for key, (call, chance) in remembered.items():
-            guesses.append(_guess(call, tools.get(call.name, _FLOOR), None, 0, 1.0, chance, key in past, key == last))
-        guesses.sort(key=_by_chance)
-        return guesses[:_SHORTLIST]
+                yield _Guess(max(derived, memory), tool, args, key, chance, proposal, place, lead, memory)
+        for key, (call, memory) in remembered.items():
+            if memory >= _LEAST:
+                chance = tools.get(call.name, _FLOOR)
+                yield _Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory)
 
 
-def _guess(
-    call: Call, tool: float, proposal: Proposal | None, place: int, lead: float, memory: float, again: bool, same: bool
-) -> _Guess:
-    """Put what is known about a call into numbers; the first is the log-odds of the blended chance."""
-    derived = tool * proposal.chance if proposal else 0.0
-    chance = max(derived, memory, 0.5 * (derived + memory))
+def _features(guess: _Guess, again: bool, same: bool) -> tuple[float, ...]:
+    """What the ranker weighs; the first feature is the log-odds that it starts from."""
+    proposal, memory = guess.proposal, guess.memory
     kinds = proposal.kinds if proposal else ()
-    features = (
-        log_odds(chance),
+    return (
+        log_odds(guess.chance),
         1.0,
-        log(max(tool, _FLOOR)),
+        log(max(guess.tool, _FLOOR)),
         log(max(proposal.chance, _FLOOR)) if proposal else 0.0,
         0.0 if proposal else 1.0,
         log(max(memory, _FLOOR)) if memory else 0.0,
         1.0 if memory else 0.0,
         1.0 if again else 0.0,
         1.0 if same else 0.0,
-        log1p(place),
-        log(max(lead, _FLOOR)),
+        log1p(guess.place),
+        log(max(guess.lead, _FLOOR)),
         log1p(proposal.support) if proposal else 0.0,
         1.0 if "user" in kinds else 0.0,
         1.0 if "json" in kinds or "text" in kinds else 0.0,
     )
-    names = dict.fromkeys(kinds)
-    return _Guess(call, chance, features, "+".join((*names, "memory") if memory else names))
 
 
-def _print(call: Call) -> Hashable:
+def _source(guess: _Guess) -> str:
+    """Where a guess comes from, for people to read."""
+    kinds = dict.fromkeys(guess.proposal.kinds if guess.proposal else ())
+    return "+".join((*kinds, "memory") if guess.memory else kinds)
+
+
+def _print(name: str, args: Mapping[str, Any]) -> Hashable:
     """A cheap stand-in for the canonical key: equal for equal calls."""
-    return (call.name, tuple(sorted([(name, value_key(value)) for name, value in call.args.items()])))
+    return (name, *[(argument, value_key(args[argument])) for argument in sorted(args)])
 
 
 def _by_chance(guess: _Guess) -> float:

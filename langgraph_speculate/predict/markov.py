@@ -1,8 +1,8 @@
 """Which tools come next: counts over the recent order of events.
 
-A context is the tail of the run's event signatures (a user turn, an answer, a message with its tools and how they ended),
-never their payloads, so that what one request teaches carries over to the next. Long contexts are trusted as far as they
-were seen; the rest of the weight falls back to shorter ones (interpolation after Witten and Bell).
+A context is the tail of the run's event signatures (a user turn, an answer, a message with its tools and how they
+ended), never their payloads, so that what one request teaches carries over to the next. Long contexts are trusted as far
+as they were seen; the rest of the weight falls back to shorter ones (interpolation after Witten and Bell).
 With which arguments a tool is called is the business of `bindings.py`.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from langgraph_speculate.core.history import Event, History, PastCall, UserTurn
 from langgraph_speculate.predict.recent import Recent
@@ -47,8 +48,14 @@ def signatures(history: History, order: int) -> tuple[str, ...]:
 
 def _turn(event: Event, tools: Sequence[str]) -> str:
     if isinstance(event, UserTurn):
-        return "user#" if _IDENTIFIER.search(event.text[:2000]) else "user"
+        return _said(event.text)
     return "+".join(dict.fromkeys(reversed(tools))) if tools else ANSWER
+
+
+@lru_cache(maxsize=1024)
+def _said(text: str) -> str:
+    """Whether a user turn brings an identifier matters; what it says is not for counting."""
+    return "user#" if _IDENTIFIER.search(text[:2000]) else "user"
 
 
 def _ending(call: PastCall) -> str:

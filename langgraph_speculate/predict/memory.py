@@ -1,7 +1,7 @@
 """Whole calls remembered: what was called, word for word, the last times something like this had just happened.
 
-Contexts go from loose (nothing, the kind of the last event) to tight (this exact call, in a run that began with these very
-words). Tight ones are believed as far as they were seen, the rest is left to looser ones (absolute discounting).
+Contexts go from loose (nothing, the kind of the last event) to tight (these exact calls, after these very words of the
+user). Tight ones are believed as far as they were seen, the rest is left to looser ones (absolute discounting).
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ class CallMemory:
         self._followers: Recent[Hashable, _Followers] = Recent(contexts)
 
     def predict(self, history: History, *, limit: int) -> list[tuple[Call, float]]:
-        """Return the calls that followed moments like this one, with P(the next message makes this call), best first."""
+        """Return the calls that followed moments like this one, best first.
+
+        The number beside each is P(the next message makes this very call).
+        """
         chances: dict[str, tuple[Call, float]] = {}
         for context in _contexts(history):
             followers = self._followers.get(context)

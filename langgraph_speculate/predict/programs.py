@@ -1,12 +1,12 @@
 """Where one argument's values come from: small programs, found by searching the run for each value that was used.
 
-A program picks from a source (`sources.py`) and fills the pick into a template: `{}` for a plain copy, `cat {}` for a value
-inside a command. Picks are named by their place among the values that the argument has not had yet (`new 0`: the next
-unused one) or among those it has had (`old 0`: the newest of them); so a list being walked, or fanned out in one message,
-needs no program of its own. Beside programs there are constants: values that simply come again.
+A program picks from a source (`sources.py`) and fills the pick into a template: `{}` for a plain copy, `cat {}` for a
+value inside a command. Picks are named by their place among the values that the argument has not had yet (`new 0`: the
+next unused one) or among those it has had (`old 0`: the newest of them); so a list being walked, or fanned out in one
+message, needs no program of its own. Beside programs there are constants: values that simply come again.
 
-Every pick of every program keeps how often it was right when the tool was called, after the last event and over all; the
-former falls back to the latter.
+Every pick of every program keeps how often it was right when the tool was called, after the last event and over all;
+the former falls back to the latter.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ _ACTIVE = 12  # tried by a prediction
 _CONTEXTS = 64  # kept per program and for constants
 _CONSTANTS = 256  # kept per context
 _MAX_TEMPLATE = 60  # characters around the slot
+_NOISE = 0.02  # programs whose picks are all below are left out
 _UNSEEN = 0.05  # the chance of a pick that was never tried
 _WORD = re.compile(r"[\w./@#:+-]+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
 _OLD = tuple(f"old {place}" for place in range(4))
+
+_Chances = tuple[float, ...]
 
 
 class Value(NamedTuple):
@@ -79,21 +82,38 @@ class _Program:
     right: Rate = field(default_factory=Rate)
     picks: dict[str, Rate] = field(default_factory=dict)
     here: Recent[str, dict[str, Rate]] = field(default_factory=lambda: Recent(_CONTEXTS))
+    tables: dict[tuple[str, str], tuple[_Chances, _Chances]] = field(default_factory=dict)  # cleared by `see`
 
-    def chance(self, pick: str, here: dict[str, Rate] | None) -> float:
-        overall = self.picks.get(pick)
-        if overall is None:
-            return _UNSEEN * 0.5
-        chance = overall.after(_UNSEEN, 1.0)
-        local = here.get(pick) if here else None
-        return chance * 0.8 if local is None else local.after(chance, 2.0)
+    def chances(self, many: str, context: str) -> tuple[_Chances, _Chances]:
+        """The chances of new and of old values by place, where *many* new ones are there."""
+        table = self.tables.get((many, context))
+        if table is None:
+            here = self.here.get(context, {})
+            new = tuple(self._chance(pick, here) for pick in _NEW[many])
+            table = self.tables[many, context] = (new, tuple(self._chance(pick, here) for pick in _OLD))
+        return table
 
     def see(self, context: str, hits: Sequence[tuple[str, bool]]) -> None:
+        """Count which picks were right."""
         here = self.here.touch(context, dict)
         for pick, hit in hits:
             self.picks.setdefault(pick, Rate()).see(hit)
             here.setdefault(pick, Rate()).see(hit)
         self.right.see(any(hit for _, hit in hits))
+        self.tables.clear()
+
+    def items(self, sources: RunSources) -> list[Item]:
+        """What there is to pick from, newest first."""
+        items = sources.items(self.source)
+        return items if self.template == COPY else [_fill(self.template, item) for item in items]
+
+    def _chance(self, pick: str, here: dict[str, Rate]) -> float:
+        overall = self.picks.get(pick)
+        if overall is None:
+            return _UNSEEN * 0.5
+        chance = overall.after(_UNSEEN, 1.0)
+        local = here.get(pick)
+        return chance * 0.8 if local is None else local.after(chance, 2.0)
 
 
 @dataclass(slots=True)
@@ -133,11 +153,22 @@ class Argument:
 
     def values(self, sources: RunSources, used: set[Hashable], context: str, limit: int) -> list[Value]:
         """Return the most probable values, best first."""
-        chances: dict[Hashable, list[Any]] = {}  # a Value in the making: value, chance, kind, record, support
+        chances: dict[Hashable, list[Any]] = {}  # Values in the making: value, chance, kind, record, support
         for program in self._active:
-            here = program.here.get(context)
-            for pick, item in _picks(program, sources, used):
-                chance = program.chance(pick, here)
+            items = program.items(sources)
+            if not items:
+                continue
+            new, old = program.chances(_many(items, used), context)
+            if max(new) < _NOISE and max(old) < _NOISE:
+                continue
+            news = olds = 0
+            for item in items:
+                if item.key in used:
+                    chance = old[olds]
+                    olds += olds < 3
+                else:
+                    chance = new[news]
+                    news += news < 5
                 entry = chances.get(item.key)
                 if entry is None:
                     chances[item.key] = [item.value, chance, program.source.kind, item.record, 1]
@@ -169,9 +200,9 @@ class Argument:
             everywhere.see(key, value)
             here.see(key, value)
         for program in self._programs.values():
-            hits = [(pick, item.key in keys) for pick, item in _picks(program, sources, used)]
-            if hits:
-                program.see(context, hits)
+            items = program.items(sources)
+            if items:
+                program.see(context, [(pick, item.key in keys) for pick, item in _picks(items, used)])
         ranked = sorted(self._programs.values(), key=lambda program: -program.right.after(_UNSEEN, 2.0))
         self._active = [program for program in ranked if self._is_proven(program)][:_ACTIVE]
 
@@ -228,25 +259,26 @@ def _slots(text: str) -> list[str]:
     return [slot for slot in dict.fromkeys(found) if slot != text and text.count(slot) == 1]
 
 
-def _picks(program: _Program, sources: RunSources, used: set[Hashable]) -> list[tuple[str, Item]]:
-    """What a program yields, each with the name of its place; unused values and used ones are counted apart."""
-    items = sources.items(program.source)
-    if not items:
-        return []
-    if program.template != COPY:
-        items = [_fill(program.template, item) for item in items]
-    fresh = sum(item.key not in used for item in items)
-    new = _NEW["1" if fresh == 1 else "few" if fresh <= 3 else "many"]
+def _picks(items: Sequence[Item], used: set[Hashable]) -> list[tuple[str, Item]]:
+    """Items with the names of their places, unused values and used ones counted apart."""
+    new = _NEW[_many(items, used)]
     picks = []
-    place = old = 0
+    news = olds = 0
     for item in items:
         if item.key in used:
-            picks.append((_OLD[old], item))
-            old += old < 3
+            picks.append((_OLD[olds], item))
+            olds += olds < 3
         else:
-            picks.append((new[place], item))
-            place += place < 5
+            picks.append((new[news], item))
+            news += news < 5
     return picks
+
+
+def _many(items: Sequence[Item], used: set[Hashable]) -> str:
+    fresh = len(items)
+    if used:
+        fresh -= sum([item.key in used for item in items])
+    return "1" if fresh == 1 else "few" if fresh <= 3 else "many"
 
 
 def _fill(template: str, item: Item) -> Item:

@@ -1,8 +1,8 @@
 """How far a guess is to be trusted: a logistic model of a few numbers about it, trained as the truth arrives.
 
 It starts as the identity on the first number (the log-odds of the blended chance) and learns corrections, for all tools
-together and for each tool on its own (AdaGrad; Duchi et al. 2011). Since every guess is a yes-or-no question of its own,
-what comes out is calibrated by construction as long as the near past resembles the near future.
+together and for each tool on its own (AdaGrad; Duchi et al. 2011). Every guess is a yes-or-no question of its own, so
+what comes out stays calibrated as long as the near future resembles the near past.
 """
 
 from __future__ import annotations

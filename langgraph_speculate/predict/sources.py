@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from langgraph_speculate.core.history import History, ModelTurn, PastCall, UserTurn
+import orjson
+
+from langgraph_speculate.core.history import History, PastCall, UserTurn
 
 MAX_LEAVES = 500  # values indexed per result
 MAX_DEPTH = 12
@@ -25,11 +29,12 @@ MAX_TEXT = 6_000  # characters of a text that are read for tokens
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
 MAX_VALUE = 200  # characters of a value worth copying
 MAX_ITEMS = 10  # values told of one source
+USER = ""  # the owner of what the user said
 RECENT_EVENTS = 120  # how far back a run is searched
 
 
 class Source(NamedTuple):
-    """A named place: its kind (`"arg"`, `"json"`, `"text"`, `"user"`, `"said"`), the tool it belongs to, and what of it.
+    """A named place: its kind (`"arg"`, `"json"`, `"text"` or `"user"`), the tool it belongs to, and what of it.
 
     >>> Source("json", "get_user", "orders.*.id")
     Source(kind='json', owner='get_user', what='orders.*.id')
@@ -48,11 +53,21 @@ class Item(NamedTuple):
     key: Hashable
 
 
-class _Index(NamedTuple):
-    """What one result or text holds: items by place, places by value."""
+@dataclass(frozen=True)
+class _Index:
+    """What one result or text holds."""
 
-    items: Mapping[str, list[Item]]
-    places: Mapping[Hashable, list[str]]
+    kind: str
+    items: Mapping[str, Sequence[Item]]
+
+    @cached_property
+    def places(self) -> Mapping[Hashable, list[str]]:
+        """Where each value stands."""
+        found: dict[Hashable, list[str]] = {}
+        for place, items in self.items.items():
+            for item in items:
+                found.setdefault(item.key, []).append(place)
+        return found
 
 
 def value_key(value: Any) -> Hashable:
@@ -65,7 +80,10 @@ def value_key(value: Any) -> Hashable:
         return value
     if value is None or isinstance(value, (bool, int, float)):
         return (type(value).__name__, value)
-    return (type(value).__name__, repr(value)[:2000])
+    try:
+        return (type(value).__name__, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+    except (TypeError, ValueError, RecursionError):
+        return (type(value).__name__, None)  # never the same as anything worth guessing
 
 
 def copyable(value: Any) -> bool:
@@ -80,14 +98,13 @@ class RunSources:
 
     def __init__(self, history: History) -> None:
         self._calls: dict[str, list[PastCall]] = {}
-        self._texts: dict[str, list[str]] = {"user": [], "said": []}
+        self._said: list[str] = []
         for event in reversed(history.events[-RECENT_EVENTS:]):
             if isinstance(event, PastCall):
                 self._calls.setdefault(event.name, []).append(event)
             elif isinstance(event, UserTurn):
-                self._texts["user"].append(event.text)
-            elif isinstance(event, ModelTurn) and event.text:
-                self._texts["said"].append(event.text)
+                self._said.append(event.text[:MAX_TEXT])
+        self._indexes: dict[str, list[_Index]] = {}
         self._items: dict[Source, list[Item]] = {}
         self._used: dict[tuple[str, str], set[Hashable]] = {}
 
@@ -95,14 +112,12 @@ class RunSources:
         """The distinct values of *source*, newest first, at most `MAX_ITEMS`."""
         found = self._items.get(source)
         if found is None:
-            seen: set[Hashable] = set()
-            found = []
-            for item in self._walk(source):
-                if item.key not in seen:
-                    seen.add(item.key)
-                    found.append(item)
-                    if len(found) >= MAX_ITEMS:
-                        break
+            if source.kind == "arg":
+                found = _distinct([_arguments(self._calls.get(source.owner, ()), source.what)])
+            else:
+                kind, owner, what = source
+                indexes = self._indexes_of(owner)
+                found = _distinct([index.items[what] for index in indexes if index.kind == kind and what in index.items])
             self._items[source] = found
         return found
 
@@ -114,80 +129,86 @@ class RunSources:
             self._used[tool, argument] = found
         return found
 
-    def calls_of(self, tool: str) -> list[PastCall]:
-        """The calls of *tool* in this run, newest first."""
-        return self._calls.get(tool, [])
-
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""
         key = value_key(value)
         found: dict[Source, None] = {}
-        for kind, texts in self._texts.items():
-            for text in texts:
-                for place in _text_index(text[:MAX_TEXT]).places.get(key, ()):
-                    found[Source(kind, "", place)] = None
-        for tool, calls in self._calls.items():
-            for call in calls:
+        for owner in (USER, *self._calls):
+            for index in self._indexes_of(owner):
+                for place in index.places.get(key, ()):
+                    found[Source(index.kind, owner, place)] = None
+            for call in self._calls.get(owner, ()):
                 for name, argument in call.args.items():
-                    if value_key(argument) == key:
-                        found[Source("arg", tool, name)] = None
-                index = _result_index(call)
-                if index is not None:
-                    kind = "text" if call.value is None or isinstance(call.value, str) else "json"
-                    for place in index.places.get(key, ()):
-                        found[Source(kind, tool, place)] = None
+                    if type(argument) is type(value) and argument == value:
+                        found[Source("arg", owner, name)] = None
         return list(found)
 
-    def _walk(self, source: Source) -> Iterator[Item]:
-        if source.kind in self._texts:
-            for text in self._texts[source.kind]:
-                yield from _text_index(text[:MAX_TEXT]).items.get(source.what, ())
-            return
-        for call in self._calls.get(source.owner, ()):
-            if source.kind == "arg":
-                value = call.args.get(source.what)
-                if copyable(value):
-                    yield Item(value, (call.id, "args"), value_key(value))
+    def _indexes_of(self, owner: str) -> list[_Index]:
+        """What the results of a tool, or the user's turns, hold, newest first."""
+        found = self._indexes.get(owner)
+        if found is None:
+            if owner == USER:
+                found = [_text_index(text) for text in self._said]
             else:
-                index = _result_index(call)
-                if index is not None:
-                    yield from index.items.get(source.what, ())
+                found = [_result_index(call) for call in self._calls.get(owner, ()) if call.result]
+            self._indexes[owner] = found
+        return found
+
+
+def _distinct(groups: Sequence[Sequence[Item]]) -> list[Item]:
+    """The first distinct items of groups of distinct items."""
+    if len(groups) <= 1:
+        return list(groups[0][:MAX_ITEMS]) if groups else []
+    found: list[Item] = []
+    seen: set[Hashable] = set()
+    for items in groups:
+        for item in items:
+            if item.key not in seen:
+                seen.add(item.key)
+                found.append(item)
+                if len(found) >= MAX_ITEMS:
+                    return found
+    return found
+
+
+def _arguments(calls: Sequence[PastCall], name: str) -> list[Item]:
+    found: dict[Hashable, Item] = {}
+    for call in calls[: 2 * MAX_ITEMS]:
+        value = call.args.get(name)
+        if copyable(value):
+            key = value_key(value)
+            found.setdefault(key, Item(value, (call.id, "args"), key))
+    return list(found.values())
 
 
 _results: WeakKeyDictionary[PastCall, _Index] = WeakKeyDictionary()
 
 
-def _result_index(call: PastCall) -> _Index | None:
-    if not call.result:
-        return None
+def _result_index(call: PastCall) -> _Index:
     index = _results.get(call)
     if index is None:
-        value = call.value if len(call.result) <= MAX_JSON else None
+        text = call.result or ""
+        value = call.value if len(text) <= MAX_JSON else None
         if isinstance(value, (dict, list)):
-            index = _index(_leaves(value, call.id))
+            index = _Index("json", _by_place(_leaves(value, call.id)))
         else:
-            text = value if isinstance(value, str) else call.result
-            index = _index((place, Item(token, call.id, token)) for place, token in tokens(text[:MAX_TEXT], lines=True))
+            text = (value if isinstance(value, str) else text)[:MAX_TEXT]
+            index = _Index("text", _by_place(tokens(text, call.id, lines=True)))
         _results[call] = index
     return index
 
 
 @lru_cache(maxsize=2048)
 def _text_index(text: str) -> _Index:
-    return _index((place, Item(token, None, token)) for place, token in tokens(text))
+    return _Index("user", _by_place(tokens(text, None)))
 
 
-def _index(found: Iterator[tuple[str, Item]]) -> _Index:
-    items: dict[str, list[Item]] = {}
-    places: dict[Hashable, list[str]] = {}
-    for count, (place, item) in enumerate(found):
-        if count >= MAX_LEAVES:
-            break
-        items.setdefault(place, []).append(item)
-        known = places.setdefault(item.key, [])
-        if place not in known:
-            known.append(place)
-    return _Index(items, places)
+def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, list[Item]]:
+    """The distinct items of every place, in order."""
+    items: dict[str, dict[Hashable, Item]] = {}
+    for place, item in islice(found, MAX_LEAVES):
+        items.setdefault(place, {}).setdefault(item.key, item)
+    return {place: list(distinct.values()) for place, distinct in items.items()}
 
 
 def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
@@ -215,9 +236,13 @@ def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
             yield path, Item(value, record, value_key(value))
 
 
+@lru_cache(maxsize=8192)
 def _is_data(key: str) -> bool:
     """True for object keys that are data (ids, dates) rather than names of fields."""
-    return any(char.isdigit() for char in key)
+    return _DIGIT.search(key) is not None
+
+
+_DIGIT = re.compile(r"\d")
 
 
 _TOKEN = re.compile(r"https?://[^\s\"'<>)\]]+|#?\w(?:[\w./@#+:-]*\w)?")
@@ -235,12 +260,17 @@ _OPENING = """a an and are as at but can could did do does for from has have hel
 _OPENERS = frozenset(_OPENING.split())
 
 
-def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
+def tokens(text: str, record: Hashable, *, lines: bool = False) -> Iterator[tuple[str, Item]]:
     """The values that stand in *text*, each with the name of its shape, in the order of the text for each shape.
 
-    >>> list(tokens("I am mia_li_3668"))
+    >>> [(shape, item.value) for shape, item in tokens("I am mia_li_3668", None)]
     [('id:a_a_9', 'mia_li_3668'), ('whole', 'I am mia_li_3668')]
     """
+    for shape, token in _tokens(text, lines):
+        yield shape, Item(token, record, token)
+
+
+def _tokens(text: str, lines: bool) -> Iterator[tuple[str, str]]:
     for match in _LABEL.finditer(text):
         yield f"label:{match[1].lower()}", match[2]
     for match in _TOKEN.finditer(text):
