@@ -213,9 +213,10 @@ def _wrong(expected: str, value: Any) -> str:
 
 
 def shown(value: Any) -> str:
+    """Return a wrong value as a message repeats it, shortened."""
     try:
         text = repr(value)
-    except Exception:  # a value whose repr raises (or an int with too many digits) still deserves a clear message
+    except Exception:  # noqa: BLE001 - a value that cannot be shown, or an int with too many digits, is told by its type
         text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
