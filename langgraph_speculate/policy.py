@@ -29,6 +29,8 @@ from langgraph_speculate.policy_rules import (
 )
 from langgraph_speculate.policy_tool import ToolPolicy
 
+__all__ = ["LEVELS", "Level", "Limits", "Rule", "SpeculationPolicy", "ToolPolicy", "Verdict"]
+
 Level = Literal["off", "shadow", "declared"]  # each allows what the one before it allows, and more
 LEVELS: tuple[Level, ...] = get_args(Level)
 LATER_LEVELS = ("annotated", "open_world")
