@@ -2,8 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from langgraph_speculate.errors import PolicyError, SpeculateError, UnsupportedGraph
+from langgraph_speculate.errors import MisplacedMiddleware, PolicyError, SpeculateError, UnsupportedGraph
 from langgraph_speculate.graph import speculate, speculation_of
+from langgraph_speculate.middleware import SpeculationMiddleware
 from langgraph_speculate.policy import Limits, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.predict import default_predictor
 
@@ -14,8 +15,10 @@ except PackageNotFoundError:  # a checkout that was never installed
 
 __all__ = [
     "Limits",
+    "MisplacedMiddleware",
     "PolicyError",
     "SpeculateError",
+    "SpeculationMiddleware",
     "SpeculationPolicy",
     "ToolPolicy",
     "UnsupportedGraph",

@@ -3,6 +3,7 @@
     SpeculateError
     ├── PolicyError          a policy that contradicts itself, misspells something or cannot be read
     ├── UnsupportedGraph     an object `speculate()` cannot wrap (also a TypeError)
+    ├── MisplacedMiddleware  `SpeculationMiddleware` is not the last of its list (also a ValueError)
     ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
     └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
 
@@ -23,6 +24,10 @@ class PolicyError(SpeculateError, ValueError):
 
 class UnsupportedGraph(SpeculateError, TypeError):
     """`speculate()` was given something it cannot wrap."""
+
+
+class MisplacedMiddleware(SpeculateError, ValueError):
+    """`SpeculationMiddleware` stands outside of other middleware, which it would overtake."""
 
 
 class UnkeyableArguments(SpeculateError, ValueError):

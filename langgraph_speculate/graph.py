@@ -1,8 +1,9 @@
 """`speculate(graph)`: a compiled graph in, a compiled graph of the same type out.
 
-The result is a shallow copy whose class is a dynamic subclass of the graph's own, so type, drawing, schemas, checkpointer,
-store, interrupts and server use stay. Its ToolNodes hold clones of the tools; the graph given is not changed, except that tools which
-hand-written nodes hold on to are made adopting in place (outside of a speculating run they behave as before).
+The result is a shallow copy whose class is a dynamic subclass of the graph's own, so type, drawing, schemas,
+checkpointer, store, interrupts and server use stay. Its ToolNodes hold clones of the tools; the graph given is not
+changed, except that tools which hand-written nodes hold on to are made adopting in place (outside of a speculating run
+they behave as before).
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def speculate(
     ...     "Look up an order."
     ...     return "sent"
     >>> agent = speculate(create_agent(FakeListChatModel(responses=["hi"])), tools=[get_order])
-    >>> print(speculation_of(agent).explain())
-    no  get_order                    undeclared           undeclared  declare [tools.get_order] read_only = true if it only reads
+    >>> [(verdict.tool, verdict.reason) for verdict in speculation_of(agent).explain()]
+    [('get_order', 'undeclared')]
     """
     if not isinstance(graph, Pregel):
         raise UnsupportedGraph(
@@ -102,7 +103,9 @@ def speculation_of(graph: Any) -> Engine:
         UnsupportedGraph: *graph* was not returned by `speculate()`.
     """
     if not _is_wrapped(graph):
-        raise UnsupportedGraph(f"speculation_of() takes a graph that speculate() returned, not {type(graph).__qualname__}")
+        raise UnsupportedGraph(
+            f"speculation_of() takes a graph that speculate() returned, not {type(graph).__qualname__}"
+        )
     engine: Engine = graph.speculation
     return engine
 
@@ -142,9 +145,7 @@ def _copy(self: Any, update: dict[str, Any] | None = None) -> Any:
     return copied
 
 
-def _open(
-    graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.AbstractEventLoop | None
-) -> Run | None:
+def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
     configurable = configurable_of(getattr(graph, "config", None), config)
     engine: Engine = graph.speculation
     return engine.open_run(graph.toolbox, configurable, _blocked(graph, kwargs), loop)
@@ -170,12 +171,14 @@ def _wrap(graph: Any, engine: Engine, tools: Iterable[BaseTool]) -> Any:
         adopt_in_place(tool)
     nodes = {name: _wrap_node(node, engine) for name, node in graph.nodes.items()}
     found = [tool for name, node in graph.nodes.items() if _is_tool_node(node) for tool in held[name]] + loose
-    gated = approvals.gated_tools(graph.nodes) | set(_named(engine.policy.approval_gated))
+    gated = approvals.gated_tools(graph.nodes) | set(approvals.named(engine.policy.approval_gated))
     toolbox = Toolbox(found, engine.policy, gated)
     tool_nodes = frozenset(
-        name for name, node in graph.nodes.items() if _is_tool_node(node) or {t.name for t in held[name]} - in_tool_nodes
+        name
+        for name, node in graph.nodes.items()
+        if _is_tool_node(node) or {t.name for t in held[name]} - in_tool_nodes
     )
-    # A subclass with the graph's own class as its only base: the class of a live object can only become one of the same layout.
+    # The graph's own class is the only base: the class of a live object can only become one of the same layout.
     plain_kind = graph.plain_kind if _is_wrapped(graph) else type(graph)
     kind = type(
         plain_kind.__name__,
@@ -232,7 +235,3 @@ def _tools_in(value: Any) -> Iterator[BaseTool]:
         yield from (item for item in list(value.values()) if isinstance(item, BaseTool))
     elif isinstance(value, (list, tuple, set, frozenset)):
         yield from (item for item in list(value) if isinstance(item, BaseTool))
-
-
-def _named(gated: str | Iterable[str]) -> Iterable[str]:
-    return () if isinstance(gated, str) else gated

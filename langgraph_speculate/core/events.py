@@ -1,7 +1,7 @@
 """One frozen record per thing that happened.
 
-Values stay out: a record names tools and ids, never arguments or results. `at` is seconds on the host's monotonic clock, `run`
-the id of one agent run, `turn` one model call of it, `id` one speculation.
+Values stay out: a record names tools and ids, never arguments or results. `at` is seconds on the host's monotonic
+clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The gate: one pure function that allows or denies running a concrete call early, with a reason.
 
-It is asked twice, when a speculation is issued and again when a real call wants its result, and it never asks back: all it
-looks at is handed in. Any exception inside it is a denial.
+It is asked twice, when a speculation is issued and again when a real call wants its result, and it never asks back: all
+it looks at is handed in. Any exception inside it is a denial.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.core.speculation import Speculation
-from langgraph_speculate.policy import Rule
+from langgraph_speculate.policy_rules import Rule
 
 
 class Reason(StrEnum):

@@ -1,7 +1,7 @@
 """What a run has seen so far: user turns, model turns, tool calls and their results, oldest first.
 
-Read from messages of any dialect that has a role, text content and tool calls (LangChain messages, OpenAI-style dicts, the
-neutral trace lines), without importing any of them.
+Read from messages of any dialect that has a role, text content and tool calls (LangChain messages, OpenAI-style dicts,
+the neutral trace lines), without importing any of them.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class History:
 
         Args:
             messages: LangChain messages or dicts with `role`/`type`, `content`, `tool_calls` and `tool_call_id`.
-            previous: A history of the same run; its parsed results are used again, so that a growing run is parsed once.
+            previous: A history of the same run, whose parsed results are used again.
 
         Messages that cannot be read are skipped: a history only guides guesses.
         """

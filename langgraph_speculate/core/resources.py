@@ -1,8 +1,8 @@
 """Which resources calls read and write, and whether one changed since a read began.
 
-Optimistic concurrency control (Kung and Robinson, 1981): a read notes the epoch before it starts, a write bumps the epoch
-of what it touches when it starts **and** when it ends, and a result is used only if nothing it read was bumped since.
-No read may begin while an overlapping write is under way, so an unchanged epoch means the value was current.
+Optimistic concurrency control (Kung and Robinson, 1981): a read notes the epoch before it starts, a write bumps the
+epoch of what it touches when it starts **and** when it ends, and a result is used only if nothing it read was bumped
+since. No read may begin while an overlapping write is under way, so an unchanged epoch means the value was current.
 """
 
 from __future__ import annotations

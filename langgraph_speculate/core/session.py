@@ -106,7 +106,7 @@ class Session:
         self._hits = 0
         self._hidden_s = 0.0
 
-    # -- moment 1 ------------------------------------------------------------------------------------------------------
+    # -- moment 1 ----------------------------------------------------------------------------------------------------
 
     def begin_turn(self, turn: str, now: float) -> list[Command]:
         """A model call starts: the step before it is settled, and what was kept for that step only is let go."""
@@ -195,7 +195,7 @@ class Session:
             in_flight=self.table.in_flight,
         )
 
-    # -- moment 3 ------------------------------------------------------------------------------------------------------
+    # -- moment 3 ----------------------------------------------------------------------------------------------------
 
     def end_turn(self, turn: str, calls: Sequence[Call], now: float) -> list[Command]:
         """The model's message is final: let go of everything it did not ask for.
@@ -233,9 +233,11 @@ class Session:
         lost = [s for s in self.table if s.turn == turn]
         return self._drop(lost, "squash", Discard.MODEL_FAILED, now)
 
-    # -- moment 4 ------------------------------------------------------------------------------------------------------
+    # -- moment 4 ----------------------------------------------------------------------------------------------------
 
-    def resolve(self, call: Call, tool: ToolFacts, venue: str, now: float) -> tuple[Commit | Join | Miss, list[Command]]:
+    def resolve(
+        self, call: Call, tool: ToolFacts, venue: str, now: float
+    ) -> tuple[Commit | Join | Miss, list[Command]]:
         """A real call arrived in the tool's body: answer with a result, one to wait for, or a miss."""
         commands: list[Command] = []
         for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
@@ -263,7 +265,7 @@ class Session:
         """The real call that waited for *speculation* was cancelled."""
         return [] if speculation.over else self._drop([speculation], "fail", Discard.ABANDONED, now)
 
-    # -- moment 5 ------------------------------------------------------------------------------------------------------
+    # -- moment 5 ----------------------------------------------------------------------------------------------------
 
     def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> None:
         """A speculation's body ended.
@@ -298,9 +300,7 @@ class Session:
             return tags, []
         self.view.epochs.begin_write(tags)
         stale = [
-            s
-            for s in self.table
-            if s.state is not State.PROMOTED and self.view.epochs.changed(s.reads, since=s.epoch)
+            s for s in self.table if s.state is not State.PROMOTED and self.view.epochs.changed(s.reads, since=s.epoch)
         ]
         return tags, self._drop(stale, "squash", Discard.STALE, now)
 
@@ -309,7 +309,9 @@ class Session:
         if tags:
             self.view.epochs.end_write(tags)
 
-    def settle(self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float) -> None:
+    def settle(
+        self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float
+    ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
         self._settled.append((tool, tool_s, waited_s))
@@ -337,13 +339,11 @@ class Session:
         self._drop(rest, "squash", Discard.RUN_ENDED, now)
         self.closed = True
         self.events.append(
-            events.RunClosed(
-                run=self.run, at=now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s
-            )
+            events.RunClosed(run=self.run, at=now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
         )
         return [Cancel(s.id, drain=False) for s in alive]
 
-    # -- bookkeeping ---------------------------------------------------------------------------------------------------
+    # -- bookkeeping -------------------------------------------------------------------------------------------------
 
     def _settle_step(self, now: float) -> None:
         calls, self._settled = self._settled, []
@@ -352,9 +352,7 @@ class Session:
         slowest, tool_s, _ = max(calls, key=lambda call: call[1])
         waited_s = max(waited for _, _, waited in calls)
         self._hidden_s += tool_s - waited_s
-        self.events.append(
-            events.StepSettled(run=self.run, at=now, tool=slowest, tool_s=tool_s, waited_s=waited_s)
-        )
+        self.events.append(events.StepSettled(run=self.run, at=now, tool=slowest, tool_s=tool_s, waited_s=waited_s))
 
     def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
         commands: list[Command] = []

@@ -1,7 +1,7 @@
 """One speculation: its lifecycle as a table, and its record.
 
-The table *is* the specification (after h11's `_state.py`): docs and tests read the same dict. An illegal step raises and
-changes nothing; every speculation ends in exactly one terminal state.
+The table *is* the specification (after h11's `_state.py`): docs and tests read the same dict. An illegal step raises
+and changes nothing; every speculation ends in exactly one terminal state.
 """
 
 from __future__ import annotations

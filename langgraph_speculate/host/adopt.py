@@ -1,7 +1,8 @@
 """The tool whose body adopts or executes.
 
-A dynamic subclass of the tool's own class overrides only the body, `_run` and `_arun`. Callbacks, validation, artifacts, error handling,
-ids and the ToolMessage stay those of the real call; outside of a speculating run the body is the tool's own.
+A dynamic subclass of the tool's own class overrides only the body, `_run` and `_arun`. Callbacks, validation,
+artifacts, error handling, ids and the ToolMessage stay those of the real call; outside of a speculating run the body is
+the tool's own.
 """
 
 from __future__ import annotations

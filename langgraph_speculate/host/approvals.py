@@ -5,19 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    HumanInTheLoopMiddleware,
+    ModelRetryMiddleware,
+    ToolRetryMiddleware,
+)
 
 from langgraph_speculate.host.compat import middleware_of
 
 
 def gated_tools(nodes: Mapping[str, Any]) -> frozenset[str]:
     """Names of all tools that a `HumanInTheLoopMiddleware` among a graph's nodes may ask a person about."""
-    gated: set[str] = set()
-    for node in nodes.values():
-        middleware = middleware_of(node.bound)
-        if isinstance(middleware, HumanInTheLoopMiddleware):
-            gated.update(middleware.interrupt_on)
-    return frozenset(gated)
+    return gated_by(middleware_of(node.bound) for node in nodes.values())
+
+
+def gated_by(middleware: Iterable[Any]) -> frozenset[str]:
+    """Names of all tools that any of these may ask a person about, always or only sometimes (`when=`)."""
+    return frozenset(
+        name for one in middleware if isinstance(one, HumanInTheLoopMiddleware) for name in one.interrupt_on
+    )
+
+
+def overtaken(middleware: Iterable[Any]) -> list[str]:
+    """Names of those that stand around model or tool calls, other than by repeating them."""
+    return [type(one).__name__ for one in middleware if not isinstance(one, _RETRIES) and _wraps_calls(type(one))]
+
+
+_RETRIES = (ToolRetryMiddleware, ModelRetryMiddleware)
+_CALL_HOOKS = ("wrap_model_call", "awrap_model_call", "wrap_tool_call", "awrap_tool_call")
+
+
+def _wraps_calls(kind: type) -> bool:
+    return any(getattr(kind, hook, None) is not getattr(AgentMiddleware, hook) for hook in _CALL_HOOKS)
 
 
 def static_interrupt(
@@ -25,14 +45,17 @@ def static_interrupt(
 ) -> str | None:
     """Why interrupts set on a graph keep its tools from running ahead, or None.
 
-    A run that stops before its tools, or after what comes before them, waits for a person: every tool of the graph then does.
+    A run that stops before its tools, or after what comes before them, waits for a person, and so do all its tools.
     """
-    stops = [name for name in _names(before) if name == "*" or name in tool_nodes]
+    stops = [name for name in named(before) if name == "*" or name in tool_nodes]
     if stops:
         return f"interrupt_before={stops} stops before the tools"
-    stops = [name for name in _names(after) if name == "*" or name not in tool_nodes]
+    stops = [name for name in named(after) if name == "*" or name not in tool_nodes]
     return f"interrupt_after={stops} may stop before the tools" if stops else None
 
 
-def _names(given: str | Iterable[str] | None) -> list[str]:
+def named(given: str | Iterable[str] | None) -> list[str]:
+    """Names given one by one; `"auto"` names none."""
+    if given == "auto":
+        return []
     return [given] if isinstance(given, str) else list(given or ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -23,7 +24,6 @@ from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_ID,
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
-    CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_THREAD_ID,
     NS_SEP,
@@ -43,9 +43,11 @@ _CHECKPOINT_KEYS = (CONFIG_KEY_CHECKPOINT_NS, CONFIG_KEY_CHECKPOINT_ID, CONFIG_K
 __all__ = [
     "CONFIG_KEY_RUNTIME",
     "RUN_KEY",
+    "Building",
     "Pregel",
     "PregelNode",
     "ToolNode",
+    "agent_being_built",
     "ahandle_event",
     "body_parameters",
     "body_slots",
@@ -55,14 +57,12 @@ __all__ = [
     "copy_graph",
     "handle_event",
     "has_own_run",
-    "has_tool_hook",
     "injected_arguments",
     "is_node_private",
     "mappers",
     "middleware_of",
     "namespace_depth",
     "node_functions",
-    "node_names",
     "run_config",
     "runtime_of",
     "set_class",
@@ -72,7 +72,7 @@ __all__ = [
 ]
 
 
-# -- configs ---------------------------------------------------------------------------------------------------------------
+# -- configs ---------------------------------------------------------------------------------------------------------
 
 
 def child_config() -> RunnableConfig | None:
@@ -122,15 +122,36 @@ def runtime_of(config: Mapping[str, Any]) -> Any:
     return (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
 
 
-def node_names(config: Mapping[str, Any]) -> frozenset[str]:
-    """The names of all nodes of the graph whose node this config belongs to; empty where it cannot be told."""
-    read = (config.get(CONF) or {}).get(CONFIG_KEY_READ)
-    channels = read.args[1] if read is not None and len(getattr(read, "args", ())) > 1 else {}
-    prefix = "branch:to:"
-    return frozenset(name.removeprefix(prefix) for name in channels if name.startswith(prefix))
+@dataclass(frozen=True)
+class Building:
+    """An agent as `create_agent` is putting it together.
+
+    Attributes:
+        middleware: Its middleware, outermost first.
+        interrupt_before, interrupt_after: Its static interrupts.
+    """
+
+    middleware: tuple[Any, ...]
+    interrupt_before: tuple[str, ...]
+    interrupt_after: tuple[str, ...]
 
 
-# -- graphs ----------------------------------------------------------------------------------------------------------------
+def agent_being_built() -> Building | None:
+    """The agent that a `create_agent` further up the stack is building, or None.
+
+    Middleware is not told what stands beside it, and a middleware must know what it would overtake; so this looks.
+    """
+    frame = inspect.currentframe()
+    for _ in range(6):
+        frame = frame.f_back if frame is not None else None
+        if frame is not None and frame.f_code.co_name == "create_agent" and "middleware" in frame.f_locals:
+            found = frame.f_locals
+            stops = (tuple(found.get(name) or ()) for name in ("interrupt_before", "interrupt_after"))
+            return Building(tuple(found["middleware"]), *stops)
+    return None
+
+
+# -- graphs ----------------------------------------------------------------------------------------------------------
 
 
 def copy_graph(graph: Any, nodes: Mapping[str, Any], kind: type) -> Any:
@@ -162,11 +183,6 @@ def tools_by_name(node: ToolNode) -> dict[str, BaseTool]:
     return dict(node._tools_by_name)
 
 
-def has_tool_hook(node: ToolNode) -> bool:
-    """Whether a `wrap_tool_call` stands around the calls of a ToolNode."""
-    return node._wrap_tool_call is not None or node._awrap_tool_call is not None
-
-
 def node_functions(bound: Any) -> Iterator[Callable[..., Any]]:
     """The Python functions a hand-written node runs."""
     if isinstance(bound, (RunnableSequence, RunnableSeq)):
@@ -186,7 +202,7 @@ def values_around(function: Callable[..., Any]) -> Iterable[Any]:
     yield from getattr(function, "args", ())
     yield from (getattr(function, "keywords", None) or {}).values()
     owner = function.__self__ if isinstance(function, MethodType) else None
-    if owner is None and not hasattr(function, "__code__") and hasattr(function, "__call__"):
+    if owner is None and not hasattr(function, "__code__"):  # an object with __call__
         owner, function = function, type(function).__call__
     if owner is not None:
         yield from getattr(owner, "__dict__", {}).values()
@@ -202,7 +218,7 @@ def middleware_of(bound: Any) -> Any:
     return None
 
 
-# -- tools -----------------------------------------------------------------------------------------------------------------
+# -- tools -----------------------------------------------------------------------------------------------------------
 
 
 def body_slots(function: Callable[..., Any]) -> frozenset[str]:

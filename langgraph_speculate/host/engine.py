@@ -15,10 +15,10 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakSet, WeakValueDictionary
 
-from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.durations import Durations
+from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.host.compat import namespace_depth
@@ -53,7 +53,8 @@ class ToolVerdict:
     origin: str
 
     def __str__(self) -> str:
-        return f"{'yes' if self.allowed else 'no ':<4}{self.tool:<28} {self.reason:<20} {self.origin}  {self.detail}".rstrip()
+        verdict = "yes" if self.allowed else "no"
+        return f"{verdict:<4}{self.tool:<28} {self.reason:<20} {self.origin}  {self.detail}".rstrip()
 
 
 class Explanation(tuple[ToolVerdict, ...]):
@@ -89,7 +90,7 @@ class Engine:
         self._seen_tools = False
         self._closed = False
 
-    # -- for the graph's owner ---------------------------------------------------------------------------------------------
+    # -- for the graph's owner ---------------------------------------------------------------------------------------
 
     def stats(self) -> Stats:
         """Counts and seconds over all runs so far."""
@@ -115,7 +116,7 @@ class Engine:
         for run in list(self._runs):
             run.close()
 
-    # -- for the host ------------------------------------------------------------------------------------------------------
+    # -- for the host ------------------------------------------------------------------------------------------------
 
     def know(self, toolbox: Toolbox, blocked: str | None) -> None:
         """A graph (or a graph in it) with these tools uses this engine."""
@@ -161,7 +162,7 @@ class Engine:
             for observer in tuple(self._observers):
                 try:
                     observer(event)
-                except Exception:
+                except Exception:  # noqa: BLE001 - somebody else's code
                     _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
                     self._drop(observer)
 

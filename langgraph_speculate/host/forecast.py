@@ -1,7 +1,8 @@
 """Ask a predictor without trusting it: it may raise, hang or answer rubbish, and the run goes on as if there were none.
 
-A predictor that says `bounded = True` is asked where the model call starts. Any other runs on a daemon thread of its own, one
-call at a time, and a run waits at most `PATIENCE_S` for its answer; a later answer still counts if the model is still at it.
+A predictor that says `bounded = True` is asked where the model call starts. Any other runs on a daemon thread of its
+own, one call at a time, and a run waits at most `PATIENCE_S` for its answer; a later answer still counts if the model
+is still at it.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Forecaster:
 def _settle(done: Future[None], job: Callable[[], None]) -> None:
     try:
         job()
-    except Exception:
+    except Exception:  # noqa: BLE001 - a guess must not break the run
         _LOG.exception("a speculation could not be started; the run goes on without it")
     finally:
         done.set_result(None)

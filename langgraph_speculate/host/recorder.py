@@ -1,7 +1,8 @@
 """What a speculation's body wrote to streams and callbacks, and its replay under the real call.
 
-The user's handlers see nothing of a speculation. If its result is adopted they see what it emitted, once, as children of the
-real tool run; a nested model call cannot be replayed faithfully (it would have streamed), so it trips a wire instead.
+The user's handlers see nothing of a speculation. If its result is adopted they see what it emitted, once, as children
+of the real tool run; a nested model call cannot be replayed faithfully (it would have streamed), so it trips a wire
+instead.
 """
 
 from __future__ import annotations

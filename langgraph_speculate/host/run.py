@@ -1,7 +1,7 @@
 """The scope of one agent run: the core's session, driven by real calls, real time and one lock.
 
-Opened around `stream`/`astream` (or by the middleware) and closed in a `finally`: hooks at a run's end are skipped by most ways a
-run can end. Nothing of a run outlives it, and no other run sees its results.
+Opened around `stream`/`astream` (or by the middleware) and closed in a `finally`: hooks at a run's end are skipped by
+most ways a run can end. Nothing of a run outlives it, and no other run sees its results.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Run:
         self._histories: dict[str, History] = {}
         self._last_history: History | None = None
 
-    # -- the model ---------------------------------------------------------------------------------------------------------
+    # -- the model ---------------------------------------------------------------------------------------------------
 
     def is_own(self, config: Mapping[str, Any]) -> bool:
         """Whether something that starts with *config* belongs to this run, and not to one of its tools."""
@@ -160,7 +160,7 @@ class Run:
         coerced = entry.coerce(call.args) if entry is not None else None
         return _keyable(call if coerced is None else coerced.call(call.name))
 
-    # -- real calls --------------------------------------------------------------------------------------------------------
+    # -- real calls --------------------------------------------------------------------------------------------------
 
     def inside_tool(self) -> bool:
         """Whether this runs inside of one of the run's real tool calls."""
@@ -252,7 +252,7 @@ class Run:
             self._session.settle(tool, hit=hit, joined=joined, waited_s=waited_s, tool_s=tool_s, now=now)
         self._publish()
 
-    # -- speculations ------------------------------------------------------------------------------------------------------
+    # -- speculations ------------------------------------------------------------------------------------------------
 
     def _attempt(
         self,
@@ -285,7 +285,7 @@ class Run:
             self._session.finish(speculation.id, outcome, size, now, started)
         self._publish()
 
-    # -- the end -----------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> list[asyncio.Task[None]]:
         """End the run; returns tasks that are winding down."""
@@ -297,7 +297,7 @@ class Run:
         """End the run and wait until its tasks have cleaned up."""
         await wind_down(self.close())
 
-    # -- driving the session -----------------------------------------------------------------------------------------------
+    # -- driving the session -----------------------------------------------------------------------------------------
 
     def _decide(
         self,

@@ -1,8 +1,8 @@
 """Carries out the core's commands; owns every task and thread that a speculation runs in.
 
-The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are bound to one loop),
-everything else gets a daemon thread of its own, so that a hung tool never delays the exit of the process. Threads are
-bounded; one that was abandoned counts until it ends.
+The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are
+bound to one loop), everything else gets a daemon thread of its own, so that a hung tool never delays the exit of the
+process. Threads are bounded; one that was abandoned counts until it ends.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Attempt:
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
 
-    # -- in a thread -------------------------------------------------------------------------------------------------------
+    # -- in a thread -------------------------------------------------------------------------------------------------
 
     def start_thread(self) -> bool:
         """Start in a thread; False when the process has none to spare."""
@@ -81,7 +81,7 @@ class Attempt:
         finally:
             _SLOTS.release()
 
-    # -- on the run's loop -------------------------------------------------------------------------------------------------
+    # -- on the run's loop -------------------------------------------------------------------------------------------
 
     def start_task(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Start as a task on *loop*, from any thread; False when the loop is gone."""
@@ -115,7 +115,7 @@ class Attempt:
         else:
             self._end(self._outcome(value))
 
-    # -- both --------------------------------------------------------------------------------------------------------------
+    # -- both --------------------------------------------------------------------------------------------------------
 
     def wait(self, timeout: float) -> None:
         """Block until the body ended, at most *timeout* seconds."""

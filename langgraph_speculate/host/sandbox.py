@@ -1,8 +1,9 @@
 """Run a tool's body off the record.
 
-A speculation runs in a fresh context with allow-listed variables only, tracing off, and a config of its own: what belongs to one node's
-task (scratchpad, store, checkpoint position, …) is replaced by tripwires, and what the body writes to streams and callbacks is
-recorded, to be replayed if its result is adopted. A body that touches a tripwire is tainted, even if it swallows the error.
+A speculation runs in a fresh context with allow-listed variables only, tracing off, and a config of its own: what
+belongs to one node's task (scratchpad, store, checkpoint position, …) is replaced by tripwires, and what the body
+writes to streams and callbacks is recorded, to be replayed if its result is adopted. A body that touches a tripwire is
+tainted, even if it swallows the error.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class Sandbox:
 
     def _muted(self, config: Mapping[str, Any], uses_context: bool) -> RunnableConfig:
         given = config.get("configurable") or {}
-        kept = {key: self._poison(key) if is_node_private(key) else value for key, value in given.items() if key != RUN_KEY}
+        kept = {
+            key: self._poison(key) if is_node_private(key) else value for key, value in given.items() if key != RUN_KEY
+        }
         kept[CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
         metadata = {
             key: self._poison(f"metadata {key}") if key.startswith("langgraph_") or is_node_private(key) else value

@@ -134,9 +134,10 @@ def same_body(left: BaseTool, right: BaseTool) -> bool:
     if left is right:
         return True
     mine, other, fields = left.__dict__, right.__dict__, type(left).model_fields
-    return fields.keys() == type(right).model_fields.keys() and all(mine.get(name) is other.get(name) for name in fields)
+    return fields.keys() == type(right).model_fields.keys() and all(
+        mine.get(name) is other.get(name) for name in fields
+    )
 
 
 def _overrides_arun(kind: type) -> bool:
     return getattr(kind, "_arun", None) is not BaseTool._arun
-

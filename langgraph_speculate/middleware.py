@@ -1,0 +1,193 @@
+"""`SpeculationMiddleware` for `create_agent(middleware=[…])`: thin hooks over the same engine.
+
+It has no place to end a run from (`after_agent` is skipped by most ways a run can end), so a run's scope hangs on the
+run's own stream writer, ends with the model's answer, and at the latest when the writer is collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from uuid import uuid4
+
+from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.messages import AIMessage
+from langchain_core.tools import BaseTool
+from langgraph.types import TracePolicy, omit_payload
+
+from langgraph_speculate.core.candidates import Predictor
+from langgraph_speculate.errors import MisplacedMiddleware
+from langgraph_speculate.graph import PolicySource
+from langgraph_speculate.host import approvals
+from langgraph_speculate.host.adopt import adopting_clone
+from langgraph_speculate.host.compat import RUN_KEY, Building, agent_being_built, child_config, configurable_of
+from langgraph_speculate.host.engine import Engine, Observer
+from langgraph_speculate.host.run import Run
+from langgraph_speculate.host.toolbox import Toolbox
+from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.predict import default_predictor
+
+_UNSEEN = "the agent around SpeculationMiddleware cannot be seen; wrap the agent with speculate() instead"
+
+
+class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Predict an agent's tool calls and run them ahead while its model is still generating.
+
+    Put it **last** in the list: innermost, after approvals, limits and guards, so that what they stop is never adopted.
+
+    Args:
+        policy: As in `speculate()`.
+        predictor: As in `speculate()`.
+        observers: As in `speculate()`.
+
+    Raises:
+        PolicyError: The policy is missing, unreadable or contradicts itself.
+
+    Attributes:
+        speculation: The handle: `stats()`, `explain()`, `events(fn)`, `close()`.
+
+    >>> from langchain.agents import create_agent
+    >>> from langchain_core.language_models import FakeListChatModel
+    >>> middleware = SpeculationMiddleware({"tools": {"get_*": {"read_only": True}}})
+    >>> agent = create_agent(FakeListChatModel(responses=["hi"]), middleware=[middleware])
+    >>> agent.invoke({"messages": [("user", "hello")]})["messages"][-1].content
+    'hi'
+    >>> middleware.speculation.stats().turns
+    0
+    """
+
+    trace_policy = TracePolicy(process_inputs=omit_payload)
+
+    def __init__(
+        self,
+        policy: PolicySource = None,
+        *,
+        predictor: Predictor | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        super().__init__()
+        self._policy = SpeculationPolicy.load(policy)
+        guess = predictor if predictor is not None else default_predictor()
+        self.speculation = Engine(self._policy, guess, observers)
+        self._gated = frozenset(approvals.named(self._policy.approval_gated))
+        self._toolbox = Toolbox((), self._policy, self._gated)
+        self._blocked: str | None = _UNSEEN
+        self._clones: dict[int, tuple[BaseTool, BaseTool]] = {}
+        self._runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+        self.speculation.know(self._toolbox, self._blocked)
+
+    @property
+    def name(self) -> str:
+        """The middleware's name. `create_agent` asks for it, which is the moment to look at what stands beside it."""
+        building = agent_being_built()
+        if building is not None and any(one is self for one in building.middleware):
+            self._look_around(building)
+        return type(self).__name__
+
+    def _look_around(self, building: Building) -> None:
+        position = next(index for index, one in enumerate(building.middleware) if one is self)
+        overtaken = approvals.overtaken(building.middleware[position + 1 :])
+        if overtaken:
+            raise MisplacedMiddleware(
+                f"SpeculationMiddleware must come last in create_agent(middleware=[...]), but {', '.join(overtaken)} "
+                f"comes after it and would be overtaken: move SpeculationMiddleware() to the end of the list "
+                f"(only retry middleware may follow)"
+            )
+        gated = self._gated | approvals.gated_by(building.middleware)
+        self._blocked = approvals.static_interrupt(
+            building.interrupt_before, building.interrupt_after, frozenset({"tools"})
+        )
+        if gated != self._gated or self._blocked != self.speculation.views[0][1]:
+            self._gated = gated
+            self._toolbox = Toolbox((), self._policy, gated)
+            self.speculation.views[:] = [(self._toolbox, self._blocked)]
+
+    # -- the model ---------------------------------------------------------------------------------------------------
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Speculations run while the model thinks."""
+        run = self._run_of(request, None)
+        if run is None:
+            return handler(request)
+        turn = uuid4().hex
+        prediction = run.begin_turn(turn, request.messages, child_config() or {})
+        if prediction is not None:
+            prediction.wait()
+        try:
+            response = handler(request)
+        except BaseException:
+            run.abort_turn(turn)
+            raise
+        self._end_turn(run, turn, request, response)
+        return response
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        """Speculations run while the model thinks."""
+        run = self._run_of(request, asyncio.get_running_loop())
+        if run is None:
+            return await handler(request)
+        turn = uuid4().hex
+        prediction = run.begin_turn(turn, request.messages, child_config() or {})
+        if prediction is not None:
+            await prediction.await_()
+        try:
+            response = await handler(request)
+        except BaseException:
+            run.abort_turn(turn)
+            raise
+        self._end_turn(run, turn, request, response)
+        return response
+
+    def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
+        for tool in request.tools:
+            if isinstance(tool, BaseTool):
+                self._toolbox.add(tool)
+        writer = request.runtime.stream_writer
+        run = self._runs.get(writer)
+        if run is None:
+            run = self.speculation.open_run(self._toolbox, configurable_of(None, None), self._blocked, loop)
+            if run is not None:
+                self._runs[writer] = run
+                weakref.finalize(writer, run.close)
+        return run
+
+    def _end_turn(self, run: Run, turn: str, request: ModelRequest[Any], response: ModelResponse[Any]) -> None:
+        message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)
+        run.end_turn(turn, message)
+        if message is None or not message.tool_calls:  # an answer: as far as this hook will ever see, the run is over
+            run.close()
+            self._runs.pop(request.runtime.stream_writer, None)
+
+    # -- the tools ---------------------------------------------------------------------------------------------------
+
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Any]) -> Any:
+        """The tool's body adopts or executes."""
+        return handler(self._adopting(request))
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
+    ) -> Any:
+        """The tool's body adopts or executes."""
+        return await handler(self._adopting(request))
+
+    def _adopting(self, request: ToolCallRequest) -> ToolCallRequest:
+        run = self._runs.get(request.runtime.stream_writer)
+        if run is None or request.tool is None:
+            return request
+        config = request.runtime.config
+        config["configurable"] = {**(config.get("configurable") or {}), RUN_KEY: run}
+        return request.override(tool=self._clone(request.tool))
+
+    def _clone(self, tool: BaseTool) -> BaseTool:
+        original, clone = self._clones.get(id(tool), (None, None))
+        if original is not tool or clone is None:
+            clone = adopting_clone(tool)
+            self._clones[id(tool)] = (tool, clone)
+        return clone
