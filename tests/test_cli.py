@@ -1,0 +1,123 @@
+"""The command line: help, versions, and one clear line for what is wrong."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import langgraph_speculate
+from langgraph_speculate import cli
+from langgraph_speculate.errors import PolicyError
+
+
+def run(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command line in this process."""
+    monkeypatch.setattr(sys, "argv", ["langgraph-speculate", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return (ended.value.code, *capsys.readouterr())
+
+
+def without(package: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process where *package* is not installed."""
+    program = f"import sys; sys.modules[{package!r}] = None; from langgraph_speculate.cli import main; main()"
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(monkeypatch, capsys, arguments):
+    """
+    Without arguments the command says what it can do.
+    """
+    code, out, err = run(monkeypatch, capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert "demo" in out
+    assert "Try it: langgraph-speculate demo" in out
+
+
+def test_every_command_has_help_with_an_example(monkeypatch, capsys):
+    """
+    Help says what the command does and shows it in use; options for tests stay out of it.
+    """
+    code, out, _ = run(monkeypatch, capsys, "demo", "--help")
+    assert code == 0
+    assert "langgraph-speculate demo --json" in out
+    assert "--scale" not in out
+
+
+def test_the_version_is_the_packages(monkeypatch, capsys):
+    """
+    `--version` prints one line.
+    """
+    code, out, _ = run(monkeypatch, capsys, "--version")
+    assert (code, out) == (0, f"langgraph-speculate {langgraph_speculate.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["nothing"], "nothing"),
+        (["--nothing"], "--nothing"),
+        (["demo", "--nothing"], "--nothing"),
+        (["demo", "extra"], "extra"),
+        (["demo", "--scale", "fast"], "--scale"),
+        (["demo", "--scale", "0"], "--scale"),
+        (["demo", "--scale"], "--scale"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, named):
+    """
+    The line names what was wrong; nothing goes to standard output.
+    """
+    code, out, err = run(monkeypatch, capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert named in err
+
+
+def test_a_mistake_in_the_users_files_is_one_line_too(monkeypatch, capsys):
+    """
+    What this package raises on purpose is bad input, not a traceback.
+    """
+
+    def refuse(**settings):
+        raise PolicyError("speculate.toml: unknown key\n  tols (did you mean tools?)")
+
+    monkeypatch.setattr("langgraph_speculate.demo.run.demonstrate", refuse)
+    code, _, err = run(monkeypatch, capsys, "demo")
+    assert (code, err) == (2, "error: speculate.toml: unknown key tols (did you mean tools?)\n")
+
+
+def test_transcripts_that_differ_are_exit_code_1(monkeypatch, capsys):
+    """
+    A demonstration that finds a difference says so and fails.
+    """
+    outcome = SimpleNamespace(identical=11, pairs=[None] * 12, same_writes=True, as_json=lambda: {"identical": 11})
+    monkeypatch.setattr("langgraph_speculate.demo.run.demonstrate", lambda **settings: outcome)
+    code, out, err = run(monkeypatch, capsys, "demo", "--json")
+    assert (code, out) == (1, '{"identical": 11}\n')
+    assert "differ" in err
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("typer", [], "cli"),
+        ("typer", ["demo"], "demo"),
+        ("starlette", ["demo"], "demo"),
+        ("uvicorn", ["demo"], "demo"),
+        ("langchain_openai", ["demo"], "demo"),
+    ],
+)
+def test_a_missing_extra_is_named(package, arguments, extra):
+    """
+    One line says what to install, instead of a traceback.
+    """
+    done = without(package, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f'pip install "langgraph-speculate[{extra}]"\n')
+    assert package in done.stderr
+    assert done.stderr.count("\n") == 1
