@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langgraph_speculate.demo.run import Outcome, Pair, Progress
+from langgraph_speculate.demo.script import QUESTIONS
 from langgraph_speculate.demo.spans import Kind
 from langgraph_speculate.demo.timeline import ASCII, UNICODE, Panel, draw, legend
 
@@ -33,7 +34,7 @@ def progress_on(console: Console) -> Iterator[Progress]:
         return
     columns = (TextColumn("conversations"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with ProgressBar(*columns, TextColumn("{task.description}"), console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=len(QUESTIONS))
         yield lambda done, total, pair: bar.update(task, completed=done, total=total, description=_progress_line(pair))
 
 
@@ -92,7 +93,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     )
     yield (
         f"the plain agent waits for tools {outcome.tool_share:.0%} of its time; "
-        f"without them it would be {1 / (1 - outcome.tool_share):.2f} times as fast"
+        f"with all of it hidden it would be {1 / (1 - outcome.tool_share):.2f} times as fast"
     )
     if not stats.launched:
         yield "nothing was run ahead: is LANGGRAPH_SPECULATE set to off or shadow?"
