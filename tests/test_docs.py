@@ -14,7 +14,7 @@ import pytest
 
 from langgraph_speculate.core.speculation import TRANSITIONS
 from langgraph_speculate.policy import LEVELS, Limits, SpeculationPolicy, ToolPolicy
-from langgraph_speculate.policy_rules import VERDICT_SENTENCES
+from langgraph_speculate.policy.rules import VERDICT_SENTENCES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "langgraph_speculate"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.policy import Limits, Rule, SpeculationPolicy, ToolPolicy
-from langgraph_speculate.policy_file import MAX_FILE_BYTES
+from langgraph_speculate.policy.file import MAX_FILE_BYTES
 
 VALID: dict[str, Any] = {
     "level": "shadow",

@@ -12,7 +12,7 @@ from enum import StrEnum
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.core.speculation import Speculation
-from langgraph_speculate.policy_rules import Rule
+from langgraph_speculate.policy import Rule
 
 
 class Reason(StrEnum):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from string import Formatter
 from typing import Any
 
-EVERYTHING = "*"
+from langgraph_speculate.policy.templates import EVERYTHING, filled
+
 _MAX_TAGS = 4096
 
 
@@ -26,20 +26,7 @@ def render(templates: Iterable[str], args: Mapping[str, Any]) -> frozenset[str]:
     >>> render(["order:{order_id}"], {})
     frozenset({'*'})
     """
-    return frozenset(_fill(template, args) for template in templates)
-
-
-def _fill(template: str, args: Mapping[str, Any]) -> str:
-    parts: list[str] = []
-    for literal, name, _spec, _conversion in Formatter().parse(template):
-        parts.append(literal)
-        if name is None:
-            continue
-        value = args.get(name)
-        if value is None or not isinstance(value, (str, int, float)):
-            return EVERYTHING
-        parts.append(str(value))
-    return "".join(parts)
+    return frozenset(filled(template, args) for template in templates)
 
 
 def overlap(left: str, right: str) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
+from langgraph_speculate.errors import UnkeyableArguments
 
 
 class Never:
@@ -48,7 +50,11 @@ class LastFollower:
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """Remember the calls; an answer is remembered as nothing to predict."""
-        self._next[_current(history)] = tuple(calls)
+        distinct: dict[str, Call] = {}
+        for call in calls:
+            with suppress(UnkeyableArguments):
+                distinct.setdefault(call.key, call)
+        self._next[_current(history)] = tuple(distinct.values())
 
 
 class Order1:

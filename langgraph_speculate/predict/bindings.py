@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.predict.programs import Argument, Rate, Value
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.sources import RunSources
+from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 
-MAX_ARGUMENTS = 12
 _BEAM = 12  # calls kept while arguments are joined
 _APART = 0.6  # what a value from another record than the others is worth
 

@@ -6,7 +6,7 @@ P(tool) from `markov.py` times P(arguments | tool) from `bindings.py` is one opi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from math import log, log1p
 from typing import Any, NamedTuple
 
@@ -109,14 +109,15 @@ class BlendedPredictor:
         last = _print(history.calls[-1].name, history.calls[-1].args) if history.calls else None
         guesses = sorted(self._guesses(history, sources), key=_by_chance)[:_SHORTLIST]
         return [
-            _Ranked(Call(guess.name, guess.args), guess.key, _features(guess, guess.key in past, guess.key == last), _source(guess))
+            _Ranked(Call(guess.name, guess.args), guess.key, _features(guess, past, last), _source(guess))
             for guess in guesses
         ]
 
     def _guesses(self, history: History, sources: RunSources) -> Iterator[_Guess]:
         context = "".join(signatures(history, 1))
         tools = self._tools.predict(history)
-        remembered = {_print(call.name, call.args): (call, chance) for call, chance in self._memory.predict(history, limit=10)}
+        recalled = self._memory.predict(history, limit=10)
+        remembered = {_print(call.name, call.args): (call, chance) for call, chance in recalled}
         for tool, chance in list(tools.items())[:_TOOLS]:
             if chance * self._bindings.reach(tool) < _WORTHWHILE:
                 continue
@@ -133,7 +134,7 @@ class BlendedPredictor:
                 yield _Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory)
 
 
-def _features(guess: _Guess, again: bool, same: bool) -> tuple[float, ...]:
+def _features(guess: _Guess, past: Collection[Hashable], last: Hashable) -> tuple[float, ...]:
     """What the ranker weighs; the first feature is the log-odds that it starts from."""
     proposal, memory = guess.proposal, guess.memory
     kinds = proposal.kinds if proposal else ()
@@ -145,8 +146,8 @@ def _features(guess: _Guess, again: bool, same: bool) -> tuple[float, ...]:
         0.0 if proposal else 1.0,
         log(max(memory, _FLOOR)) if memory else 0.0,
         1.0 if memory else 0.0,
-        1.0 if again else 0.0,
-        1.0 if same else 0.0,
+        1.0 if guess.key in past else 0.0,
+        1.0 if guess.key == last else 0.0,
         log1p(guess.place),
         log(max(guess.lead, _FLOOR)),
         log1p(proposal.support) if proposal else 0.0,

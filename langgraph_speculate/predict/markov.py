@@ -1,8 +1,8 @@
 """Which tools come next: counts over the recent order of events.
 
 A context is the tail of the run's event signatures (a user turn, an answer, a message with its tools and how they
-ended), never their payloads, so that what one request teaches carries over to the next. Long contexts are trusted as far
-as they were seen; the rest of the weight falls back to shorter ones (interpolation after Witten and Bell).
+ended), never their payloads, so that what one request teaches carries over to the next. Long contexts are trusted as
+far as they were seen; the rest of the weight falls back to shorter ones (interpolation after Witten and Bell).
 With which arguments a tool is called is the business of `bindings.py`.
 """
 

@@ -28,6 +28,7 @@ MAX_DEPTH = 12
 MAX_TEXT = 6_000  # characters of a text that are read for tokens
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
 MAX_VALUE = 200  # characters of a value worth copying
+MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
 USER = ""  # the owner of what the user said
 RECENT_EVENTS = 120  # how far back a run is searched
@@ -117,7 +118,7 @@ class RunSources:
             else:
                 kind, owner, what = source
                 indexes = self._indexes_of(owner)
-                found = _distinct([index.items[what] for index in indexes if index.kind == kind and what in index.items])
+                found = _distinct([each.items[what] for each in indexes if each.kind == kind and what in each.items])
             self._items[source] = found
         return found
 
@@ -138,7 +139,7 @@ class RunSources:
                 for place in index.places.get(key, ()):
                     found[Source(index.kind, owner, place)] = None
             for call in self._calls.get(owner, ()):
-                for name, argument in call.args.items():
+                for name, argument in islice(call.args.items(), MAX_ARGUMENTS):
                     if type(argument) is type(value) and argument == value:
                         found[Source("arg", owner, name)] = None
         return list(found)

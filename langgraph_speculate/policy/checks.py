@@ -9,16 +9,14 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 from langgraph_speculate.errors import PolicyError
+from langgraph_speculate.policy.templates import template_problem
 
 Check = Callable[[Any], str | None]
-EVERYTHING = "*"  # the resource of a tool that says nothing about what it touches
-
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
@@ -133,21 +131,12 @@ def texts_of(options: Collection[str]) -> Check:
 
 def templates(value: Any) -> str | None:
     """A list of resource templates such as `"order:{order_id}"`."""
-    return texts(value) or next((complaint for item in value if (complaint := _template(item))), None)
+    return texts(value) or next((complaint for item in value if (complaint := template_problem(item))), None)
 
 
 def optional_templates(value: Any) -> str | None:
     """A list of resource templates, or None for "not said"."""
     return None if value is None else templates(value)
-
-
-def template_arguments(template: str) -> list[str]:
-    """Return the names of the arguments a resource template uses.
-
-    >>> template_arguments("order:{tenant}:{order_id}")
-    ['tenant', 'order_id']
-    """
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
 
 
 def auto_or_texts(value: Any) -> str | None:
@@ -167,36 +156,11 @@ def anything(_value: Any) -> str | None:
     return None
 
 
-def filled(template: str, args: Mapping[str, Any]) -> str:
-    """Return the resource a template means for one call; everything where an argument is missing or no plain value.
-
-    >>> filled("order:{order_id}", {"order_id": 7}), filled("order:{order_id}", {})
-    ('order:7', '*')
-    """
-    values = {name: args.get(name) for name in template_arguments(template)}
-    if any(value is None or not isinstance(value, str | int | float) for value in values.values()):
-        return EVERYTHING
-    return template.format_map({name: str(value) for name, value in values.items()})
-
-
 def context_variables(value: Any) -> str | None:
     """A list or tuple of `ContextVar`s."""
     if isinstance(value, list | tuple) and all(isinstance(item, ContextVar) for item in value):
         return None
     return _wrong("must be a list of ContextVar objects, so it can only be set in code", value)
-
-
-def _template(template: str) -> str | None:
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        return f"{shown(template)} is no resource template: {error}"
-    for at, (literal, name, spec, conversion) in enumerate(parts, 1):
-        if EVERYTHING in (literal if at < len(parts) or name is not None else literal[:-1]):
-            return f"{shown(template)}: a '*' can only stand at the end, for everything with that beginning"
-        if name is not None and (not name.isidentifier() or spec or conversion):
-            return f"{shown(template)}: braces hold one argument name each, such as 'order:{{order_id}}'"
-    return None
 
 
 def _is_finite(value: Any) -> bool:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
-from langgraph_speculate import policy_checks as checks
 from langgraph_speculate.errors import PolicyError
-from langgraph_speculate.policy_file import read_policy_file
-from langgraph_speculate.policy_rules import (
+from langgraph_speculate.policy import checks
+from langgraph_speculate.policy.file import read_policy_file
+from langgraph_speculate.policy.rules import (
     Reason,
     Rule,
     Verdict,
@@ -27,9 +27,7 @@ from langgraph_speculate.policy_rules import (
     rule_in_metadata,
     tool_policy,
 )
-from langgraph_speculate.policy_tool import ToolPolicy
-
-__all__ = ["LEVELS", "Level", "Limits", "Rule", "SpeculationPolicy", "ToolPolicy", "Verdict"]
+from langgraph_speculate.policy.tool import ToolPolicy
 
 Level = Literal["off", "shadow", "declared"]  # each allows what the one before it allows, and more
 LEVELS: tuple[Level, ...] = get_args(Level)

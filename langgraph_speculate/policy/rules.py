@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from langgraph_speculate import policy_checks as checks
 from langgraph_speculate.errors import PolicyError
-from langgraph_speculate.policy_tool import ToolPolicy, tool_problems
+from langgraph_speculate.policy import checks
+from langgraph_speculate.policy.tool import ToolPolicy, tool_problems
 
 Reason = Literal[
     "declared", "level_off", "level_shadow", "approval_gated", "undeclared", "not_read_only", "open_world", "ttl_zero"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
-from langgraph_speculate import policy_checks as checks
+from langgraph_speculate.policy import checks
+from langgraph_speculate.policy.templates import EVERYTHING, filled, template_arguments
 
 Eagerness = Literal["auto", "immediate", "eager", "moderate", "conservative"]
 
@@ -48,7 +49,7 @@ class ToolPolicy:
     idempotent: bool = False
     destructive: bool | None = None
     eagerness: Eagerness = "auto"
-    reads: tuple[str, ...] = (checks.EVERYTHING,)
+    reads: tuple[str, ...] = (EVERYTHING,)
     writes: tuple[str, ...] | None = None
     ttl_s: float = 10.0
     scope: Literal["step", "run"] = "step"
@@ -92,7 +93,7 @@ class ToolPolicy:
         """Templates of what a real call changes: nothing if `read_only`, everything if nobody said."""
         if self.read_only:
             return ()
-        return (checks.EVERYTHING,) if self.writes is None else self.writes
+        return (EVERYTHING,) if self.writes is None else self.writes
 
     @property
     def effective_destructive(self) -> bool:
@@ -101,11 +102,11 @@ class ToolPolicy:
 
     def resources_read(self, args: Mapping[str, Any]) -> tuple[str, ...]:
         """What a call with *args* reads; everything where a template cannot be filled."""
-        return tuple(checks.filled(template, args) for template in self.reads)
+        return tuple(filled(template, args) for template in self.reads)
 
     def resources_written(self, args: Mapping[str, Any]) -> tuple[str, ...]:
         """What a call with *args* changes; everything where a template cannot be filled."""
-        return tuple(checks.filled(template, args) for template in self.effective_writes)
+        return tuple(filled(template, args) for template in self.effective_writes)
 
     def check_templates(self, tool_name: str, argument_names: Collection[str]) -> None:
         """Check that every argument a template uses is one of the tool's.
@@ -118,7 +119,7 @@ class ToolPolicy:
             f"{tool_name}{checks.did_you_mean(name, argument_names)}"
             for where, templates in (("reads", self.reads), ("writes", self.writes or ()))
             for template in templates
-            for name in checks.template_arguments(template)
+            for name in template_arguments(template)
             if name not in argument_names
         )
 

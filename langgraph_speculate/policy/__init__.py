@@ -1,0 +1,7 @@
+"""Which tools may run ahead of the model, and how much: frozen records that check themselves once."""
+
+from langgraph_speculate.policy.rules import Rule, Verdict
+from langgraph_speculate.policy.settings import LEVELS, Level, Limits, SpeculationPolicy
+from langgraph_speculate.policy.tool import ToolPolicy
+
+__all__ = ["LEVELS", "Level", "Limits", "Rule", "SpeculationPolicy", "ToolPolicy", "Verdict"]

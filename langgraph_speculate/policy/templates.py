@@ -1,0 +1,51 @@
+"""Resource templates: what a tool reads and writes, as text over its arguments, such as `"order:{order_id}"`."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+EVERYTHING = "*"
+"""The resource of a tool that says nothing about what it touches; at the end of a template: all with that beginning."""
+
+
+def template_arguments(template: str) -> list[str]:
+    """Return the names of the arguments a resource template uses.
+
+    >>> template_arguments("order:{tenant}:{order_id}")
+    ['tenant', 'order_id']
+    """
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+
+
+def filled(template: str, args: Mapping[str, Any]) -> str:
+    """Return the resource a template means for one call; everything where an argument is missing or no plain value.
+
+    One number is one resource, whether a tool takes it as 7, 7.0 or "7".
+
+    >>> filled("order:{order_id}", {"order_id": 7.0}), filled("order:{order_id}", {})
+    ('order:7', '*')
+    """
+    values = {name: args.get(name) for name in template_arguments(template)}
+    if any(value is None or not isinstance(value, str | int | float) for value in values.values()):
+        return EVERYTHING
+    return template.format_map({name: _plain(value) for name, value in values.items()})
+
+
+def template_problem(template: str) -> str | None:
+    """What is wrong with a resource template, or None."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        return f"{template!r} is no resource template: {error}"
+    for at, (literal, name, spec, conversion) in enumerate(parts, 1):
+        if EVERYTHING in (literal if at < len(parts) or name is not None else literal[:-1]):
+            return f"{template!r}: a '*' can only stand at the end, for everything with that beginning"
+        if name is not None and (not name.isidentifier() or spec or conversion):
+            return f"{template!r}: braces hold one argument name each, such as 'order:{{order_id}}'"
+    return None
+
+
+def _plain(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
