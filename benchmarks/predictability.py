@@ -3,8 +3,8 @@
     python -m benchmarks.predictability ../shared/traces/taubench_airline.jsonl.gz --seeds 5
 
 Learns from 70 % of the tasks, then predicts every model call of the other tasks before it learns from it, as a live
-process would (`--frozen` stops learning there). Read-only: each call to a read-only tool is a hit at k where the first k
-read-only candidates hold its name and identical canonical arguments. Times are CPU time of the thread.
+process would (`--frozen` stops learning there). Read-only: each call to a read-only tool is a hit at k where the first
+k read-only candidates hold its name and identical canonical arguments. Times are CPU time of the thread.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def evaluate(predictor: Predictor, train: Sequence[Run], test: Sequence[Run], *,
 def measure(
     runs: Sequence[Run], make: Callable[[], Predictor], *, seeds: int, online: bool, by: str
 ) -> dict[str, float]:
-    """Mean figures over *seeds* splits; the calibration error is that of all splits pooled (small parts overstate it)."""
+    """Mean figures over *seeds* splits; the calibration error is that of all splits together (small ones overstate)."""
     scores = [evaluate(make(), *split(runs, seed, by=by), online=online) for seed in range(seeds)]
     parts = [score.figures() for score in scores]
     means = {name: statistics.fmean(figures[name] for figures in parts) for name in parts[0]}
@@ -156,7 +156,8 @@ def _paths(names: Sequence[str]) -> list[Path]:
 
 
 def _table(rows: Sequence[tuple[str, str, dict[str, float]]]) -> Iterator[str]:
-    yield f"{'':41} {'name':>8}  {'read-only, exact':>22}  {'at p ≥ .5':>9}  {'wasted per hit':>14}         CPU µs p50/p99"
+    groups = f"{'name':>8}  {'read-only, exact':>22}  {'at p ≥ .5':>9}  {'wasted per hit':>14} {'CPU µs p50/p99':>22}"
+    yield " " * 42 + groups
     yield (
         f"{'set':26} {'predictor':14} {'@1':>4} {'@3':>3}  {'@1':>5}±   {'@3':>5}±   {'@10':>4}"
         f"  {'prec':>4} {'cov':>4}  {'≥.3':>4} {'≥.5':>4} {'≥.7':>4}  {'ECE':>4}  {'predict':>9} {'learn':>9}"
@@ -167,7 +168,8 @@ def _table(rows: Sequence[tuple[str, str, dict[str, float]]]) -> Iterator[str]:
             f"  {f['RO@1'] * 100:5.1f}±{f['RO@1 ±'] * 100:<2.0f} {f['RO@3'] * 100:5.1f}±{f['RO@3 ±'] * 100:<2.0f}"
             f" {f['RO@10'] * 100:5.1f}  {f['precision≥0.5'] * 100:4.0f} {f['coverage≥0.5'] * 100:4.0f}"
             f"  {f['waste≥0.3']:4.2f} {f['waste≥0.5']:4.2f} {f['waste≥0.7']:4.2f}  {f['ECE']:4.2f}"
-            f"  {f['predict p50 µs']:4.0f}/{f['predict p99 µs']:<4.0f} {f['learn p50 µs']:4.0f}/{f['learn p99 µs']:<4.0f}"
+            f"  {f['predict p50 µs']:4.0f}/{f['predict p99 µs']:<4.0f}"
+            f" {f['learn p50 µs']:4.0f}/{f['learn p99 µs']:<4.0f}"
         )
 
 
@@ -175,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.predictability", description=_FIRST_LINE)
     parser.add_argument("traces", nargs="*", help="trace files (default: all of ../shared/traces)")
     parser.add_argument("--seeds", type=int, default=5, help="splits to average over (default 5)")
-    parser.add_argument("--split", choices=("task", "run"), default="task", help="keep the runs of a task together (default), or not")
+    parser.add_argument("--split", choices=("task", "run"), default="task", help="what stays together (default: task)")
     parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument("--predictor", action="append", choices=sorted(PREDICTORS), help="default: all")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")

@@ -52,8 +52,11 @@ class Run:
             if event.get("role") != "assistant":
                 continue
             history = History.from_messages(self.events[:index], history)
-            calls = [Call(call["name"], call["args"]) for call in event.get("tool_calls") or ()
-                     if isinstance(call.get("args"), dict)]
+            calls = [
+                Call(call["name"], call["args"])
+                for call in event.get("tool_calls") or ()
+                if isinstance(call.get("args"), dict)
+            ]
             yield history, calls
 
 

@@ -122,4 +122,3 @@ class NextTools:
             counts.messages += 1.0
             for name in dict.fromkeys(names):
                 counts.tools[name] = counts.tools.get(name, 0.0) + 1.0
-

@@ -228,8 +228,10 @@ def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
                 for key, _ in children:
                     if _is_data(key):
                         yield f"{path}.#", Item(key, inner, key)
-                stack.extend((f"{path}.{'*' if _is_data(key) else key}", child, inner, depth + 1)
-                             for key, child in reversed(children))
+                stack.extend(
+                    (f"{path}.{'*' if _is_data(key) else key}", child, inner, depth + 1)
+                    for key, child in reversed(children)
+                )
             else:
                 # Scalars in a list belong to the record that holds the list; objects are records of their own.
                 stack.extend((f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES]))
@@ -248,8 +250,10 @@ _DIGIT = re.compile(r"\d")
 
 _TOKEN = re.compile(r"https?://[^\s\"'<>)\]]+|#?\w(?:[\w./@#+:-]*\w)?")
 _QUOTED = re.compile(r"\"([^\"\n]{1,80})\"|(?<!\w)'([^'\n]{1,80})'(?!\w)|`([^`\n]{1,80})`")
-_PHRASE = re.compile(r"[^\W\d_a-zß-ÿ][\w’'.&-]*(?:\s+(?:(?:of|the|to|in|de|for|on|at|von|van|la)\s+){0,2}"
-                     r"(?:[^\W\d_a-zß-ÿ][\w’'.&-]*|\d+\b))*")
+_PHRASE = re.compile(
+    r"[^\W\d_a-zß-ÿ][\w’'.&-]*(?:\s+(?:(?:of|the|to|in|de|for|on|at|von|van|la)\s+){0,2}"
+    r"(?:[^\W\d_a-zß-ÿ][\w’'.&-]*|\d+\b))*"
+)
 _LABEL = re.compile(r"^[ \t>*-]*([^\W\d][\w ]{1,30}?)[ \t]*[:=]\*{0,2}[ \t]*(\S[^\n]{0,80}?)[ \t]*$", re.MULTILINE)
 _SERIAL = re.compile(r"[A-Z]+\d+")
 _RUNS = re.compile(r"[A-Z]+|[a-zà-ÿ]+|\d+")

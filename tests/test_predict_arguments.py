@@ -1,0 +1,222 @@
+"""Where arguments are found: each way has a test that fails without it."""
+
+import json
+
+import pytest
+
+from langgraph_speculate.core import Call, History
+from langgraph_speculate.predict import default_predictor
+
+
+def history_of(*steps):
+    """A history from user texts (`str`) and calls (`(name, args, result)`); results other than text are JSON."""
+    sent = []
+    for number, step in enumerate(steps):
+        if isinstance(step, str):
+            sent.append({"role": "user", "content": step})
+            continue
+        name, args, result = step
+        sent.append({"role": "assistant", "tool_calls": [{"id": str(number), "name": name, "args": args}]})
+        text = result if isinstance(result, str) else json.dumps(result)
+        sent.append({"role": "tool", "tool_call_id": str(number), "content": text})
+    return History.from_messages(sent)
+
+
+def taught(lessons):
+    """A predictor that saw each (history, call) once."""
+    predictor = default_predictor()
+    for history, call in lessons:
+        predictor.learn(history, [call] if isinstance(call, Call) else call)
+    return predictor
+
+
+def best(predictor, history):
+    candidate = predictor.predict(history, k=1)[0]
+    return candidate.call.name, dict(candidate.call.args)
+
+
+NAMES = ["mia_li_3668", "raj_brown_5782", "ivan_kim_1204", "olga_ruiz_7731"]
+
+
+def test_identifiers_are_read_from_what_the_user_said():
+    """
+    An identifier of a known shape is taken from the user's text, wherever it stands in it.
+    """
+    predictor = taught((history_of(f"Hi, I am {name}."), Call("get_user", {"user_id": name})) for name in NAMES[:3])
+    assert best(predictor, history_of("my account is called olga_ruiz_7731, can you look?")) == (
+        "get_user",
+        {"user_id": "olga_ruiz_7731"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "decoy"),
+    [
+        (["#W1234567", "#W7654321", "#W5550001"], "#W9998887", "#A1"),
+        (["HAT069", "HAT170", "HAT001"], "HAT222", "VA5SGQ"),
+        (["VA5SGQ", "M20IZO", "4OG6T3"], "K1NW8N", "HAT069"),
+        (["2024-05-20", "2024-05-21", "2024-06-01"], "2025-01-02", "12:30"),
+        (["src/app.py", "lib/tools.py", "lib/main.py"], "bin/run.py", "3.11"),
+    ],
+    ids=["order", "flight", "reservation", "date", "path"],
+)
+def test_shapes_are_told_apart(known, new, decoy):
+    """
+    Order numbers, flight numbers, booking codes, dates and paths are recognised beside tokens of other shapes.
+    """
+    predictor = taught((history_of(f"With {decoy} see {value} please"), Call("look", {"at": value})) for value in known)
+    assert best(predictor, history_of(f"With {decoy} see {new} please")) == ("look", {"at": new})
+
+
+def test_a_value_is_copied_from_another_tools_argument():
+    """
+    The second tool gets what the first one got, although it stands nowhere else.
+    """
+    predictor = taught(
+        (history_of("Check it", ("get_order", {"order": number}, "ok")), Call("get_invoice", {"id": number}))
+        for number in (17, 23, 42)
+    )
+    assert best(predictor, history_of("Check it", ("get_order", {"order": 99}, "ok"))) == ("get_invoice", {"id": 99})
+
+
+def test_types_are_kept():
+    """
+    A number is copied as a number, a string of digits as a string.
+    """
+    for kind in (int, str):
+        predictor = taught(
+            (history_of("Go", ("first", {}, {"found": {"id": kind(n)}})), Call("second", {"id": kind(n)}))
+            for n in (11, 12, 13)
+        )
+        value = best(predictor, history_of("Go", ("first", {}, {"found": {"id": kind(14)}})))[1]["id"]
+        assert (type(value), value) == (kind, kind(14))
+
+
+def test_a_json_path_is_followed_into_results():
+    """
+    The value is taken from its place in the result, not from places that look alike.
+    """
+
+    def step(n):
+        return ("get_user", {}, {"id": f"u{n}", "card": {"id": f"c{n}"}, "home": {"city": {"id": f"t{n}"}}})
+
+    predictor = taught((history_of("Pay", step(n)), Call("get_card", {"card": f"c{n}"})) for n in (1, 2, 3))
+    assert best(predictor, history_of("Pay", step(4))) == ("get_card", {"card": "c4"})
+
+
+def test_keys_of_objects_are_values_too():
+    """
+    Records stored under their ids are found by these ids.
+    """
+
+    def step(n):
+        return ("get_user", {}, {"payment_methods": {f"card_{n}": {"brand": "visa"}}})
+
+    predictor = taught((history_of("Pay", step(n)), Call("get_card", {"card": f"card_{n}"})) for n in (101, 202, 303))
+    assert best(predictor, history_of("Pay", step(404))) == ("get_card", {"card": "card_404"})
+
+
+def test_a_list_is_walked():
+    """
+    The next item is the first one that was not used yet.
+    """
+
+    def run(ids, done):
+        return history_of("Show", ("list", {}, {"orders": ids}), *(("get", {"id": each}, "{}") for each in ids[:done]))
+
+    lessons = []
+    for start in (10, 20, 30):
+        ids = [f"o{start + at}" for at in range(4)]
+        lessons += [(run(ids, done), Call("get", {"id": ids[done]})) for done in range(4)]
+    predictor = taught(lessons)
+    ids = ["o90", "o81", "o72", "o63"]
+    for done in range(4):
+        assert best(predictor, run(ids, done)) == ("get", {"id": ids[done]})
+
+
+def test_a_list_is_fanned_out():
+    """
+    Where one message asks for all items, all of them are predicted, unused ones first.
+    """
+
+    def start(ids):
+        return history_of("Show", ("list", {}, {"orders": ids}))
+
+    groups = [[f"o{base + at}" for at in range(3)] for base in range(10, 90, 10)]
+    predictor = taught((start(ids), [Call("get", {"id": each}) for each in ids]) for ids in groups)
+    candidates = predictor.predict(start(["x7", "x8", "x9"]), k=3)
+    assert [candidate.call.args["id"] for candidate in candidates] == ["x7", "x8", "x9"]
+    assert min(candidate.probability for candidate in candidates) > 0.4
+
+
+def test_labels_are_read_in_text_results():
+    """
+    A line `label: value` is found by its label.
+    """
+
+    def step(n):
+        return ("whois", {}, f"Name: Ann{n} Lee\nUser ID: ann-{n}\nBoss ID: bob-{n}")
+
+    predictor = taught((history_of("Who", step(n)), Call("get_boss", {"id": f"bob-{n}"})) for n in (1, 2, 3))
+    assert best(predictor, history_of("Who", step(4))) == ("get_boss", {"id": "bob-4"})
+
+
+def test_a_template_is_filled():
+    """
+    A command is predicted with a value it never had, once its frame was seen with two others.
+    """
+
+    def step(name):
+        return ("bash", {"command": "ls"}, f"{name}\n")
+
+    known = ["door.java", "keys.py", "notes.txt"]
+    predictor = taught((history_of("Go", step(name)), Call("bash", {"command": f"cat {name}"})) for name in known)
+    assert best(predictor, history_of("Go", step("flag.png"))) == ("bash", {"command": "cat flag.png"})
+
+
+def test_a_day_in_words_becomes_a_date():
+    """
+    "May 20th" is found in 2024-05-20.
+    """
+    days = [("May 20th", "2024-05-20"), ("June 3", "2024-06-03"), ("dec 11", "2024-12-11")]
+    predictor = taught((history_of(f"Fly on {said}, please"), Call("search", {"date": date})) for said, date in days)
+    assert best(predictor, history_of("Fly on March 2nd, please")) == ("search", {"date": "2024-03-02"})
+
+
+def test_constants_depend_on_what_went_before():
+    """
+    A value that stands nowhere comes again, in the situation that it belongs to.
+    """
+    first, then = history_of("Look around"), history_of("Look around", ("sh", {"cmd": "ls"}, "nothing"))
+    predictor = taught([(first, Call("sh", {"cmd": "ls"})), (then, Call("sh", {"cmd": "pwd"}))] * 4)
+    assert best(predictor, history_of("Have a look")) == ("sh", {"cmd": "ls"})
+    assert best(predictor, history_of("Have a look", ("sh", {"cmd": "ls"}, "no files"))) == ("sh", {"cmd": "pwd"})
+
+
+def test_arguments_of_one_call_come_from_one_record():
+    """
+    With two records in sight, no candidate before the right ones mixes them.
+    """
+
+    def step(n):
+        legs = [{"number": f"HAT{n}{at}0", "date": f"2024-05-{n}{at}"} for at in (1, 2)]
+        return ("get_trip", {}, {"flights": legs}), legs
+
+    lessons = []
+    for n in (1, 2, 1, 2, 1, 2):
+        result, legs = step(n)
+        lessons.append((history_of("Late?", result), [Call("status", leg) for leg in legs]))
+    result, legs = step(0)
+    candidates = taught(lessons).predict(history_of("Late?", result), k=2)
+    assert [dict(candidate.call.args) for candidate in candidates] == legs
+
+
+def test_omitted_arguments_stay_omitted():
+    """
+    An optional argument that is usually left out is left out of the prediction.
+    """
+    predictor = taught(
+        (history_of(f"See A{n}0001"), Call("get", {"id": f"A{n}0001"} | ({"full": True} if n == 3 else {})))
+        for n in range(1, 8)
+    )
+    assert best(predictor, history_of("See A90001")) == ("get", {"id": "A90001"})

@@ -1,0 +1,87 @@
+"""Which tools come next."""
+
+import pytest
+
+from langgraph_speculate.core import History
+from langgraph_speculate.predict.markov import NextTools, signatures
+
+
+def history_of(*names, user="Hello"):
+    sent = [{"role": "user", "content": user}]
+    for number, name in enumerate(names):
+        sent.append({"role": "assistant", "tool_calls": [{"id": str(number), "name": name, "args": {}}]})
+        sent.append({"role": "tool", "tool_call_id": str(number), "content": "Error: no" if name == "bad" else "fine"})
+    return History.from_messages(sent)
+
+
+def test_an_event_is_named_by_kind_tool_and_ending():
+    """
+    Payloads are no part of a signature; failures, and whether the user named something, are.
+    """
+    assert signatures(history_of("find", "bad"), 9) == ("^", "user", "find", "bad!")
+    assert signatures(history_of(user="Order A1234"), 1) == ("user#",)
+    answered = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert signatures(History.from_messages(answered), 2) == ("user", "answer")
+
+
+def test_calls_of_one_message_are_one_event():
+    """
+    Parallel calls stand side by side, in the order of the message, each tool once.
+    """
+    calls = [{"id": str(n), "name": name, "args": {}} for n, name in enumerate(["find", "read", "find"])]
+    history = History.from_messages([{"role": "assistant", "tool_calls": calls}])
+    assert signatures(history, 1) == ("find?+read?",)
+
+
+def test_a_longer_context_wins_where_it_was_seen():
+    """
+    After A then B comes C, after X then B comes D, and an unknown way to B leaves both open.
+    """
+    tools = NextTools()
+    for _ in range(5):
+        tools.learn(history_of("A", "B"), ["C"])
+        tools.learn(history_of("X", "B"), ["D"])
+    assert next(iter(tools.predict(history_of("A", "B")))) == "C"
+    assert next(iter(tools.predict(history_of("X", "B")))) == "D"
+    unknown = tools.predict(history_of("Y", "B"))
+    assert unknown["C"] == pytest.approx(unknown["D"], abs=0.05)
+
+
+def test_an_answer_takes_its_share():
+    """
+    What the tools leave of one is the chance that nothing is called.
+    """
+    tools = NextTools()
+    for _ in range(20):
+        tools.learn(history_of("find"), [])
+        tools.learn(history_of("find"), ["read"])
+    assert tools.predict(history_of("find"))["read"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_several_tools_of_one_message_each_count():
+    """
+    A message that always calls two tools gives both a high probability.
+    """
+    tools = NextTools()
+    for _ in range(20):
+        tools.learn(history_of("find"), ["read", "check", "read"])
+    assert all(chance > 0.85 for chance in tools.predict(history_of("find")).values())
+
+
+def test_memory_is_bounded():
+    """
+    The number of contexts never exceeds its limit; recent ones are kept.
+    """
+    tools = NextTools(contexts=50)
+    for number in range(500):
+        tools.learn(history_of(f"tool{number}"), ["next"])
+    assert len(tools._counts) == 50
+    assert tools.predict(history_of("tool499"))["next"] > 0.5
+
+
+def test_bad_settings_are_refused():
+    """
+    Settings are checked where they are given.
+    """
+    with pytest.raises(ValueError, match="decay"):
+        NextTools(decay=0.0)
