@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from uuid import uuid4
 
+from cachetools import LRUCache
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage
@@ -19,7 +20,7 @@ from langchain_core.tools import BaseTool
 from langgraph.types import TracePolicy, omit_payload
 
 from langgraph_speculate.core.candidates import Predictor
-from langgraph_speculate.errors import MisplacedMiddleware
+from langgraph_speculate.errors import MisplacedMiddleware, PolicyError
 from langgraph_speculate.graph import PolicySource
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopting_clone
@@ -30,6 +31,7 @@ from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
+_CLONES = 1024  # tools whose adopting clones are kept
 _UNSEEN = "the agent around SpeculationMiddleware cannot be seen; wrap the agent with speculate() instead"
 
 
@@ -75,7 +77,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN
-        self._clones: dict[int, tuple[BaseTool, BaseTool]] = {}
+        self._clones: LRUCache[int, tuple[BaseTool, BaseTool]] = LRUCache(_CLONES)
         self._runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
         self.speculation.know(self._toolbox, self._blocked)
 
@@ -146,9 +148,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         return response
 
     def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
-        for tool in request.tools:
-            if isinstance(tool, BaseTool):
-                self._toolbox.add(tool)
+        self._meet(tool for tool in request.tools if isinstance(tool, BaseTool))
         writer = request.runtime.stream_writer
         run = self._runs.get(writer)
         if run is None:
@@ -157,6 +157,17 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
                 self._runs[writer] = run
                 weakref.finalize(writer, run.close)
         return run
+
+    def _meet(self, tools: Iterable[BaseTool]) -> None:
+        """Take in the tools of a model call; a wrong policy shows only now, and must not fail the run."""
+        before = len(self._toolbox)
+        try:
+            for tool in tools:
+                self._toolbox.add(tool)
+            if len(self._toolbox) != before:
+                self._policy.check_names({entry.facts.name for entry in self._toolbox})
+        except PolicyError as error:
+            self.speculation.warn(f"policy: {error}", str(error))
 
     def _end_turn(self, run: Run, turn: str, request: ModelRequest[Any], response: ModelResponse[Any]) -> None:
         message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)

@@ -63,6 +63,11 @@ class ToolFacts:
         return self.rule.tool.reads if self.rule.tool else ("*",)
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        """What of the run it may see when it runs ahead."""
+        return self.rule.tool.uses if self.rule.tool else ()
+
+    @property
     def writes(self) -> tuple[str, ...]:
         """Templates of the resources it writes; everything when undeclared."""
         return self.rule.tool.effective_writes if self.rule.tool else ("*",)

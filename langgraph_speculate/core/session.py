@@ -299,9 +299,7 @@ class Session:
         if not tags:
             return tags, []
         self.view.epochs.begin_write(tags)
-        stale = [
-            s for s in self.table if s.state is not State.PROMOTED and self.view.epochs.changed(s.reads, since=s.epoch)
-        ]
+        stale = [s for s in self.table if self.view.epochs.changed(s.reads, since=s.epoch)]
         return tags, self._drop(stale, "squash", Discard.STALE, now)
 
     def end_call(self, tags: frozenset[str]) -> None:
@@ -333,10 +331,8 @@ class Session:
             return []
         self._settle_step(now)
         alive = list(self.table)
-        promoted = [s for s in alive if s.state is State.PROMOTED]
-        rest = [s for s in alive if s.state is not State.PROMOTED]
-        self._drop(promoted, "fail", Discard.RUN_ENDED, now)
-        self._drop(rest, "squash", Discard.RUN_ENDED, now)
+        for event in ("squash", "fail"):
+            self._drop(list(self.table), event, Discard.RUN_ENDED, now)
         self.closed = True
         self.events.append(
             events.RunClosed(run=self.run, at=now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
@@ -357,6 +353,8 @@ class Session:
     def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
         commands: list[Command] = []
         for speculation in lost:
+            if speculation.state is State.PROMOTED and event != "fail":
+                continue  # a real call waits for it: only its own end, or that of the run, ends it
             self.table.discard(speculation, event, reason)
             self._discarded(speculation, now)
             if speculation.ended_at is None:

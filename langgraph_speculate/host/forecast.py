@@ -43,7 +43,7 @@ class Forecaster:
         self._working = False
 
     def predict(self, history: History, k: int, then: Callable[[list[Candidate]], None]) -> Future[None] | None:
-        """Ask for candidates and hand them to *then*; None when that has happened already."""
+        """Ask for candidates and hand them to *then*; None when there is nothing to wait for."""
 
         def job() -> None:
             then(self._predict(history, k))
@@ -80,18 +80,15 @@ class Forecaster:
             return None
         done: Future[None] = Future()
         with self._queueing:
-            if len(self._jobs) >= _BACKLOG:
-                dropped = True
-            else:
-                dropped = False
+            busy, full = self._working, len(self._jobs) >= _BACKLOG
+            if not full:
                 self._jobs.append(lambda: _settle(done, job))
-                if not self._working:
-                    self._working = True
-                    threading.Thread(target=self._work, name="speculate-predictor", daemon=True).start()
-        if dropped:
+            if not busy:
+                self._working = True
+                threading.Thread(target=self._work, name="speculate-predictor", daemon=True).start()
+        if full:
             self._warn("predictor-hangs", "the predictor does not keep up; what it would have seen is skipped")
-            done.set_result(None)
-        return done
+        return None if busy or full else done  # a run does not stand in line for a predictor that is busy
 
     def _work(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.history import History
-from langgraph_speculate.core.session import Cancel, Command, Commit, Join, Launch, Miss, Proposal, Session
+from langgraph_speculate.core.session import MISS, Cancel, Command, Commit, Join, Launch, Miss, Proposal, Session
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.compat import RUN_KEY
@@ -29,7 +29,7 @@ from langgraph_speculate.host.forecast import PATIENCE_S
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.runner import Attempt, Runner, wind_down
 from langgraph_speculate.host.sandbox import Sandbox
-from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Toolbox
+from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -122,15 +122,15 @@ class Run:
         config: Mapping[str, Any],
         variables: Mapping[ContextVar[Any], Any],
     ) -> None:
-        arguments: dict[str, Arguments] = {}
-        proposals = [self._propose(candidate, arguments) for candidate in candidates]
+        coerced: dict[str, tuple[Entry, Arguments]] = {}
+        proposals = [self._propose(candidate, coerced) for candidate in candidates]
 
-        def start(speculation: Speculation) -> Attempt | None:
-            return self._attempt(speculation, arguments[speculation.call.key], config, variables)
+        def start(speculation: Speculation) -> Attempt:
+            return self._attempt(speculation, *coerced[speculation.call.key], config, variables)
 
         self._decide(lambda now: self._session.predicted(turn, proposals, now), start)
 
-    def _propose(self, candidate: Candidate, arguments: dict[str, Arguments]) -> Proposal:
+    def _propose(self, candidate: Candidate, known: dict[str, tuple[Entry, Arguments]]) -> Proposal:
         entry = self._toolbox.get(candidate.call.name)
         if entry is None:
             return Proposal(candidate, None, None, THREAD)
@@ -138,7 +138,7 @@ class Run:
         coerced = entry.coerce(candidate.call.args)
         call = None if coerced is None else _keyable(coerced.call(candidate.call.name))
         if call is not None and coerced is not None:
-            arguments[call.key] = coerced
+            known[call.key] = entry, coerced
         return Proposal(candidate, call, entry.facts, venue)
 
     def end_turn(self, turn: str, message: Any) -> None:
@@ -172,7 +172,10 @@ class Run:
         answer = self._resolve(call, facts, THREAD)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
-            answer = self._joined(answer.speculation)
+            with self._waiting(answer.speculation) as (attempt, patience):
+                if attempt is not None:
+                    attempt.wait(patience)
+            answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
             replay(answer.outcome.effects)
             return self._adopted(answer, joined, arrived)
@@ -185,7 +188,10 @@ class Run:
         answer = self._resolve(call, facts, TASK)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
-            answer = await self._ajoined(answer.speculation)
+            with self._waiting(answer.speculation) as (attempt, patience):
+                if attempt is not None:
+                    await attempt.await_(patience)
+            answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
             await areplay(answer.outcome.effects)
             return self._adopted(answer, joined, arrived)
@@ -193,29 +199,23 @@ class Run:
             return await body()
 
     def _resolve(self, call: Call | None, facts: ToolFacts, venue: str) -> Commit | Join | Miss:
+        missed: Commit | Join | Miss = MISS
         if call is None:
-            return Miss()
-        return self._answer(lambda now: self._session.resolve(call, facts, venue, now))
+            return missed
+        return self._answer(lambda now: self._session.resolve(call, facts, venue, now), missed)
 
-    def _joined(self, speculation: Speculation) -> Commit | Miss:
-        attempt = self._runner.get(speculation.id)
+    @contextmanager
+    def _waiting(self, speculation: Speculation) -> Iterator[tuple[Attempt | None, float]]:
+        """Around a real call's wait for a running body."""
         try:
-            if attempt is not None:
-                attempt.wait(self._patience(speculation))
+            yield self._runner.get(speculation.id), self._patience(speculation)
         except BaseException:
             self._decide(lambda now: self._session.abandon(speculation, now))
             raise
-        return self._answer(lambda now: self._session.claim(speculation, now))
 
-    async def _ajoined(self, speculation: Speculation) -> Commit | Miss:
-        attempt = self._runner.get(speculation.id)
-        try:
-            if attempt is not None:
-                await attempt.await_(self._patience(speculation))
-        except BaseException:
-            self._decide(lambda now: self._session.abandon(speculation, now))
-            raise
-        return self._answer(lambda now: self._session.claim(speculation, now))
+    def _claim(self, speculation: Speculation) -> Commit | Miss:
+        missed: Commit | Miss = MISS
+        return self._answer(lambda now: self._session.claim(speculation, now), missed)
 
     def _patience(self, speculation: Speculation) -> float:
         """Seconds to wait for a running body before the real call runs instead."""
@@ -233,7 +233,8 @@ class Run:
     def _executing(self, facts: ToolFacts, call: Call | None, arrived: float) -> Iterator[None]:
         """Around the body of a real call: what it may write changes at its start and at its end."""
         began = monotonic()
-        tags = self._answer(lambda now: self._session.begin_call(facts, call or Call(facts.name), now))
+        none: frozenset[str] = frozenset()
+        tags = self._answer(lambda now: self._session.begin_call(facts, call or Call(facts.name), now), none)
         token = _INSIDE.set(self)
         try:
             yield
@@ -257,19 +258,15 @@ class Run:
     def _attempt(
         self,
         speculation: Speculation,
+        entry: Entry,
         arguments: Arguments,
         config: Mapping[str, Any],
         variables: Mapping[ContextVar[Any], Any],
-    ) -> Attempt | None:
-        entry = self._toolbox.get(speculation.call.name)
-        policy = entry.facts.rule.tool if entry is not None else None
-        if entry is None or policy is None:  # the gate has let neither through
-            return None
-        tool = entry.tool
-        sandbox = Sandbox(config, variables, uses_context="context" in policy.uses)
+    ) -> Attempt:
+        sandbox = Sandbox(config, variables, uses_context="context" in entry.facts.uses)
 
         def body() -> Any:
-            return speculative_body(tool, speculation.venue, arguments, sandbox.slots)
+            return speculative_body(entry.tool, speculation.venue, arguments, sandbox.slots)
 
         return Attempt(speculation, sandbox, body, self._ended, self._engine.policy.limits.attempt_timeout_s)
 
@@ -300,31 +297,32 @@ class Run:
     # -- driving the session -----------------------------------------------------------------------------------------
 
     def _decide(
-        self,
-        step: Callable[[float], list[Command]],
-        start: Callable[[Speculation], Attempt | None] | None = None,
+        self, step: Callable[[float], list[Command]], start: Callable[[Speculation], Attempt] | None = None
     ) -> None:
-        with self._engine.lock:
-            commands = step(monotonic())
-        self._perform(commands, start)
-        self._publish()
+        self._answer(lambda now: (None, step(now)), None, start)
 
-    def _answer(self, step: Callable[[float], tuple[Answer, list[Command]]]) -> Answer:
-        with self._engine.lock:
-            answer, commands = step(monotonic())
-        self._perform(commands, None)
+    def _answer(
+        self,
+        step: Callable[[float], tuple[Answer, list[Command]]],
+        otherwise: Answer,
+        start: Callable[[Speculation], Attempt] | None = None,
+    ) -> Answer:
+        """Take one step of the session under the lock, then carry out what it commands."""
+        answer = otherwise
+        commands: list[Command] = []
+        try:
+            with self._engine.lock:
+                answer, commands = step(monotonic())
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not become the user's
+            self._engine.warn(f"internal-{error!r}", f"an internal error, so this run speculates no further: {error!r}")
+            self._session.closed = True
+        for command in commands:
+            if isinstance(command, Launch) and start is not None:
+                self._runner.start(start(command.speculation))
+            elif isinstance(command, Cancel) and not command.drain:
+                self._runner.cancel([command.id])
         self._publish()
         return answer
-
-    def _perform(self, commands: Sequence[Command], start: Callable[[Speculation], Attempt | None] | None) -> None:
-        for command in commands:
-            match command:
-                case Launch(speculation):
-                    attempt = start(speculation) if start is not None else None
-                    if attempt is not None:
-                        self._runner.start(attempt)
-                case Cancel(id, drain) if not drain:
-                    self._runner.cancel([id])
 
     def _publish(self) -> None:
         with self._engine.lock:
