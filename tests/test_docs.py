@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 import tomllib
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def tables(page: Path, heading: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-async def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """
     Snippets run in the order of the page, in one namespace, in an empty folder. A TOML policy on the way is what
     `speculate.toml` holds from there on. A snippet that cannot run says why on the line before.
@@ -96,7 +97,7 @@ async def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch
             code = compile("\n" * (snippet.line - 1) + snippet.text, name(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             running = eval(code, namespace)
             if running is not None:
-                await running
+                asyncio.run(running)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
