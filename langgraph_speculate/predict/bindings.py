@@ -15,6 +15,7 @@ from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 
 _BEAM = 12  # calls kept while arguments are joined
+_NOISE = 0.02  # values less probable than that are left out
 _APART = 0.6  # what a value from another record than the others is worth
 
 
@@ -101,7 +102,10 @@ class Bindings:
             if name not in known:
                 argument = self._arguments.get((tool, name))
                 width = _BEAM if len(shape) == 1 else 6
-                known[name] = argument.values(sources, sources.used(tool, name), context, width) if argument else []
+                if argument is None:
+                    return []
+                used = sources.used(tool, name)
+                known[name] = argument.values(sources, used, context, limit=width, least=max(least, _NOISE))
             joined = []
             for call, records in beam:
                 for value in known[name]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, PastCall
@@ -33,7 +32,16 @@ class _Followers:
     """The calls that followed a context, out of how many messages."""
 
     messages: float = 0.0
-    calls: Recent[str, _Follower] = field(default_factory=lambda: Recent(_CALLS))
+    calls: dict[str, _Follower] = field(default_factory=dict)
+
+    def see(self, key: str, call: Call) -> None:
+        """Count a call; where there are too many, the first of the rarest is forgotten."""
+        follower = self.calls.get(key)
+        if follower is None:
+            if len(self.calls) >= _CALLS:
+                del self.calls[min(self.calls, key=lambda known: self.calls[known].count)]
+            follower = self.calls[key] = _Follower(call)
+        follower.count += 1.0
 
 
 class CallMemory:
@@ -43,7 +51,7 @@ class CallMemory:
         contexts: How many contexts are remembered; the least recently learned ones are forgotten first.
     """
 
-    def __init__(self, *, contexts: int = 50_000) -> None:
+    def __init__(self, *, contexts: int = 16_000) -> None:
         self._followers: Recent[Hashable, _Followers] = Recent(contexts)
 
     def predict(self, history: History, *, limit: int) -> list[tuple[Call, float]]:
@@ -77,7 +85,7 @@ class CallMemory:
             followers = self._followers.touch(context, _Followers)
             followers.messages += 1.0
             for key, call in keyed.items():
-                followers.calls.touch(key, partial(_Follower, call)).count += 1.0
+                followers.see(key, call)
 
 
 def _contexts(history: History) -> list[Hashable]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.sources import Item, RunSources, Source, copyable, value_key
+from langgraph_speculate.predict.sources import MAX_ITEMS, Item, RunSources, Source, copyable, value_key
 
 COPY = "{}"
 _PROGRAMS = 32  # kept per argument
@@ -25,11 +25,12 @@ _ACTIVE = 12  # tried by a prediction
 _CONTEXTS = 64  # kept per program and for constants
 _CONSTANTS = 256  # kept per context
 _MAX_TEMPLATE = 60  # characters around the slot
-_NOISE = 0.02  # programs whose picks are all below are left out
+_HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
 _UNSEEN = 0.05  # the chance of a pick that was never tried
 _WORD = re.compile(r"[\w./@#:+-]+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
+_HOW_MANY = ("few", "1", "few", "few", *["many"] * MAX_ITEMS)
 _OLD = tuple(f"old {place}" for place in range(4))
 
 _Chances = tuple[float, ...]
@@ -82,15 +83,16 @@ class _Program:
     right: Rate = field(default_factory=Rate)
     picks: dict[str, Rate] = field(default_factory=dict)
     here: Recent[str, dict[str, Rate]] = field(default_factory=lambda: Recent(_CONTEXTS))
-    tables: dict[tuple[str, str], tuple[_Chances, _Chances]] = field(default_factory=dict)  # cleared by `see`
+    tables: dict[tuple[str, str], tuple[_Chances, _Chances, float]] = field(default_factory=dict)  # cleared by `see`
 
-    def chances(self, many: str, context: str) -> tuple[_Chances, _Chances]:
-        """The chances of new and of old values by place, where *many* new ones are there."""
+    def chances(self, many: str, context: str) -> tuple[_Chances, _Chances, float]:
+        """The chances of new and of old values by place, where *many* new ones are there, and the best of them."""
         table = self.tables.get((many, context))
         if table is None:
             here = self.here.get(context, {})
             new = tuple(self._chance(pick, here) for pick in _NEW[many])
-            table = self.tables[many, context] = (new, tuple(self._chance(pick, here) for pick in _OLD))
+            old = tuple(self._chance(pick, here) for pick in _OLD)
+            table = self.tables[many, context] = (new, old, max(*new, *old))
         return table
 
     def see(self, context: str, hits: Sequence[tuple[str, bool]]) -> None:
@@ -151,32 +153,38 @@ class Argument:
         self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
         self._constants: Recent[str, _Constants] = Recent(_CONTEXTS)
 
-    def values(self, sources: RunSources, used: set[Hashable], context: str, limit: int) -> list[Value]:
-        """Return the most probable values, best first."""
+    def values(
+        self, sources: RunSources, used: set[Hashable], context: str, *, limit: int, least: float
+    ) -> list[Value]:
+        """Return the most probable values with a chance of at *least* that much, best first."""
         chances: dict[Hashable, list[Any]] = {}  # Values in the making: value, chance, kind, record, support
         for program in self._active:
             items = program.items(sources)
             if not items:
                 continue
-            new, old = program.chances(_many(items, used), context)
-            if max(new) < _NOISE and max(old) < _NOISE:
+            new, old, best = program.chances(_many(items, used) if used else _HOW_MANY[len(items)], context)
+            if best < least:
                 continue
             news = olds = 0
-            for item in items:
-                if item.key in used:
+            for value, record, key in items:
+                if key in used:
                     chance = old[olds]
                     olds += olds < 3
                 else:
                     chance = new[news]
                     news += news < 5
-                entry = chances.get(item.key)
+                if chance < least:
+                    continue
+                entry = chances.get(key)
                 if entry is None:
-                    chances[item.key] = [item.value, chance, program.source.kind, item.record, 1]
+                    chances[key] = [value, chance, program.source.kind, record, 1]
                 else:
                     entry[4] += 1
                     if entry[1] < chance:
-                        entry[1:4] = chance, program.source.kind, item.record
+                        entry[1:4] = chance, program.source.kind, record
         for key, value, chance in self._constant_values(context):
+            if chance < least:
+                continue
             entry = chances.get(key)
             if entry is None:
                 chances[key] = [value, chance, "constant", None, 1]
@@ -203,8 +211,10 @@ class Argument:
             items = program.items(sources)
             if items:
                 program.see(context, [(pick, item.key in keys) for pick, item in _picks(items, used)])
-        ranked = sorted(self._programs.values(), key=lambda program: -program.right.after(_UNSEEN, 2.0))
-        self._active = [program for program in ranked if self._is_proven(program)][:_ACTIVE]
+        rates = [(program.right.after(_UNSEEN, 2.0), program) for program in self._programs.values()]
+        proven = [entry for entry in rates if self._is_proven(entry[1])]
+        proven.sort(key=lambda entry: -entry[0])
+        self._active = [program for rate, program in proven[:_ACTIVE] if rate >= _HOPEFUL * proven[0][0]]
 
     def _constant_values(self, context: str) -> Iterator[tuple[Hashable, Any, float]]:
         everywhere, here = self._constants.get(""), self._constants.get(context)
@@ -275,10 +285,7 @@ def _picks(items: Sequence[Item], used: set[Hashable]) -> list[tuple[str, Item]]
 
 
 def _many(items: Sequence[Item], used: set[Hashable]) -> str:
-    fresh = len(items)
-    if used:
-        fresh -= sum([item.key in used for item in items])
-    return "1" if fresh == 1 else "few" if fresh <= 3 else "many"
+    return _HOW_MANY[len(items) - sum([item.key in used for item in items])]
 
 
 def _fill(template: str, item: Item) -> Item:

@@ -59,10 +59,9 @@ class Ranker:
 
     def chance(self, tool: str, features: Sequence[float]) -> float:
         """Return P(right) of a guess about *tool*."""
-        score = sum(map(float.__mul__, self._shared.values, features))
         own = self._own.get(tool)
-        if own is not None:
-            score += sum(map(float.__mul__, own.values, features))
+        weights = self._shared.values if own is None else map(float.__add__, self._shared.values, own.values)
+        score = sum(map(float.__mul__, weights, features))
         return 1.0 / (1.0 + math.exp(-max(-_LIMIT, min(_LIMIT, score))))
 
     def learn(self, tool: str, features: Sequence[float], right: bool) -> None:

@@ -117,8 +117,8 @@ class RunSources:
                 found = _distinct([_arguments(self._calls.get(source.owner, ()), source.what)])
             else:
                 kind, owner, what = source
-                indexes = self._indexes_of(owner)
-                found = _distinct([each.items[what] for each in indexes if each.kind == kind and what in each.items])
+                groups = [index.items.get(what) for index in self._indexes_of(owner) if index.kind == kind]
+                found = _distinct([items for items in groups if items])
             self._items[source] = found
         return found
 
