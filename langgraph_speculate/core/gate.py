@@ -127,13 +127,23 @@ def decide(
         step: The step of the run that the real call belongs to, at commit.
         now: Seconds on the host's monotonic clock, at commit.
     """
+    forbidden = forbids(tool, venue, view)
+    if forbidden is not None:
+        return forbidden
     try:
-        reason, detail = _static(tool, venue, view)
-        if reason is None:
-            reason, detail = _issue(call, tool, view) if commits is None else _commit(commits, view, step, now)
+        reason, detail = _issue(call, tool, view) if commits is None else _commit(commits, view, step, now)
     except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
         return Deny(Reason.GATE_ERROR, repr(error))
     return ALLOW if reason is None else Deny(reason, detail)
+
+
+def forbids(tool: ToolFacts | None, venue: str, view: RunView) -> Deny | None:
+    """Why no call of *tool* may run ahead in this run, whatever its arguments, or None."""
+    try:
+        reason, detail = _static(tool, venue, view)
+    except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
+        return Deny(Reason.GATE_ERROR, repr(error))
+    return None if reason is None else Deny(reason, detail)
 
 
 _Verdict = tuple[Reason | None, str]

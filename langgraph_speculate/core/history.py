@@ -6,8 +6,9 @@ the neutral trace lines), without importing any of them.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -95,6 +96,7 @@ class History:
     """
 
     events: tuple[Event, ...] = ()
+    _sources: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def calls(self) -> tuple[PastCall, ...]:
@@ -122,28 +124,29 @@ class History:
 
         Args:
             messages: LangChain messages or dicts with `role`/`type`, `content`, `tool_calls` and `tool_call_id`.
-            previous: A history of the same run, whose parsed results are used again.
+            previous: An earlier history of the same run: while messages are only added, only the new ones are read.
 
         Messages that cannot be read are skipped: a history only guides guesses.
         """
-        known = {call.id: call for call in previous.calls} if previous is not None else {}
-        results = {
-            str(call_id): message
-            for message in messages
-            if _role(message) in _TOOL_ROLES and (call_id := _get(message, "tool_call_id")) is not None
-        }
-        events: list[Event] = []
-        step = 0
-        for message in messages:
+        seen = previous._sources if previous is not None else ()
+        grown = 0 < len(seen) <= len(messages) and all(map(operator.is_, seen, messages))
+        if previous is None or not grown or any(call.status == "pending" for call in previous.last_calls):
+            seen, events, step = (), [], 0
+        else:
+            events = list(previous.events)
+            step = sum(isinstance(event, ModelTurn) for event in events)
+        rest = messages[len(seen) :]
+        results = {str(_get(message, "tool_call_id")): message for message in rest if _role(message) in _TOOL_ROLES}
+        for message in rest:
             role = _role(message)
             if role in _USER_ROLES:
                 events.append(UserTurn(text_of(_get(message, "content"))))
             elif role in _MODEL_ROLES:
                 calls = list(_calls(message))
                 events.append(ModelTurn(text_of(_get(message, "content")), len(calls)))
-                events.extend(_past_call(call_id, call, results.get(call_id), step, known) for call_id, call in calls)
+                events.extend(_past_call(call_id, call, results.get(call_id), step) for call_id, call in calls)
                 step += 1
-        return cls(tuple(events))
+        return cls(tuple(events), tuple(messages))
 
 
 def text_of(content: Any) -> str:
@@ -156,13 +159,10 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def _past_call(call_id: str, call: Call, answer: Any, step: int, known: Mapping[str, PastCall]) -> PastCall:
-    result = None if answer is None else text_of(_get(answer, "content"))
-    status = "pending" if answer is None else str(_get(answer, "status") or "success")
-    before = known.get(call_id)
-    if before is not None and (before.result, before.status, before.step) == (result, status, step):
-        return before
-    return PastCall(call, call_id, result, status, step)
+def _past_call(call_id: str, call: Call, answer: Any, step: int) -> PastCall:
+    if answer is None:
+        return PastCall(call, call_id, None, "pending", step)
+    return PastCall(call, call_id, text_of(_get(answer, "content")), str(_get(answer, "status") or "success"), step)
 
 
 def _calls(message: Any) -> Iterable[tuple[str, Call]]:
@@ -184,8 +184,10 @@ def _loads(text: Any) -> Any:
 
 
 def _role(message: Any) -> str:
-    return str(_get(message, "role") or _get(message, "type") or "")
+    # Messages have a type, dicts a role and sometimes a type that means something else.
+    first, second = ("role", "type") if isinstance(message, dict) else ("type", "role")
+    return str(_get(message, first) or _get(message, second) or "")
 
 
 def _get(source: Any, name: str) -> Any:
-    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
+    return source.get(name) if isinstance(source, dict) else getattr(source, name, None)

@@ -18,6 +18,7 @@ from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, deci
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.policy import Limits
 
 
@@ -100,7 +101,7 @@ class Session:
         self._step = 0
         self._open: set[str] = set()
         self._ended = False
-        self._predicted: dict[str, list[Call]] = {}
+        self._predicted: dict[str, set[str]] = {}
         self._launched: Counter[str] = Counter()
         self._settled: list[tuple[str, float, float]] = []
         self._hits = 0
@@ -128,7 +129,7 @@ class Session:
             return []
         shown = tuple((p.candidate.call.name, p.candidate.probability, p.candidate.source) for p in proposals)
         self.events.append(events.Predicted(run=self.run, at=now, turn=turn, candidates=shown))
-        self._predicted[turn] = [p.call for p in proposals if p.call is not None]
+        self._predicted[turn] = {key for p in proposals if (key := _key(p.candidate.call)) is not None}
         commands: list[Command] = []
         for proposal in proposals:
             launch = self._consider(turn, proposal, now)
@@ -197,29 +198,34 @@ class Session:
 
     # -- moment 3 ----------------------------------------------------------------------------------------------------
 
-    def end_turn(self, turn: str, calls: Sequence[Call], now: float) -> list[Command]:
+    def alive_tools(self) -> set[str]:
+        """Names of the tools with speculations that could still answer a call."""
+        return {speculation.call.name for speculation in self.table}
+
+    def end_turn(self, turn: str, calls: Sequence[Call], coerced: Sequence[Call], now: float) -> list[Command]:
         """The model's message is final: let go of everything it did not ask for.
 
         Args:
             turn: The model turn.
-            calls: Its calls with coerced arguments; none means that it answered.
+            calls: Its calls as the model wrote them; none means that it answered.
+            coerced: Those of its calls whose tools have speculations, with coerced arguments.
             now: Seconds on the monotonic clock.
         """
         if self.closed:
             return []
         self._open.discard(turn)
         self._ended = True
-        foreseen = Counter(call.key for call in calls) & Counter({c.key for c in self._predicted.pop(turn, ())})
+        foreseen = {_key(call) for call in calls} & self._predicted.pop(turn, set())
         self.events.append(
             events.TurnEnded(
                 run=self.run,
                 at=now,
                 turn=turn,
                 calls=tuple(call.name for call in calls),
-                foreseen=foreseen.total(),
+                foreseen=len(foreseen),
             )
         )
-        wanted = {call.key for call in calls}
+        wanted = {call.key for call in coerced}
         lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
         return self._drop(lost, "squash", Discard.CONTRADICTED, now)
 
@@ -341,6 +347,11 @@ class Session:
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
 
+    def take_events(self) -> list[events.Event]:
+        """What happened since this was last asked."""
+        happened, self.events = self.events, []
+        return happened
+
     def _settle_step(self, now: float) -> None:
         calls, self._settled = self._settled, []
         if not calls:
@@ -385,6 +396,13 @@ _REASONS: dict[Reason, tuple[str, Discard]] = {
     Reason.EXPIRED: ("expire", Discard.EXPIRED),
     Reason.STALE: ("squash", Discard.STALE),
 }
+
+
+def _key(call: Call) -> str | None:
+    try:
+        return call.key
+    except UnkeyableArguments:
+        return None
 
 
 def _rejection(outcome: Outcome, too_large: bool) -> Discard | None:

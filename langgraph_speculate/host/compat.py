@@ -6,6 +6,7 @@ When a host release breaks something, it breaks here, and `tests/test_compat.py`
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,6 +222,7 @@ def middleware_of(bound: Any) -> Any:
 # -- tools -----------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=512)
 def body_slots(function: Callable[..., Any]) -> frozenset[str]:
     """Names of the parameters of a tool's body that its `run` fills in, which are no arguments of the call."""
     slots = {"run_manager"} & inspect.signature(function).parameters.keys()

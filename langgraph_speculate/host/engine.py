@@ -80,7 +80,7 @@ class Engine:
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         self.width = _WIDTH
         self._collector = StatsCollector()
-        self._observers: list[Observer] = [self._collector, *observers]
+        self._observers: list[Observer] = [*observers]
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
         self._warned: set[str] = set()
@@ -158,7 +158,10 @@ class Engine:
 
     def publish(self, happened: Sequence[Event]) -> None:
         """Hand events to the observers, which cannot break a run."""
-        for event in happened:
+        if not happened:
+            return
+        self._collector.add(happened)
+        for event in happened if self._observers else ():
             for observer in tuple(self._observers):
                 try:
                     observer(event)

@@ -19,10 +19,11 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.gate import RunView, ToolFacts, forbids
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.session import MISS, Cancel, Command, Commit, Join, Launch, Miss, Proposal, Session
 from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.compat import RUN_KEY
 from langgraph_speculate.host.forecast import PATIENCE_S
@@ -135,6 +136,8 @@ class Run:
         if entry is None:
             return Proposal(candidate, None, None, THREAD)
         venue = TASK if self._is_async and TASK in entry.facts.venues else THREAD
+        if forbids(entry.facts, venue, self._view) is not None:  # whatever the arguments; most guesses end here
+            return Proposal(candidate, None, entry.facts, venue)
         coerced = entry.coerce(candidate.call.args)
         call = None if coerced is None else _keyable(coerced.call(candidate.call.name))
         if call is not None and coerced is not None:
@@ -145,8 +148,9 @@ class Run:
         """The model's message is final."""
         history = self._histories.pop(turn, None)
         raw = [Call(call["name"], call["args"]) for call in getattr(message, "tool_calls", None) or ()]
-        coerced = [self._coerced(call) for call in raw]
-        self._decide(lambda now: self._session.end_turn(turn, [c for c in coerced if c is not None], now))
+        alive = self._session.alive_tools()
+        wanted = [self._coerced(call) for call in raw if call.name in alive]
+        self._decide(lambda now: self._session.end_turn(turn, raw, [call for call in wanted if call is not None], now))
         if message is not None and history is not None and not _broken_off(message):
             self._engine.forecaster.learn(history, raw)
 
@@ -242,16 +246,15 @@ class Run:
             _INSIDE.reset(token)
             now = monotonic()
             self._engine.durations.add(facts.name, now - began)
-            with self._engine.lock:
-                self._session.end_call(tags)
+            self._note(lambda _: self._session.end_call(tags))
             self._settle(facts.name, hit=None, joined=False, waited_s=now - arrived, tool_s=now - began, now=now)
 
     def _settle(
         self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float
     ) -> None:
-        with self._engine.lock:
-            self._session.settle(tool, hit=hit, joined=joined, waited_s=waited_s, tool_s=tool_s, now=now)
-        self._publish()
+        self._note(
+            lambda _: self._session.settle(tool, hit=hit, joined=joined, waited_s=waited_s, tool_s=tool_s, now=now)
+        )
 
     # -- speculations ------------------------------------------------------------------------------------------------
 
@@ -278,9 +281,7 @@ class Run:
         elif outcome.ok and started is not None:
             self._engine.durations.add(name, now - started)
         size = _size(outcome.value, self._engine.policy.limits.max_result_bytes)
-        with self._engine.lock:
-            self._session.finish(speculation.id, outcome, size, now, started)
-        self._publish()
+        self._note(lambda _: self._session.finish(speculation.id, outcome, size, now, started))
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -301,6 +302,13 @@ class Run:
     ) -> None:
         self._answer(lambda now: (None, step(now)), None, start)
 
+    def _note(self, step: Callable[[float], None]) -> None:
+        def noted(now: float) -> tuple[None, list[Command]]:
+            step(now)
+            return None, []
+
+        self._answer(noted, None)
+
     def _answer(
         self,
         step: Callable[[float], tuple[Answer, list[Command]]],
@@ -313,21 +321,18 @@ class Run:
         try:
             with self._engine.lock:
                 answer, commands = step(monotonic())
+                happened = self._session.take_events()
         except Exception as error:  # noqa: BLE001 - a bug of ours must not become the user's
             self._engine.warn(f"internal-{error!r}", f"an internal error, so this run speculates no further: {error!r}")
             self._session.closed = True
+            happened = []
         for command in commands:
             if isinstance(command, Launch) and start is not None:
                 self._runner.start(start(command.speculation))
             elif isinstance(command, Cancel) and not command.drain:
                 self._runner.cancel([command.id])
-        self._publish()
+        self._engine.publish(happened)
         return answer
-
-    def _publish(self) -> None:
-        with self._engine.lock:
-            events, self._session.events = self._session.events, []
-        self._engine.publish(events)
 
 
 def _values_of(variables: Sequence[ContextVar[Any]]) -> dict[ContextVar[Any], Any]:
@@ -338,7 +343,7 @@ def _values_of(variables: Sequence[ContextVar[Any]]) -> dict[ContextVar[Any], An
 def _keyable(call: Call) -> Call | None:
     try:
         return call if call.key else None
-    except ValueError:
+    except UnkeyableArguments:
         return None
 
 

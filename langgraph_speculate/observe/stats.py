@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -87,7 +87,13 @@ _TIMED = ("hidden_s", "wasted_s", "tool_wait_s")
 
 
 class StatsCollector:
-    """An observer that adds up events; `snapshot()` may be called from any thread."""
+    """Adds up events; may be used from any thread.
+
+    >>> collector = StatsCollector()
+    >>> collector.add([events.TurnBegan(run="r", at=0.0, turn="t")])
+    >>> collector.snapshot().turns
+    1
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -95,10 +101,11 @@ class StatsCollector:
         self._tools: dict[str, _Tally] = defaultdict(_Tally)
         self._discarded: Counter[str] = Counter()
 
-    def __call__(self, event: events.Event) -> None:
-        """Take in one event."""
+    def add(self, happened: Iterable[events.Event]) -> None:
+        """Take in events."""
         with self._lock:
-            self._take(event)
+            for event in happened:
+                self._take(event)
 
     def snapshot(self) -> Stats:
         """The sums so far."""
