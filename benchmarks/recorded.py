@@ -1,0 +1,340 @@
+"""What speculation saves on recorded runs, played again through a real agent, model client and tools.
+
+    python -m benchmarks.recorded ../shared/traces/taubench_airline.jsonl.gz --runs 24
+
+A server on loopback streams the recorded messages of the model to `ChatOpenAI`, tools answer from the recording after
+a delay, and `create_agent` runs the loop. Learned from 70 % of the tasks, measured on runs of the others: the plain
+agent, ours, ours with an oracle, ours with a predictor that is always wrong, and eager-tools-langgraph, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from langchain_openai import ChatOpenAI
+
+from benchmarks.figures import set_report, table
+from benchmarks.performance import Performance, aperform, perform
+from benchmarks.progress import progress
+from benchmarks.script import ModelPace, Player, Script, Step, middle_step_s, reading_tools, script_of, split_by_effect
+from benchmarks.surroundings import undisturbed
+from benchmarks.traces import Run, read, split
+from benchmarks.variants import (
+    EAGER,
+    EAGER_INSTALLED,
+    ORACLE,
+    OURS,
+    PLAIN,
+    WRONG,
+    AlwaysWrong,
+    Oracle,
+    eager_agent,
+    plain_agent,
+    speculating_agent,
+)
+from benchmarks.world import World, recorded_tools
+from langgraph_speculate import speculation_of
+from langgraph_speculate.core import Predictor
+from langgraph_speculate.demo.loopback import LoopbackServer
+from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.predict import default_predictor
+
+_FIRST_LINE = (__doc__ or "").split("\n")[0]
+_WARM_UP = Script("warm-up", (Step("ready"),), (({"role": "user", "content": "ready?"},),))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        pace: Of the model.
+        tool_latency_s: Seconds of every tool; None: the model's median step.
+        runs: How many test runs; 0 for all.
+        seed: Draws the split, the sample and the pace.
+        concurrency: Runs played side by side.
+        sync: Through `invoke` instead of `ainvoke`.
+        variants: Which agents, besides the plain one.
+    """
+
+    pace: ModelPace
+    tool_latency_s: float | None
+    runs: int
+    seed: int
+    concurrency: int
+    sync: bool
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """One file of recordings, made ready to be played."""
+
+    name: str
+    train: list[Run]
+    scripts: list[Script]
+    every_script: list[Script]
+    reading: Mapping[str, bool]
+    latency_s: float
+    notes: list[str]
+
+
+def prepare(path: Path, settings: Settings) -> Material:
+    """Read a file, split it by task, and write the scripts of the sample to be tested.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds something else than recordings, or too few tasks.
+    """
+    runs = _read(path)
+    runs, both = split_by_effect(runs)
+    reading = reading_tools(runs)
+    train, test = split(runs, settings.seed)
+    if not train or not test:
+        raise ValueError(f"{path}: needs runs of at least two tasks, to learn from some and test on the others")
+    notes = [
+        f"{name}: split by what the recorded command does; the policy has no rules for arguments yet" for name in both
+    ]
+    playable = [script for run in test if (script := script_of(run)) is not None]
+    if len(playable) < len(test):
+        notes.append(f"{len(test) - len(playable)} test runs open with a call before anybody spoke and are left out")
+    draw = random.Random(settings.seed)
+    sample = draw.sample(playable, settings.runs) if 0 < settings.runs < len(playable) else playable
+    if not sample:
+        raise ValueError(f"{path}: no run of the test part can be played")
+    scripts = [settings.pace.paced(script, settings.seed) for script in sample]
+    if not middle_step_s(scripts) and settings.pace.kind == "recorded":
+        raise ValueError(f"{path}: has no recorded model times; give --model-pace in seconds")
+    latency_s = middle_step_s(scripts) if settings.tool_latency_s is None else settings.tool_latency_s
+    name = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    every = [script for run in runs if (script := script_of(run)) is not None]
+    return Material(name, train, scripts, every, reading, latency_s, notes)
+
+
+def measure(material: Material, settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Play every script of *material* through every agent, and report."""
+    tools = recorded_tools(material.every_script, material.reading)
+    train_ids = {run.id for run in material.train}
+    seen = [script for script in material.every_script if script.id in train_ids]
+    predictors: dict[str, Predictor] = {OURS: default_predictor(), ORACLE: Oracle()}
+    predictors[WRONG] = AlwaysWrong(seen, material.reading)
+    for run in material.train if OURS in settings.variants else ():
+        for history, calls in run.decisions():
+            predictors[OURS].learn(history, calls)
+    player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
+    with undisturbed(), LoopbackServer(player) as server:
+        key: Any = "none"
+        model = ChatOpenAI(model="recorded", base_url=server.base_url, api_key=key, streaming=True)
+        names = (PLAIN, *settings.variants)
+        graphs = {name: _graph(name, model, tools, material.reading, predictors) for name in names}
+        try:
+            stage = _Stage(material, settings, graphs, tell)
+            played = stage.play() if settings.sync else asyncio.run(stage.aplay())
+            stats = {name: speculation_of(graphs[name]).stats() for name in graphs if name in predictors}
+        finally:
+            for name in graphs:
+                if name in predictors:
+                    speculation_of(graphs[name]).close()
+    return _report(material, settings, played, stats, player)
+
+
+class _Stage:
+    """Where the performances of one file happen."""
+
+    def __init__(
+        self, material: Material, settings: Settings, graphs: Mapping[str, Any], tell: Callable[[str], None]
+    ) -> None:
+        self._material = material
+        self._settings = settings
+        self._graphs = graphs
+        self._tell = tell
+
+    def play(self) -> list[dict[str, Performance]]:
+        """Every script through every agent, one after the other."""
+        for name, graph in self._graphs.items():
+            perform(graph, _WARM_UP, self._world(_WARM_UP), self._name(name, _WARM_UP))
+        return [
+            self._told(
+                {
+                    name: perform(self._graphs[name], script, self._world(script), self._name(name, script))
+                    for name in self._order(index)
+                }
+            )
+            for index, script in enumerate(self._material.scripts)
+        ]
+
+    async def aplay(self) -> list[dict[str, Performance]]:
+        """Every script through every agent; the agents of one script in turns, scripts side by side as set."""
+        for name, graph in self._graphs.items():
+            await aperform(graph, _WARM_UP, self._world(_WARM_UP), self._name(name, _WARM_UP))
+        places = asyncio.Semaphore(self._settings.concurrency)
+
+        async def one(index: int, script: Script) -> dict[str, Performance]:
+            async with places:
+                return self._told(
+                    {
+                        name: await aperform(self._graphs[name], script, self._world(script), self._name(name, script))
+                        for name in self._order(index)
+                    }
+                )
+
+        return list(await asyncio.gather(*(one(*pair) for pair in enumerate(self._material.scripts))))
+
+    def _order(self, index: int) -> list[str]:
+        """Who goes first changes, so that nobody gains by it."""
+        names = list(self._graphs)
+        start = index % len(names)
+        return names[start:] + names[:start]
+
+    def _world(self, script: Script) -> World:
+        return World(script, self._material.reading, self._material.latency_s)
+
+    def _name(self, variant: str, script: Script) -> str:
+        # One character whatever the variant: the length of the request counts as usage.
+        return f"{list(self._graphs).index(variant)}{script.id}"
+
+    def _told(self, performances: dict[str, Performance]) -> dict[str, Performance]:
+        self._tell(", ".join(f"{name} {it.seconds:.2f} s" for name, it in performances.items()))
+        return performances
+
+
+def _graph(
+    name: str, model: Any, tools: Sequence[BaseTool], reading: Mapping[str, bool], predictors: Mapping[str, Predictor]
+) -> Any:
+    if name == PLAIN:
+        return plain_agent(model, tools)
+    if name == EAGER:
+        return eager_agent(model, tools, reading)
+    return speculating_agent(model, tools, reading, predictors[name])
+
+
+def _report(
+    material: Material,
+    settings: Settings,
+    played: list[dict[str, Performance]],
+    stats: Mapping[str, Stats],
+    player: Player,
+) -> dict[str, Any]:
+    names = [PLAIN, *settings.variants]
+    same_requests = {
+        name: sum(
+            player.requests[f"{at}{script.id}"] == player.requests[f"0{script.id}"] for script in material.scripts
+        )
+        for at, name in enumerate(names)
+    }
+    ideal_s = sum(script.model_s + script.tool_steps * material.latency_s for script in material.scripts)
+    about = {
+        "set": material.name,
+        "train_runs": len(material.train),
+        "test_runs": len(material.scripts),
+        "tools": {name: "reads" if reads else "writes" for name, reads in material.reading.items()},
+        "tool_latency_s": material.latency_s,
+        "notes": material.notes,
+    }
+    return about | set_report(played, stats, same_requests, ideal_s)
+
+
+def _read(path: Path) -> list[Run]:
+    try:
+        runs = read([path])
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not runs:
+        raise ValueError(f"{path}: holds no runs")
+    for run in runs:
+        if not _is_sound(run.events):
+            raise ValueError(f"{path}: run {run.id} is not a list of messages with roles and calls")
+    return runs
+
+
+def _is_sound(events: Any) -> bool:
+    return isinstance(events, list) and all(
+        isinstance(event, dict)
+        and isinstance(event.get("role"), str)
+        and all(
+            isinstance(call, dict) and isinstance(call.get("name"), str) and isinstance(call.get("args"), dict)
+            and "id" in call
+            for call in event.get("tool_calls") or ()
+        )
+        for event in events
+    )  # fmt: skip
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recorded", description=_FIRST_LINE)
+    parser.add_argument("traces", nargs="+", type=Path, metavar="TRACES", help="files of trace lines")
+    parser.add_argument(
+        "--model-pace", type=_pace, default="0.4", metavar="PACE",
+        help="seconds for each message (default 0.4), lognormal:MEDIAN, or recorded",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tool-latency", type=_seconds, metavar="S", help="seconds of every tool (default: the model's median step)"
+    )
+    parser.add_argument("--runs", type=_count, default=24, help="runs of the test part to play (default 24; 0: all)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the split, the sample and the pace (default 0)")
+    parser.add_argument("--concurrency", type=_count, default=1, help="runs played side by side (default 1)")
+    parser.add_argument("--sync", action="store_true", help="use the sync interface, without eager-tools")
+    parser.add_argument(
+        "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    return parser
+
+
+def _pace(text: str) -> ModelPace:
+    try:
+        return ModelPace.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    pace = _pace(text)
+    if pace.kind != "fixed":
+        raise argparse.ArgumentTypeError(f"seconds, not {text!r}")
+    return pace.median_s
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number, not {text!r}")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _arguments().parse_args(argv)
+    everyone = [OURS, ORACLE, WRONG, *([EAGER] if EAGER_INSTALLED and not options.sync else [])]
+    chosen = tuple(name for name in options.variant or everyone if name in everyone)
+    settings = Settings(
+        options.model_pace, options.tool_latency, options.runs, options.seed, max(options.concurrency, 1),
+        options.sync, chosen,
+    )  # fmt: skip
+    try:
+        materials = [prepare(path, settings) for path in options.traces]
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    reports = []
+    for material in materials:
+        with progress(material.name, len(material.scripts), quiet=options.quiet) as tell:
+            reports.append(measure(material, settings, tell))
+        if not options.json:
+            print("\n".join(table(reports[-1])), flush=True)
+    if options.json:
+        print(json.dumps({"development_data": True, "seed": settings.seed, "sync": settings.sync, "sets": reports}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

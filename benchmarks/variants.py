@@ -1,0 +1,114 @@
+"""The agents that are compared: the plain one, ours with three predictors, and eager-tools-langgraph.
+
+Ours is trained beforehand; the oracle knows the recorded message that comes next, and the always-wrong predictor never
+names a call that is made. All three go through the same gate, limits and runner.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+
+from benchmarks.script import Script
+from benchmarks.world import world_of_run
+from langgraph_speculate import SpeculationPolicy, speculate
+from langgraph_speculate.core import Call, Candidate, History, Predictor
+
+PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
+EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
+SYSTEM_PROMPT = "You are a helpful assistant. Use the tools."
+_MISTAKES = 3  # guesses of the always-wrong predictor for each message: as many as may run
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Names the calls of the next recorded message, each with probability 1."""
+
+    bounded = True
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        script, place = world_of_run().script, model_turns(history)
+        calls = script.steps[place].calls if place < len(script.steps) else ()
+        return [Candidate(recorded.call, 1.0, "oracle") for recorded in calls[:k]]
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        pass
+
+
+class AlwaysWrong:
+    """Names calls to reading tools with arguments that were once right, but for one value; each with probability 0.9.
+
+    Args:
+        scripts: Where it takes calls from.
+        reading: For each tool whether it only reads.
+    """
+
+    bounded = True
+
+    def __init__(self, scripts: Sequence[Script], reading: Mapping[str, bool]) -> None:
+        made = {r.call for script in scripts for step in script.steps for r in step.calls if reading[r.call.name]}
+        self._calls = [_mistaken(call) for call in sorted(made, key=lambda call: call.key)]
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        if not self._calls:
+            return []
+        start = len(history.events) * _MISTAKES
+        chosen = {(start + number) % len(self._calls) for number in range(min(k, _MISTAKES))}
+        return [Candidate(self._calls[at], 0.9, "always wrong") for at in sorted(chosen)]
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        pass
+
+
+def model_turns(history: History) -> int:
+    """How many messages of the model a history holds."""
+    return sum(type(event).__name__ == "ModelTurn" for event in history.events)
+
+
+def plain_agent(model: BaseChatModel, tools: Sequence[BaseTool]) -> Any:
+    """The agent that all others are compared with."""
+    return create_agent(model, list(tools), system_prompt=SYSTEM_PROMPT)
+
+
+def speculating_agent(
+    model: BaseChatModel, tools: Sequence[BaseTool], reading: Mapping[str, bool], predictor: Predictor | None
+) -> Any:
+    """The same agent with tools run ahead; those that only read are declared, with every default."""
+    policy = SpeculationPolicy(tools={tool.name: True for tool in tools if reading[tool.name]})
+    return speculate(plain_agent(model, tools), policy, predictor=predictor)
+
+
+def eager_agent(model: BaseChatModel, tools: Sequence[BaseTool], reading: Mapping[str, bool]) -> Any:
+    """The same agent with the eager-tools middleware, its reading tools declared idempotent."""
+    from eager_tools_langgraph import eager_middleware
+
+    eager = {tool.name: _EagerTool(tool, reading[tool.name]) for tool in tools}
+    return create_agent(model, list(tools), system_prompt=SYSTEM_PROMPT, middleware=[eager_middleware(eager)])
+
+
+class _EagerTool:
+    """A tool as eager-tools takes it."""
+
+    def __init__(self, tool: BaseTool, idempotent: bool) -> None:
+        self.name = tool.name
+        self.idempotent = idempotent
+        self._tool = tool
+
+    async def __call__(self, arguments: dict[str, Any]) -> Any:
+        answer = await self._tool.ainvoke(arguments)
+        return answer.content if isinstance(answer, ToolMessage) else answer
+
+
+def _mistaken(call: Call) -> Call:
+    """*call* with its first text changed, or else with an argument that nobody uses."""
+    text = next((name for name, value in call.args.items() if isinstance(value, str)), None)
+    if text is None:
+        return Call(call.name, {**call.args, "mistaken": True})
+    return Call(call.name, {**call.args, text: f"{call.args[text]} (mistaken)"})
