@@ -1,8 +1,7 @@
 """Carries out the core's commands; owns every task and thread that a speculation runs in.
 
 The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are
-bound to one loop), everything else gets a daemon thread of its own, so that a hung tool never delays the exit of the
-process. Threads are bounded; one that was abandoned counts until it ends.
+bound to one loop), everything else runs in a daemon thread (`threads.py`).
 """
 
 from __future__ import annotations
@@ -17,11 +16,9 @@ from typing import Any
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host.sandbox import Sandbox
+from langgraph_speculate.host.threads import THREADS
 from langgraph_speculate.host.toolbox import TASK
 
-MAX_THREADS = 64
-"""Threads that speculations of one process may occupy, abandoned ones included."""
-_SLOTS = threading.BoundedSemaphore(MAX_THREADS)
 _GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
 
 Report = Callable[[Speculation, Outcome, float | None, float], None]
@@ -57,29 +54,19 @@ class Attempt:
 
     def start_thread(self) -> bool:
         """Start in a thread; False when the process has none to spare."""
-        if not _SLOTS.acquire(blocking=False):
-            return False
-        try:
-            threading.Thread(target=self._in_thread, name=f"speculate-{self.speculation.id}", daemon=True).start()
-        except RuntimeError:  # the interpreter is shutting down, or the system is out of threads
-            _SLOTS.release()
-            return False
-        return True
+        return THREADS.submit(self._in_thread)
 
     def _in_thread(self) -> None:
+        if self._cancelled:
+            self._end(Outcome(error=asyncio.CancelledError()))
+            return
+        self._started = monotonic()
         try:
-            if self._cancelled:
-                self._end(Outcome(error=asyncio.CancelledError()))
-                return
-            self._started = monotonic()
-            try:
-                value = self._sandbox.run(self._body)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-                self._end(Outcome(error=error, taint=self._sandbox.taint))
-            else:
-                self._end(self._outcome(value))
-        finally:
-            _SLOTS.release()
+            value = self._sandbox.run(self._body)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
+            self._end(Outcome(error=error, taint=self._sandbox.taint))
+        else:
+            self._end(self._outcome(value))
 
     # -- on the run's loop -------------------------------------------------------------------------------------------
 
@@ -164,6 +151,8 @@ class Runner:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        THREADS.open()
+        self._open = True
         self._loop = loop
         self._attempts: dict[str, Attempt] = {}
 
@@ -192,7 +181,11 @@ class Runner:
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop everything, what drains included; returns the tasks that are winding down."""
-        return self.cancel(list(self._attempts))
+        winding_down = self.cancel(list(self._attempts))
+        if self._open:
+            self._open = False
+            THREADS.close()
+        return winding_down
 
 
 async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -1,0 +1,95 @@
+"""Daemon threads for bodies that cannot run on an event loop.
+
+One pool a process, bounded by busy threads: an abandoned body counts until it ends. Threads are daemons, so a hung body never
+delays the exit of the process (a `ThreadPoolExecutor` would join it), and idle ones end with the last run that uses the pool.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+Job = Callable[[], None]
+
+MAX_BUSY = 64
+"""Bodies that may run in threads of one process at the same time, abandoned ones included."""
+
+
+class _Worker:
+    """One thread and what it is to do next; None tells it to end."""
+
+    def __init__(self, pool: Threads) -> None:
+        self.inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._pool = pool
+        threading.Thread(target=self._work, name="speculate-worker", daemon=True).start()
+
+    def _work(self) -> None:
+        while (job := self.inbox.get()) is not None:
+            try:
+                job()
+            finally:
+                stays = self._pool.give_back(self)
+            if not stays:
+                return
+
+
+class Threads:
+    """A pool of daemon threads that exists only while somebody uses it.
+
+    >>> pool, done = Threads(max_busy=2), threading.Event()
+    >>> pool.open()
+    >>> pool.submit(done.set), done.wait(5)
+    (True, True)
+    >>> pool.close()
+    """
+
+    def __init__(self, max_busy: int = MAX_BUSY) -> None:
+        self._max_busy = max_busy
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._busy = 0
+        self._users = 0
+
+    def open(self) -> None:
+        """Somebody may need threads from now on."""
+        with self._lock:
+            self._users += 1
+
+    def close(self) -> None:
+        """They need none any more; with the last one idle threads end, and busy ones after their body."""
+        with self._lock:
+            self._users -= 1
+            idle, self._idle = (self._idle, []) if self._users == 0 else ([], self._idle)
+        for worker in idle:
+            worker.inbox.put(None)
+
+    def submit(self, job: Job) -> bool:
+        """Run *job*, which must not raise, in a thread; False when all threads are busy or none can be made."""
+        with self._lock:
+            if self._busy >= self._max_busy:
+                return False
+            self._busy += 1
+            worker = self._idle.pop() if self._idle else None
+        if worker is None:
+            try:
+                worker = _Worker(self)
+            except RuntimeError:  # the interpreter is shutting down, or the system is out of threads
+                with self._lock:
+                    self._busy -= 1
+                return False
+        worker.inbox.put(job)
+        return True
+
+    def give_back(self, worker: _Worker) -> bool:
+        """A worker's body ended; whether the worker is kept."""
+        with self._lock:
+            self._busy -= 1
+            if self._users == 0:
+                return False
+            self._idle.append(worker)
+            return True
+
+
+THREADS = Threads()
+"""The process's own."""
