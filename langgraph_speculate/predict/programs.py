@@ -162,8 +162,8 @@ class Argument:
             items = program.items(sources)
             if not items:
                 continue
-            new, old, best = program.chances(_many(items, used) if used else _HOW_MANY[len(items)], context)
-            if best < least:
+            new, old, peak = program.chances(_many(items, used) if used else _HOW_MANY[len(items)], context)
+            if peak < least:
                 continue
             news = olds = 0
             for value, record, key in items:

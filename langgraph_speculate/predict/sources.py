@@ -22,12 +22,12 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
+from langgraph_speculate.predict.shapes import MAX_TOKEN, tokens
 
 MAX_LEAVES = 500  # values indexed per result
 MAX_DEPTH = 12
 MAX_TEXT = 6_000  # characters of a text that are read for tokens
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
-MAX_VALUE = 200  # characters of a value worth copying
 MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
 USER = ""  # the owner of what the user said
@@ -90,7 +90,7 @@ def value_key(value: Any) -> Hashable:
 def copyable(value: Any) -> bool:
     """True for values that are worth following through a run: short strings and finite numbers."""
     if type(value) is str:
-        return 0 < len(value) <= MAX_VALUE
+        return 0 < len(value) <= MAX_TOKEN
     return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
@@ -194,14 +194,15 @@ def _result_index(call: PastCall) -> _Index:
             index = _Index("json", _by_place(_leaves(value, call.id)))
         else:
             text = (value if isinstance(value, str) else text)[:MAX_TEXT]
-            index = _Index("text", _by_place(tokens(text, call.id, lines=True)))
+            found = tokens(text, lines=True)
+            index = _Index("text", _by_place((shape, Item(token, call.id, token)) for shape, token in found))
         _results[call] = index
     return index
 
 
 @lru_cache(maxsize=2048)
 def _text_index(text: str) -> _Index:
-    return _Index("user", _by_place(tokens(text, None)))
+    return _Index("user", _by_place((shape, Item(token, None, token)) for shape, token in tokens(text)))
 
 
 def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, list[Item]]:
@@ -246,81 +247,3 @@ def _is_data(key: str) -> bool:
 
 
 _DIGIT = re.compile(r"\d")
-
-
-_TOKEN = re.compile(r"https?://[^\s\"'<>)\]]+|#?\w(?:[\w./@#+:-]*\w)?")
-_QUOTED = re.compile(r"\"([^\"\n]{1,80})\"|(?<!\w)'([^'\n]{1,80})'(?!\w)|`([^`\n]{1,80})`")
-_PHRASE = re.compile(
-    r"[^\W\d_a-zß-ÿ][\w’'.&-]*(?:\s+(?:(?:of|the|to|in|de|for|on|at|von|van|la)\s+){0,2}"
-    r"(?:[^\W\d_a-zß-ÿ][\w’'.&-]*|\d+\b))*"
-)
-_LABEL = re.compile(r"^[ \t>*-]*([^\W\d][\w ]{1,30}?)[ \t]*[:=]\*{0,2}[ \t]*(\S[^\n]{0,80}?)[ \t]*$", re.MULTILINE)
-_SERIAL = re.compile(r"[A-Z]+\d+")
-_RUNS = re.compile(r"[A-Z]+|[a-zà-ÿ]+|\d+")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAY = re.compile(rf"\b({'|'.join(_MONTHS)})[a-z]*\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b", re.IGNORECASE)
-_OPENING = """a an and are as at but can could did do does for from has have hello hey hi how i i'd i'll i'm
- if in is it no of ok okay on or please show sure thank thanks that the these this those to was were what when where
- which who whom whose why will with would yes you your"""
-_OPENERS = frozenset(_OPENING.split())
-
-
-def tokens(text: str, record: Hashable, *, lines: bool = False) -> Iterator[tuple[str, Item]]:
-    """The values that stand in *text*, each with the name of its shape, in the order of the text for each shape.
-
-    >>> [(shape, item.value) for shape, item in tokens("I am mia_li_3668", None)]
-    [('id:a_a_9', 'mia_li_3668'), ('whole', 'I am mia_li_3668')]
-    """
-    for shape, token in _tokens(text, lines):
-        yield shape, Item(token, record, token)
-
-
-def _tokens(text: str, lines: bool) -> Iterator[tuple[str, str]]:
-    for match in _LABEL.finditer(text):
-        yield f"label:{match[1].lower()}", match[2]
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        shape = _shape(token)
-        if shape is not None:
-            yield shape, token
-    for match in _QUOTED.finditer(text):
-        yield "quoted", match[1] or match[2] or match[3]
-    for match in _PHRASE.finditer(text):
-        phrase = _phrase(match[0])
-        if len(phrase) > 2:
-            yield "phrase", phrase
-    for match in _DAY.finditer(text):
-        month = _MONTHS.index(match[1].lower()) + 1
-        yield "day", f"{month:02}-{int(match[2]):02}"
-    if lines:
-        for line in text.splitlines()[:60]:
-            if 0 < len(line) <= 100:
-                yield "line", line.strip()
-    elif len(text) <= MAX_VALUE:
-        yield "whole", text.strip()
-
-
-@lru_cache(maxsize=8192)
-def _shape(token: str) -> str | None:
-    """The shape of a token that may be an identifier, or None for plain words.
-
-    Runs of letters and digits shrink to one sign; short codes in capitals and digits are told apart by their length,
-    because where the digits stand means nothing in them.
-    """
-    if token.isalpha():
-        return f"code:A{len(token)}" if token.isupper() and 2 <= len(token) <= 6 else None
-    if token.isdigit():
-        return f"number:{min(len(token), 9)}"
-    if "://" in token:
-        return "url"
-    if token.isalnum() and token.isupper():
-        return f"code:A9:{len(token)}" if _SERIAL.fullmatch(token) else f"code:{min(len(token), 16)}"
-    shape = _RUNS.sub(lambda run: "9" if run[0].isdigit() else "A" if run[0].isupper() else "a", token)
-    return f"id:{shape[:16]}" if len(token) <= MAX_VALUE else None
-
-
-def _phrase(text: str) -> str:
-    words = text.rstrip(".,'’").split()
-    while words and words[0].lower() in _OPENERS:
-        words.pop(0)
-    return " ".join(words).removesuffix("'s").removesuffix("’s")

@@ -1,0 +1,89 @@
+"""What in a text looks like a value: identifiers, codes, numbers, quotes, names, labelled lines, days.
+
+Each token comes with the name of its shape, the same for `mia_li_3668` and `raj_brown_5782`, so that what one run
+teaches holds for the next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+MAX_TOKEN = 200  # characters
+
+_TOKEN = re.compile(r"https?://[^\s\"'<>)\]]+|#?\w(?:[\w./@#+:-]*\w)?")
+_QUOTED = re.compile(r"\"([^\"\n]{1,80})\"|(?<!\w)'([^'\n]{1,80})'(?!\w)|`([^`\n]{1,80})`")
+_PHRASE = re.compile(
+    r"[^\W\d_a-zß-ÿ][\w’'.&-]*(?:\s+(?:(?:of|the|to|in|de|for|on|at|von|van|la)\s+){0,2}"
+    r"(?:[^\W\d_a-zß-ÿ][\w’'.&-]*|\d+\b))*"
+)
+_LABEL = re.compile(r"^[ \t>*-]*([^\W\d][\w ]{1,30}?)[ \t]*[:=]\*{0,2}[ \t]*(\S[^\n]{0,80}?)[ \t]*$", re.MULTILINE)
+_SERIAL = re.compile(r"[A-Z]+\d+")
+_RUNS = re.compile(r"[A-Z]+|[a-zà-ÿ]+|\d+")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY = re.compile(rf"\b({'|'.join(_MONTHS)})[a-z]*\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b", re.IGNORECASE)
+_OPENING = """a an and are as at but can could did do does for from has have hello hey hi how i i'd i'll i'm
+ if in is it no of ok okay on or please show sure thank thanks that the these this those to was were what when where
+ which who whom whose why will with would yes you your"""
+_OPENERS = frozenset(_OPENING.split())
+
+
+def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
+    """The tokens of *text* with their shapes, in the order of the text for each shape.
+
+    Args:
+        text: What to read; its length should be bounded, the work is linear in it.
+        lines: Tell short lines too, as of a listing, instead of the whole text where that is short.
+
+    >>> list(tokens("I am mia_li_3668"))
+    [('id:a_a_9', 'mia_li_3668'), ('whole', 'I am mia_li_3668')]
+    """
+    for match in _LABEL.finditer(text):
+        yield f"label:{match[1].lower()}", match[2]
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        shape = _shape(token)
+        if shape is not None:
+            yield shape, token
+    for match in _QUOTED.finditer(text):
+        yield "quoted", match[1] or match[2] or match[3]
+    for match in _PHRASE.finditer(text):
+        phrase = _phrase(match[0])
+        if len(phrase) > 2:
+            yield "phrase", phrase
+    for match in _DAY.finditer(text):
+        month = _MONTHS.index(match[1].lower()) + 1
+        yield "day", f"{month:02}-{int(match[2]):02}"
+    if lines:
+        for line in text.splitlines()[:60]:
+            if 0 < len(line) <= 100:
+                yield "line", line.strip()
+    elif len(text) <= MAX_TOKEN:
+        yield "whole", text.strip()
+
+
+@lru_cache(maxsize=8192)
+def _shape(token: str) -> str | None:
+    """The shape of a token that may be an identifier, or None for plain words.
+
+    Runs of letters and digits shrink to one sign; short codes in capitals and digits are told apart by their length,
+    because where the digits stand means nothing in them.
+    """
+    if token.isalpha():
+        return f"code:A{len(token)}" if token.isupper() and 2 <= len(token) <= 6 else None
+    if token.isdigit():
+        return f"number:{min(len(token), 9)}"
+    if "://" in token:
+        return "url"
+    if token.isalnum() and token.isupper():
+        return f"code:A9:{len(token)}" if _SERIAL.fullmatch(token) else f"code:{min(len(token), 16)}"
+    shape = _RUNS.sub(lambda run: "9" if run[0].isdigit() else "A" if run[0].isupper() else "a", token)
+    return f"id:{shape[:16]}" if len(token) <= MAX_TOKEN else None
+
+
+def _phrase(text: str) -> str:
+    words = text.rstrip(".,'’").split()
+    while words and words[0].lower() in _OPENERS:
+        words.pop(0)
+    return " ".join(words).removesuffix("'s").removesuffix("’s")
