@@ -1,7 +1,7 @@
 """Daemon threads for bodies that cannot run on an event loop.
 
-One pool a process, bounded by busy threads: an abandoned body counts until it ends. Threads are daemons, so a hung body never
-delays the exit of the process (a `ThreadPoolExecutor` would join it), and idle ones end with the last run that uses the pool.
+One pool a process, bounded by busy threads: an abandoned body counts until it ends. Threads are daemons, so a hung
+body never delays the exit of the process (a `ThreadPoolExecutor` would join it), and idle ones end with the last run.
 """
 
 from __future__ import annotations
