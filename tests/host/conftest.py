@@ -1,0 +1,54 @@
+"""Every test of the host ends with nothing left running and no internal error logged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+from agents import World
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No speculation's thread survives its body, and no bug of the engine hides behind a warning."""
+    for name in ("LANGGRAPH_SPECULATE", "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
+        monkeypatch.delenv(name, raising=False)
+    kept = _Kept()
+    log = logging.getLogger("langgraph_speculate")
+    log.addHandler(kept)
+    yield
+    log.removeHandler(kept)
+    for thread in speculating_threads():
+        thread.join(5)
+    assert not speculating_threads()
+    broken = [record.getMessage() for record in kept.records if "internal error" in record.getMessage()]
+    assert not broken
+    if request.node.get_closest_marker("observers_raise") is None:
+        assert not [record.getMessage() for record in kept.records if record.levelno >= logging.ERROR]
+
+
+def speculating_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("speculate-") and thread.is_alive()]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A world whose hung bodies are let go when the test ends."""
+    made = World()
+    yield made
+    made.release.set()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "observers_raise: the test makes an observer or predictor fail on purpose")
