@@ -117,13 +117,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if run is None:
             return handler(request)
         turn = uuid4().hex
-        prediction = run.begin_turn(turn, request.messages, child_config() or {})
+        prediction = run.turns.begin(turn, request.messages, child_config() or {})
         if prediction is not None:
             prediction.wait()
         try:
             response = handler(request)
         except BaseException:
-            run.abort_turn(turn)
+            run.turns.abort(turn)
             raise
         self._end_turn(run, turn, request, response)
         return response
@@ -136,13 +136,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if run is None:
             return await handler(request)
         turn = uuid4().hex
-        prediction = run.begin_turn(turn, request.messages, child_config() or {})
+        prediction = run.turns.begin(turn, request.messages, child_config() or {})
         if prediction is not None:
             await prediction.await_()
         try:
             response = await handler(request)
         except BaseException:
-            run.abort_turn(turn)
+            run.turns.abort(turn)
             raise
         self._end_turn(run, turn, request, response)
         return response
@@ -171,7 +171,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _end_turn(self, run: Run, turn: str, request: ModelRequest[Any], response: ModelResponse[Any]) -> None:
         message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)
-        run.end_turn(turn, message)
+        run.turns.end(turn, message)
         if message is None or not message.tool_calls:  # an answer: as far as this hook will ever see, the run is over
             run.close()
             self._runs.pop(request.runtime.stream_writer, None)

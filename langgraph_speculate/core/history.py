@@ -132,7 +132,9 @@ class History:
         grown = 0 < len(seen) <= len(messages) and all(map(operator.is_, seen, messages))
         if previous is None or not grown or any(call.status == "pending" for call in previous.last_calls):
             seen, events, step = (), [], 0
+            known = {call.id: call for call in previous.calls} if previous is not None else {}
         else:
+            known = {}
             events = list(previous.events)
             step = sum(isinstance(event, ModelTurn) for event in events)
         rest = messages[len(seen) :]
@@ -144,7 +146,7 @@ class History:
             elif role in _MODEL_ROLES:
                 calls = list(_calls(message))
                 events.append(ModelTurn(text_of(_get(message, "content")), len(calls)))
-                events.extend(_past_call(call_id, call, results.get(call_id), step) for call_id, call in calls)
+                events.extend(_past_call(call_id, call, results.get(call_id), step, known) for call_id, call in calls)
                 step += 1
         return cls(tuple(events), tuple(messages))
 
@@ -159,10 +161,13 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def _past_call(call_id: str, call: Call, answer: Any, step: int) -> PastCall:
-    if answer is None:
-        return PastCall(call, call_id, None, "pending", step)
-    return PastCall(call, call_id, text_of(_get(answer, "content")), str(_get(answer, "status") or "success"), step)
+def _past_call(call_id: str, call: Call, answer: Any, step: int, known: Mapping[str, PastCall]) -> PastCall:
+    result = None if answer is None else text_of(_get(answer, "content"))
+    status = "pending" if answer is None else str(_get(answer, "status") or "success")
+    before = known.get(call_id)  # what is parsed of a result hangs on its PastCall, so an unchanged one is kept
+    if before is not None and (before.result, before.status, before.step) == (result, status, step):
+        return before
+    return PastCall(call, call_id, result, status, step)
 
 
 def _calls(message: Any) -> Iterable[tuple[str, Call]]:

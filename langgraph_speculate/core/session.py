@@ -8,74 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import Spent, admit
 from langgraph_speculate.core.calls import Call, Outcome
-from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss, Proposal
+from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.policy import Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A candidate as the host sees it.
-
-    Attributes:
-        candidate: The prediction.
-        call: The call with arguments coerced by the tool's schema, or None when they do not fit.
-        tool: What is known about the tool, or None when the graph has none of that name.
-        venue: Where its body would run.
-    """
-
-    candidate: Candidate
-    call: Call | None
-    tool: ToolFacts | None
-    venue: str
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Start this speculation's body."""
-
-    speculation: Speculation
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """This speculation's result is not wanted any more; with `drain` its body may finish."""
-
-    id: str
-    drain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The real call's answer is this speculation's result."""
-
-    speculation: Speculation
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """The real call may wait for this speculation, and then `claim` its result."""
-
-    speculation: Speculation
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """The real call runs."""
-
-
-MISS = Miss()
-Command = Launch | Cancel
 
 
 class Session:
@@ -103,7 +48,7 @@ class Session:
         self._ended = False
         self._predicted: dict[str, set[str]] = {}
         self._launched: Counter[str] = Counter()
-        self._settled: list[tuple[str, float, float]] = []
+        self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
 
@@ -114,7 +59,7 @@ class Session:
         if self.closed:
             return []
         self._open.add(turn)
-        self.events.append(events.TurnBegan(run=self.run, at=now, turn=turn))
+        self._tell(events.TurnBegan, now, turn=turn)
         if not self._ended:  # another model of the same step, running beside the first
             return []
         self._ended = False
@@ -128,7 +73,7 @@ class Session:
         if self.closed or turn not in self._open:
             return []
         shown = tuple((p.candidate.call.name, p.candidate.probability, p.candidate.source) for p in proposals)
-        self.events.append(events.Predicted(run=self.run, at=now, turn=turn, candidates=shown))
+        self._tell(events.Predicted, now, turn=turn, candidates=shown)
         self._predicted[turn] = {key for p in proposals if (key := _key(p.candidate.call)) is not None}
         commands: list[Command] = []
         for proposal in proposals:
@@ -155,7 +100,7 @@ class Session:
             limits=self.limits,
         )
         if refusal is not None:
-            self.events.append(events.Refused(run=self.run, at=now, turn=turn, tool=tool.name, reason=refusal.value))
+            self._tell(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
             return None
         speculation = Speculation(
             id=f"{self.run}:{self.table.issued + 1}",
@@ -174,16 +119,14 @@ class Session:
         )
         self.table.launch(speculation)
         self._launched[turn] += 1
-        self.events.append(
-            events.Launched(
-                run=self.run,
-                at=now,
-                turn=turn,
-                id=speculation.id,
-                tool=tool.name,
-                probability=candidate.probability,
-                source=candidate.source,
-            )
+        self._tell(
+            events.Launched,
+            now,
+            turn=turn,
+            id=speculation.id,
+            tool=tool.name,
+            probability=candidate.probability,
+            source=candidate.source,
         )
         return Launch(speculation)
 
@@ -216,15 +159,7 @@ class Session:
         self._open.discard(turn)
         self._ended = True
         foreseen = {_key(call) for call in calls} & self._predicted.pop(turn, set())
-        self.events.append(
-            events.TurnEnded(
-                run=self.run,
-                at=now,
-                turn=turn,
-                calls=tuple(call.name for call in calls),
-                foreseen=len(foreseen),
-            )
-        )
+        self._tell(events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen))
         wanted = {call.key for call in coerced}
         lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
         return self._drop(lost, "squash", Discard.CONTRADICTED, now)
@@ -291,9 +226,7 @@ class Session:
             return
         speculation.ran_s = seconds = 0.0 if started is None else now - started
         tool = speculation.call.name
-        self.events.append(
-            events.Finished(run=self.run, at=now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
-        )
+        self._tell(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
         if speculation.reason is not None:
             if not was_over:
                 self._discarded(speculation, now)
@@ -318,17 +251,15 @@ class Session:
     ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
-        self._settled.append((tool, tool_s, waited_s))
-        self.events.append(
-            events.CallSettled(
-                run=self.run,
-                at=now,
-                tool=tool,
-                id=None if hit is None else hit.id,
-                joined=joined,
-                waited_s=waited_s,
-                tool_s=tool_s,
-            )
+        self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
+        self._tell(
+            events.CallSettled,
+            now,
+            tool=tool,
+            id=None if hit is None else hit.id,
+            joined=joined,
+            waited_s=waited_s,
+            tool_s=tool_s,
         )
 
     def close(self, now: float) -> list[Command]:
@@ -340,12 +271,13 @@ class Session:
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
         self.closed = True
-        self.events.append(
-            events.RunClosed(run=self.run, at=now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
-        )
+        self._tell(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
         return [Cancel(s.id, drain=False) for s in alive]
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
+
+    def _tell(self, kind: type[events.Event], now: float, **facts: Any) -> None:
+        self.events.append(kind(run=self.run, at=now, **facts))
 
     def take_events(self) -> list[events.Event]:
         """What happened since this was last asked."""
@@ -353,13 +285,10 @@ class Session:
         return happened
 
     def _settle_step(self, now: float) -> None:
-        calls, self._settled = self._settled, []
-        if not calls:
-            return
-        slowest, tool_s, _ = max(calls, key=lambda call: call[1])
-        waited_s = max(waited for _, _, waited in calls)
-        self._hidden_s += tool_s - waited_s
-        self.events.append(events.StepSettled(run=self.run, at=now, tool=slowest, tool_s=tool_s, waited_s=waited_s))
+        times = self._path.settle()
+        if times is not None:
+            self._hidden_s += times.hidden_s
+            self._tell(events.StepSettled, now, tool=times.tool, tool_s=times.tool_s, waited_s=times.waited_s)
 
     def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -376,20 +305,14 @@ class Session:
 
     def _discarded(self, speculation: Speculation, now: float) -> None:
         reason = (speculation.reason or Discard.FAILED).value
-        self.events.append(
-            events.Discarded(run=self.run, at=now, id=speculation.id, tool=speculation.call.name, reason=reason)
-        )
+        self._tell(events.Discarded, now, id=speculation.id, tool=speculation.call.name, reason=reason)
 
     def _wasted(self, speculation: Speculation, now: float) -> None:
         tool, seconds = speculation.call.name, speculation.ran_s
-        self.events.append(events.Wasted(run=self.run, at=now, id=speculation.id, tool=tool, seconds=seconds))
+        self._tell(events.Wasted, now, id=speculation.id, tool=tool, seconds=seconds)
 
     def _denied(self, turn: str, tool: str, verdict: Deny, now: float) -> None:
-        self.events.append(
-            events.Denied(
-                run=self.run, at=now, turn=turn, tool=tool, reason=verdict.reason.value, detail=verdict.detail
-            )
-        )
+        self._tell(events.Denied, now, turn=turn, tool=tool, reason=verdict.reason.value, detail=verdict.detail)
 
 
 _REASONS: dict[Reason, tuple[str, Discard]] = {

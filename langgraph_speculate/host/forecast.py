@@ -7,6 +7,7 @@ is still at it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import threading
@@ -23,6 +24,24 @@ PATIENCE_S = 0.005
 """Seconds a model call may be held up by a predictor."""
 _BACKLOG = 256
 _LOG = logging.getLogger("langgraph_speculate")
+
+
+class Prediction:
+    """An answer that may still be on its way from a predictor on another thread."""
+
+    def __init__(self, future: Future[None]) -> None:
+        self._future = future
+
+    def wait(self) -> None:
+        """Give it a moment, but not more."""
+        try:
+            self._future.result(PATIENCE_S)
+        except TimeoutError:
+            return
+
+    async def await_(self) -> None:
+        """`wait` without holding up the loop."""
+        await asyncio.wait({asyncio.wrap_future(self._future)}, timeout=PATIENCE_S)
 
 
 class Forecaster:
@@ -42,13 +61,14 @@ class Forecaster:
         self._jobs: deque[Callable[[], None]] = deque()
         self._working = False
 
-    def predict(self, history: History, k: int, then: Callable[[list[Candidate]], None]) -> Future[None] | None:
+    def predict(self, history: History, k: int, then: Callable[[list[Candidate]], None]) -> Prediction | None:
         """Ask for candidates and hand them to *then*; None when there is nothing to wait for."""
 
         def job() -> None:
             then(self._predict(history, k))
 
-        return self._do(job)
+        done = self._do(job)
+        return None if done is None else Prediction(done)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """Tell what the model asked for after *history*."""

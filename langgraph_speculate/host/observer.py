@@ -14,9 +14,10 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from langgraph_speculate.host.compat import child_config, namespace_depth
+from langgraph_speculate.host.forecast import Prediction
 
 if TYPE_CHECKING:
-    from langgraph_speculate.host.run import Prediction, Run
+    from langgraph_speculate.host.run import Run
 
 _INTERNAL_CALL = "lc_internal_call"  # what LangChain marks the auxiliary model calls of middleware with
 
@@ -47,17 +48,17 @@ class _Listening(BaseCallbackHandler):
         if not own or not messages:
             return None
         self._turns.add(run_id)
-        return self._run.begin_turn(str(run_id), messages[0], config)
+        return self._run.turns.begin(str(run_id), messages[0], config)
 
     def _end(self, response: LLMResult, run_id: UUID) -> None:
         if run_id in self._turns:
             self._turns.discard(run_id)
-            self._run.end_turn(str(run_id), _message(response))
+            self._run.turns.end(str(run_id), _message(response))
 
     def _fail(self, run_id: UUID) -> None:
         if run_id in self._turns:
             self._turns.discard(run_id)
-            self._run.abort_turn(str(run_id))
+            self._run.turns.abort(str(run_id))
 
 
 class Observer(_Listening):

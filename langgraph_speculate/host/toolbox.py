@@ -10,6 +10,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat import body_parameters, has_own_run, injected_arguments
 from langgraph_speculate.policy import SpeculationPolicy
 
@@ -141,3 +142,11 @@ def same_body(left: BaseTool, right: BaseTool) -> bool:
 
 def _overrides_arun(kind: type) -> bool:
     return getattr(kind, "_arun", None) is not BaseTool._arun
+
+
+def keyable(call: Call) -> Call | None:
+    """The call, or None when its arguments have no canonical form, so that it cannot be compared."""
+    try:
+        return call if call.key else None
+    except UnkeyableArguments:
+        return None

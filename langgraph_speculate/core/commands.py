@@ -1,0 +1,69 @@
+"""What goes in and out of a session: proposals and calls in, commands and answers out.
+
+A shell has to know no more than this to carry out what the core decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.speculation import Speculation
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate as the host sees it.
+
+    Attributes:
+        candidate: The prediction.
+        call: The call with arguments coerced by the tool's schema, or None when they do not fit.
+        tool: What is known about the tool, or None when the graph has none of that name.
+        venue: Where its body would run.
+    """
+
+    candidate: Candidate
+    call: Call | None
+    tool: ToolFacts | None
+    venue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start this speculation's body."""
+
+    speculation: Speculation
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """This speculation's result is not wanted any more; with `drain` its body may finish."""
+
+    id: str
+    drain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The real call's answer is this speculation's result."""
+
+    speculation: Speculation
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The real call may wait for this speculation, and then `claim` its result."""
+
+    speculation: Speculation
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """The real call runs."""
+
+
+MISS = Miss()
+Command = Launch | Cancel

@@ -1,0 +1,85 @@
+"""Drives a session: one step at a time under the lock, then what the step commands.
+
+The lock is held only inside of the core, which never waits; tasks, threads and observers are met outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from time import monotonic
+from typing import Any, TypeVar
+
+from langgraph_speculate.core.commands import Cancel, Command, Launch
+from langgraph_speculate.core.events import Event
+from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.host.runner import Attempt, Runner
+
+Answer = TypeVar("Answer")
+
+
+class Driver:
+    """One session with the runner that carries out its commands.
+
+    Args:
+        session: The decisions.
+        runner: The tasks and threads.
+        lock: Shared by all sessions that may touch the same resources.
+        publish: Takes what happened.
+        warn: Takes a cause and a message.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        runner: Runner,
+        lock: AbstractContextManager[Any],
+        publish: Callable[[Sequence[Event]], None],
+        warn: Callable[[str, str], None],
+    ) -> None:
+        self.session = session
+        self.runner = runner
+        self._lock = lock
+        self._publish = publish
+        self._warn = warn
+
+    def decide(
+        self, step: Callable[[float], list[Command]], start: Callable[[Speculation], Attempt] | None = None
+    ) -> None:
+        """Take a step that only commands; *start* makes the attempt of each launch."""
+        self.answer(lambda now: (None, step(now)), None, start)
+
+    def note(self, step: Callable[[float], None]) -> None:
+        """Take a step that neither answers nor commands."""
+
+        def noted(now: float) -> tuple[None, list[Command]]:
+            step(now)
+            return None, []
+
+        self.answer(noted, None)
+
+    def answer(
+        self,
+        step: Callable[[float], tuple[Answer, list[Command]]],
+        otherwise: Answer,
+        start: Callable[[Speculation], Attempt] | None = None,
+    ) -> Answer:
+        """Take one step of the session under the lock, then carry out what it commands."""
+        answer = otherwise
+        commands: list[Command] = []
+        try:
+            with self._lock:
+                answer, commands = step(monotonic())
+                happened = self.session.take_events()
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not become the user's
+            self._warn(f"internal-{error!r}", f"an internal error, so this run speculates no further: {error!r}")
+            self.session.closed = True
+            happened = []
+        for command in commands:
+            if isinstance(command, Launch) and start is not None:
+                self.runner.start(start(command.speculation))
+            elif isinstance(command, Cancel) and not command.drain:
+                self.runner.cancel([command.id])
+        self._publish(happened)
+        return answer
