@@ -81,6 +81,4 @@ def _config(world: World) -> RunnableConfig:
 
 def _performance(began: float, messages: Sequence[AnyMessage], world: World, error: str | None) -> Performance:
     seconds = time.perf_counter() - began
-    return Performance(
-        seconds, transcript(messages), world.writes, len(world.executions), world.tool_seconds(), error
-    )
+    return Performance(seconds, transcript(messages), world.writes, len(world.executions), world.tool_seconds(), error)

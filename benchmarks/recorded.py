@@ -282,7 +282,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=_count, default=24, help="runs of the test part to play (default 24; 0: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws the split, the sample and the pace (default 0)")
-    parser.add_argument("--concurrency", type=_count, default=1, help="runs played side by side (default 1)")
+    parser.add_argument("--concurrency", type=_count, default=4, help="runs played side by side (default 4)")
     parser.add_argument("--sync", action="store_true", help="use the sync interface, without eager-tools")
     parser.add_argument(
         "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
