@@ -1,8 +1,8 @@
 """What one step hid: the longest body among its calls minus the longest wait.
 
 Parallel calls count once. Overlap that is merely added up is not time saved: two bodies of 2 s that overlap the model
-by 1.1 s together may shorten a run by 0.05 s. Calls that a node makes one after the other count as if they were parallel,
-so for those this says less than was saved, never more.
+by 1.1 s together may shorten a run by 0.05 s. Calls that a node makes one after the other count as if they were
+parallel, so for those this says less than was saved, never more.
 """
 
 from __future__ import annotations
