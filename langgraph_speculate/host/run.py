@@ -89,7 +89,7 @@ class Run:
 
     def call(self, tool: BaseTool, arguments: Arguments, body: Callable[[], Any]) -> Any:
         """A real call reached the tool's sync body: adopt a result, or execute."""
-        facts, call, arrived = self._toolbox.facts_of(tool), keyable(arguments.call(tool.name)), monotonic()
+        facts, call, arrived = self._toolbox.facts_of(tool), arguments.call(tool.name), monotonic()
         answer = self._resolve(call, facts, THREAD)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
@@ -105,7 +105,7 @@ class Run:
 
     async def acall(self, tool: BaseTool, arguments: Arguments, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """`call` for the tool's native async body."""
-        facts, call, arrived = self._toolbox.facts_of(tool), keyable(arguments.call(tool.name)), monotonic()
+        facts, call, arrived = self._toolbox.facts_of(tool), arguments.call(tool.name), monotonic()
         answer = self._resolve(call, facts, TASK)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
@@ -119,9 +119,9 @@ class Run:
         with self._executing(facts, call, arrived):
             return await body()
 
-    def _resolve(self, call: Call | None, facts: ToolFacts, venue: str) -> Commit | Join | Miss:
+    def _resolve(self, call: Call, facts: ToolFacts, venue: str) -> Commit | Join | Miss:
         missed: Commit | Join | Miss = MISS
-        if call is None:
+        if not len(self._session.table) or keyable(call) is None:
             return missed
         return self._driver.answer(lambda now: self._session.resolve(call, facts, venue, now), missed)
 
@@ -143,35 +143,33 @@ class Run:
         allowed = self._engine.durations.patience(speculation.call.name, self._engine.policy.limits.attempt_timeout_s)
         return speculation.launched_at + allowed - monotonic()
 
-    def _adopted(self, answer: Commit, joined: bool, arrived: float) -> Any:
-        now = monotonic()
-        speculation = answer.speculation
-        name, ran_s = speculation.call.name, speculation.ran_s
-        self._settle(name, hit=speculation, joined=joined, waited_s=now - arrived, tool_s=ran_s, now=now)
-        return answer.outcome.value
-
     @contextmanager
-    def _executing(self, facts: ToolFacts, call: Call | None, arrived: float) -> Iterator[None]:
+    def _executing(self, facts: ToolFacts, call: Call, arrived: float) -> Iterator[None]:
         """Around the body of a real call: what it may write changes at its start and at its end."""
         began = monotonic()
-        none: frozenset[str] = frozenset()
-        tags = self._driver.answer(lambda now: self._session.begin_call(facts, call or Call(facts.name), now), none)
+        tags: frozenset[str] = frozenset()
+        if facts.writes:
+            tags = self._driver.answer(lambda now: self._session.begin_call(facts, call, now), tags)
         token = _INSIDE.set(self)
         try:
             yield
         finally:
             _INSIDE.reset(token)
-            now = monotonic()
-            self._engine.durations.add(facts.name, now - began)
-            self._driver.note(lambda _: self._session.end_call(tags))
-            self._settle(facts.name, hit=None, joined=False, waited_s=now - arrived, tool_s=now - began, now=now)
+            self._engine.durations.add(facts.name, monotonic() - began)
+            self._driver.note(lambda now: self._executed(facts, tags, now - arrived, now - began, now))
 
-    def _settle(
-        self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float
-    ) -> None:
+    def _executed(self, facts: ToolFacts, tags: frozenset[str], waited_s: float, tool_s: float, now: float) -> None:
+        self._session.end_call(tags)
+        self._session.settle(facts.name, hit=None, joined=False, waited_s=waited_s, tool_s=tool_s, now=now)
+
+    def _adopted(self, answer: Commit, joined: bool, arrived: float) -> Any:
+        hit = answer.speculation
         self._driver.note(
-            lambda _: self._session.settle(tool, hit=hit, joined=joined, waited_s=waited_s, tool_s=tool_s, now=now)
+            lambda now: self._session.settle(
+                hit.call.name, hit=hit, joined=joined, waited_s=now - arrived, tool_s=hit.ran_s, now=now
+            )
         )
+        return answer.outcome.value
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
