@@ -42,7 +42,7 @@ async def aperform(graph: Any, script: Script, world: World, name: str) -> Perfo
     began = time.perf_counter()
     try:
         for turn in range(len(script.turns)):
-            state = await graph.ainvoke({"messages": [*messages, *script.inputs(turn, name)]}, _config(world))
+            state = await graph.ainvoke({"messages": [*messages, *script.inputs(turn, name)]}, _config(world, name))
             messages = state["messages"]
     except Exception as raised:  # noqa: BLE001 - a competitor's failure is a result
         error = f"{type(raised).__name__}: {raised}"
@@ -56,7 +56,7 @@ def perform(graph: Any, script: Script, world: World, name: str) -> Performance:
     began = time.perf_counter()
     try:
         for turn in range(len(script.turns)):
-            state = graph.invoke({"messages": [*messages, *script.inputs(turn, name)]}, _config(world))
+            state = graph.invoke({"messages": [*messages, *script.inputs(turn, name)]}, _config(world, name))
             messages = state["messages"]
     except Exception as raised:  # noqa: BLE001 - a competitor's failure is a result
         error = f"{type(raised).__name__}: {raised}"
@@ -75,8 +75,8 @@ def transcript(messages: Sequence[AnyMessage]) -> list[dict[str, Any]]:
     return dumps
 
 
-def _config(world: World) -> RunnableConfig:
-    return {"configurable": {WORLD: world}, "recursion_limit": 1000}
+def _config(world: World, name: str) -> RunnableConfig:
+    return {"configurable": {WORLD: world, "thread_id": name}, "recursion_limit": 1000}
 
 
 def _performance(began: float, messages: Sequence[AnyMessage], world: World, error: str | None) -> Performance:

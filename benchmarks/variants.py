@@ -80,8 +80,12 @@ def plain_agent(model: BaseChatModel, tools: Sequence[BaseTool]) -> Any:
 def speculating_agent(
     model: BaseChatModel, tools: Sequence[BaseTool], reading: Mapping[str, bool], predictor: Predictor | None
 ) -> Any:
-    """The same agent with tools run ahead; those that only read are declared, with every default."""
-    policy = SpeculationPolicy(tools={tool.name: True for tool in tools if reading[tool.name]})
+    """The same agent with tools run ahead; those that only read are declared, with every default.
+
+    Each performance has a world of its own, so a write in one does not concern another: they are partitioned by thread.
+    """
+    declared = {tool.name: True for tool in tools if reading[tool.name]}
+    policy = SpeculationPolicy(tools=declared, partition_by=("thread_id",))  # type: ignore[arg-type]
     return speculate(plain_agent(model, tools), policy, predictor=predictor)
 
 
