@@ -26,6 +26,7 @@ class Reason(StrEnum):
     BLOCKED = "blocked"  # something around the tools cannot be seen through (static interrupt, unknown middleware, …)
     RETURN_DIRECT = "return_direct"  # its result ends the run
     INJECTED = "injected_arguments"  # it takes state, store, runtime or its call id
+    CONTEXT = "context_variables"  # it reads context variables that a speculation would not see
     TRIPPED = "tripped"  # run ahead before, it reached for something only a real call may have
     TTL_ZERO = "ttl_zero"  # its results are too volatile to be kept at all
     VENUE = "venue"  # it has no body for this kind of run (async only, in a sync run)
@@ -47,6 +48,7 @@ class ToolFacts:
         gated: It waits for an approval.
         return_direct: Its result ends the run.
         injected: Arguments the host injects.
+        variables: Names of context variables it reads that the policy does not pass on.
         venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
     """
 
@@ -55,6 +57,7 @@ class ToolFacts:
     gated: bool = False
     return_direct: bool = False
     injected: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
     venues: frozenset[str] = frozenset({"thread"})
 
     @property
@@ -168,6 +171,8 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView) -> _Verdict:
         return Reason.RETURN_DIRECT, "its result ends the run"
     if tool.injected:
         return Reason.INJECTED, f"the host injects {', '.join(sorted(tool.injected))}"
+    if tool.variables:
+        return Reason.CONTEXT, f"list {', '.join(sorted(tool.variables))} in propagate_context"
     if tool.name in view.tripped:
         return Reason.TRIPPED, "run ahead before, it reached for something only a real call may have"
     if policy.ttl_s <= 0:

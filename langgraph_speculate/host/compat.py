@@ -9,6 +9,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -55,6 +56,7 @@ __all__ = [
     "child_config",
     "clone_tool_node",
     "configurable_of",
+    "context_variables",
     "copy_graph",
     "handle_event",
     "has_own_run",
@@ -208,6 +210,31 @@ def values_around(function: Callable[..., Any]) -> Iterable[Any]:
     if owner is not None:
         yield from getattr(owner, "__dict__", {}).values()
     yield from get_function_nonlocals(function)
+
+
+def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
+    """The context variables that a function reaches, itself or through other functions of its own package.
+
+    Looks at code, so it finds what is written down (a global, a closure, an attribute), not what is looked up by name.
+    """
+    found: set[ContextVar[Any]] = set()
+    seen: set[int] = set()
+    rest: list[tuple[Any, int]] = [(function, 0)]
+    while rest:
+        value, depth = rest.pop()
+        if isinstance(value, ContextVar):
+            found.add(value)
+        elif depth < _DEEPEST and id(value) not in seen and callable(value) and _package(value) == _package(function):
+            seen.add(id(value))
+            rest.extend((inner, depth + 1) for inner in values_around(value))
+    return found
+
+
+_DEEPEST = 5  # calls of calls that are followed
+
+
+def _package(function: Any) -> str:
+    return str(getattr(function, "__module__", None) or "").partition(".")[0]
 
 
 def middleware_of(bound: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from langchain_core.tools import BaseTool
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.gate import ToolFacts
 from langgraph_speculate.errors import UnkeyableArguments
-from langgraph_speculate.host.compat import body_parameters, has_own_run, injected_arguments
+from langgraph_speculate.host.compat import body_parameters, context_variables, has_own_run, injected_arguments
 from langgraph_speculate.policy import SpeculationPolicy
 
 THREAD, TASK = "thread", "task"
@@ -108,8 +109,15 @@ class Toolbox:
             gated=tool.name in self._gated,
             return_direct=bool(tool.return_direct),
             injected=injected_arguments(tool),
+            variables=frozenset(v.name for v in _variables_of(tool) if v not in self._policy.propagate_context),
             venues=venues_of(tool),
         )
+
+
+def _variables_of(tool: BaseTool) -> set[ContextVar[Any]]:
+    bodies = (getattr(tool, "func", None), getattr(tool, "coroutine", None))
+    own = [body for body in bodies if body is not None] or [type(tool)._run, type(tool)._arun]
+    return {variable for body in own for variable in context_variables(body)}
 
 
 def venues_of(tool: BaseTool) -> frozenset[str]:
