@@ -1,0 +1,254 @@
+"""Sums over events: by hand, by tool, and out of anybody's reach."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_speculate.core import events
+from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.session import Launch, Proposal, Session
+from langgraph_speculate.observe.stats import Stats, StatsCollector
+from langgraph_speculate.policy import Limits, Rule, ToolPolicy
+
+AT: dict[str, Any] = {"run": "r", "at": 0.0}
+
+
+def launched(id: str, tool: str) -> events.Event:
+    return events.Launched(**AT, turn="t", id=id, tool=tool, probability=0.5, source="s")
+
+
+def finished(id: str, tool: str, seconds: float, ok: bool = True) -> events.Event:
+    return events.Finished(**AT, id=id, tool=tool, seconds=seconds, ok=ok)
+
+
+def settled(tool: str, id: str | None = None, *, joined: bool = False) -> events.Event:
+    return events.CallSettled(**AT, tool=tool, id=id, joined=joined, waited_s=0.5, tool_s=1.0)
+
+
+ONE_RUN: list[events.Event] = [
+    events.TurnBegan(**AT, turn="t1"),
+    events.Predicted(
+        **AT, turn="t1", candidates=(("get", 0.9, "s"), ("get", 0.5, "s"), ("list", 0.2, "s"), ("set", 0.1, ""))
+    ),
+    launched("r:1", "get"),
+    launched("r:2", "get"),
+    launched("r:3", "list"),
+    events.Denied(**AT, turn="t1", tool="set", reason="not_read_only", detail="…"),
+    events.Refused(**AT, turn="t1", tool="get", reason="max_per_turn"),
+    events.Refused(**AT, turn="t1", tool="list", reason="max_per_turn"),
+    finished("r:1", "get", 1.0),
+    events.TurnEnded(**AT, turn="t1", calls=("get", "list", "set"), foreseen=3),
+    events.Discarded(**AT, id="r:2", tool="get", reason="contradicted"),
+    settled("get", "r:1"),
+    finished("r:2", "get", 2.0, ok=False),
+    events.Wasted(**AT, id="r:2", tool="get", seconds=2.0),
+    finished("r:3", "list", 1.0),
+    settled("list", "r:3", joined=True),
+    settled("set"),
+    events.StepSettled(**AT, tool="get", tool_s=1.0, waited_s=0.25),
+    events.TurnBegan(**AT, turn="t2"),
+    events.StepSettled(**AT, tool="set", tool_s=0.5, waited_s=0.75),
+    events.RunClosed(**AT, launched=3, hits=2, hidden_s=0.5),
+]
+
+
+def stats_of(*happened: events.Event) -> Stats:
+    collector = StatsCollector()
+    collector.add(happened)
+    return collector.snapshot()
+
+
+def test_one_run_adds_up_to_what_a_hand_counts():
+    """
+    Every field of the record, from one readable run.
+    """
+    stats = stats_of(*ONE_RUN)
+    totals = {field.name: getattr(stats, field.name) for field in dataclasses.fields(stats)}
+    by_tool = totals.pop("by_tool")
+    assert totals == {
+        "runs": 1,
+        "turns": 2,
+        "foreseen": 3,
+        "real_calls": 3,
+        "predicted": 4,
+        "launched": 3,
+        "hits": 2,
+        "ready": 1,
+        "joined": 1,
+        "misses": 1,
+        "wasted": 1,
+        "denied": {"not_read_only": 1, "max_per_turn": 2},
+        "discarded": {"contradicted": 1},
+        "hidden_s": 0.5,
+        "wasted_s": 2.0,
+        "tool_wait_s": 1.0,
+        "amplification": 4 / 3,  # three bodies early, one for real, for three calls
+    }
+    assert list(by_tool) == ["get", "list", "set"]
+    get = by_tool["get"]
+    assert (get.real_calls, get.predicted, get.launched, get.hits, get.ready, get.joined) == (1, 2, 2, 1, 1, 0)
+    assert (get.wasted, get.wasted_s, get.hidden_s, get.amplification) == (1, 2.0, 0.75, 2.0)
+    assert by_tool["set"].amplification == 1.0
+
+
+def test_nothing_happened_yet():
+    """
+    No division by no calls.
+    """
+    assert StatsCollector().snapshot() == Stats()
+
+
+def test_calls_without_speculation_are_amplified_by_one():
+    """
+    The plain graph executes each call once.
+    """
+    assert stats_of(settled("get"), settled("set")).amplification == 1.0
+
+
+def test_every_execution_counts_towards_amplification():
+    """
+    A body that failed or was not wanted was executed nonetheless.
+    """
+    happened = [launched("1", "get"), finished("1", "get", 1.0, ok=False), settled("get"), settled("get")]
+    assert stats_of(*happened).amplification == 1.5
+
+
+@pytest.mark.xfail(strict=True, reason="Finished is told of bodies that never started, too (session.finish)")
+def test_a_body_that_never_started_is_no_execution():
+    """
+    A speculation that found no worker, or was cancelled first, executed nothing.
+    """
+    tool = ToolFacts("get", Rule(ToolPolicy(read_only=True), "tools.get"))
+    session = Session("r", RunView("declared", None, Epochs()), Limits())
+    session.begin_turn("t", 0.0)
+    proposal = Proposal(Candidate(Call("get"), 1.0), Call("get"), tool, "thread")
+    (launch,) = session.predicted("t", [proposal], 0.0)
+    assert isinstance(launch, Launch)
+    session.finish(launch.speculation.id, Outcome(error=RuntimeError("no slot")), 0, 1.0, None)
+    session.settle("get", hit=None, joined=False, waited_s=1.0, tool_s=1.0, now=2.0)
+    assert stats_of(*session.take_events()).amplification == 1.0
+
+
+def test_a_hit_is_ready_or_joined_and_a_miss_is_neither():
+    """
+    `joined` says that the call waited; without an adopted result it says nothing.
+    """
+    stats = stats_of(settled("a", "1"), settled("a", "2", joined=True), settled("a"), settled("a", None, joined=True))
+    assert (stats.real_calls, stats.hits, stats.ready, stats.joined, stats.misses) == (4, 2, 1, 1, 2)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Stats)])
+def test_a_snapshot_cannot_be_changed(field: str):
+    """
+    Who reads statistics cannot falsify them.
+    """
+    stats = stats_of(*ONE_RUN)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(stats, field, None)
+    value = getattr(stats, field)
+    if field in ("denied", "discarded", "by_tool"):
+        with pytest.raises(TypeError):
+            value["x"] = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        stats.by_tool["get"].hits = 9  # type: ignore[misc]
+
+
+def test_a_snapshot_does_not_move():
+    """
+    What happens later shows in the next one only.
+    """
+    collector = StatsCollector()
+    collector.add(ONE_RUN)
+    first = collector.snapshot()
+    shown = repr(first)
+    collector.add(ONE_RUN)
+    assert repr(first) == shown
+    assert collector.snapshot().launched == 2 * first.launched
+
+
+def test_defaults_are_not_shared():
+    """
+    Not even the empty mappings of a fresh record can be written to.
+    """
+    with pytest.raises(TypeError):
+        Stats().denied["x"] = 1  # type: ignore[index]
+
+
+def test_an_event_of_another_kind_is_passed_over():
+    """
+    Records that count nothing, and those of later versions.
+    """
+    assert stats_of(events.Event(**AT)) == Stats()
+
+
+def test_threads_may_add_at_once():
+    """
+    Runs of one graph share their statistics.
+    """
+    collector = StatsCollector()
+    threads = [threading.Thread(target=lambda: [collector.add(ONE_RUN) for _ in range(50)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (collector.snapshot().launched, collector.snapshot().hidden_s) == (3 * 400, 0.5 * 400)
+
+
+tools = st.sampled_from(["a", "b", "c"])
+quarters = st.integers(0, 40).map(lambda count: count / 4)  # sums of quarters are exact
+any_event = st.one_of(
+    st.builds(events.TurnBegan, run=st.just("r"), at=quarters, turn=st.just("t")),
+    st.builds(
+        events.Predicted,
+        run=st.just("r"),
+        at=quarters,
+        turn=st.just("t"),
+        candidates=st.lists(st.tuples(tools, quarters, st.just("s")), max_size=3).map(tuple),
+    ),
+    st.builds(events.Denied, run=st.just("r"), at=quarters, turn=st.just("t"), tool=tools, reason=tools, detail=tools),
+    st.builds(events.Refused, run=st.just("r"), at=quarters, turn=st.just("t"), tool=tools, reason=tools),
+    st.builds(launched, st.just("r:1"), tools),
+    st.builds(finished, st.just("r:1"), tools, quarters),
+    st.builds(events.Discarded, run=st.just("r"), at=quarters, id=st.just("r:1"), tool=tools, reason=tools),
+    st.builds(events.Wasted, run=st.just("r"), at=quarters, id=st.just("r:1"), tool=tools, seconds=quarters),
+    st.builds(settled, tools, st.none() | st.just("r:1"), joined=st.booleans()),
+    st.builds(events.StepSettled, run=st.just("r"), at=quarters, tool=tools, tool_s=quarters, waited_s=quarters),
+    st.builds(events.RunClosed, run=st.just("r"), at=quarters, launched=st.just(1), hits=st.just(1), hidden_s=quarters),
+)
+SUMMED = ["real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted"]
+SUMMED += ["hidden_s", "wasted_s", "tool_wait_s"]
+
+
+@given(st.lists(any_event, max_size=30))
+def test_what_tools_have_adds_up_to_the_whole(happened: list[events.Event]):
+    """
+    Nothing is lost between tools, and nothing counted twice.
+    """
+    stats = stats_of(*happened)
+    for name in SUMMED:
+        assert getattr(stats, name) == sum(getattr(tool, name) for tool in stats.by_tool.values())
+    for reason, count in stats.denied.items():
+        assert count == sum(tool.denied.get(reason, 0) for tool in stats.by_tool.values())
+    assert stats.hits + stats.misses == stats.real_calls
+    assert stats.ready + stats.joined == stats.hits
+    assert stats.wasted == sum(stats.discarded.values())
+
+
+@given(st.lists(any_event, max_size=12), st.integers(0, 12))
+def test_it_does_not_matter_how_events_are_handed_over(happened: list[events.Event], cut: int):
+    """
+    One by one or all at once.
+    """
+    collector = StatsCollector()
+    collector.add(happened[:cut])
+    collector.add(iter(happened[cut:]))
+    assert collector.snapshot() == stats_of(*happened)
