@@ -233,7 +233,9 @@ def make_tool(
         await asyncio.sleep(latency_s)
         return body(**kwargs)
 
-    schema = settings.pop("args_schema", None) or StructuredTool.from_function(body, name=name).args_schema
+    schema = (
+        settings.pop("args_schema", None) or StructuredTool.from_function(body, name=name, description=name).args_schema
+    )
     return StructuredTool(
         name=name,
         description=settings.pop("description", name),
