@@ -29,10 +29,10 @@ from langgraph_speculate.host.compat import (
     node_functions,
     run_config,
     tools_by_name,
-    values_around,
 )
 from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.observer import observer_for
+from langgraph_speculate.host.reach import values_around
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import SpeculationPolicy

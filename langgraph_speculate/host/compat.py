@@ -8,10 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MethodType
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
@@ -56,8 +54,8 @@ __all__ = [
     "child_config",
     "clone_tool_node",
     "configurable_of",
-    "context_variables",
     "copy_graph",
+    "get_function_nonlocals",
     "handle_event",
     "has_own_run",
     "injected_arguments",
@@ -70,7 +68,6 @@ __all__ = [
     "runtime_of",
     "set_class",
     "tools_by_name",
-    "values_around",
     "var_child_runnable_config",
 ]
 
@@ -195,46 +192,6 @@ def node_functions(bound: Any) -> Iterator[Callable[..., Any]]:
         yield from node_functions(bound.bound)
     elif isinstance(bound, (RunnableCallable, RunnableLambda)):
         yield from (f for f in (getattr(bound, "func", None), getattr(bound, "afunc", None)) if callable(f))
-
-
-def values_around(function: Callable[..., Any]) -> Iterable[Any]:
-    """What a function reaches from outside its own scope: cells, globals it names, its instance, partial arguments."""
-    for inner in (getattr(function, "func", None), getattr(function, "__wrapped__", None)):
-        if callable(inner):
-            yield from values_around(inner)
-    yield from getattr(function, "args", ())
-    yield from (getattr(function, "keywords", None) or {}).values()
-    owner = function.__self__ if isinstance(function, MethodType) else None
-    if owner is None and not hasattr(function, "__code__"):  # an object with __call__
-        owner, function = function, type(function).__call__
-    if owner is not None:
-        yield from getattr(owner, "__dict__", {}).values()
-    yield from get_function_nonlocals(function)
-
-
-def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
-    """The context variables that a function reaches, itself or through other functions of its own package.
-
-    Looks at code, so it finds what is written down (a global, a closure, an attribute), not what is looked up by name.
-    """
-    found: set[ContextVar[Any]] = set()
-    seen: set[int] = set()
-    rest: list[tuple[Any, int]] = [(function, 0)]
-    while rest:
-        value, depth = rest.pop()
-        if isinstance(value, ContextVar):
-            found.add(value)
-        elif depth < _DEEPEST and id(value) not in seen and callable(value) and _package(value) == _package(function):
-            seen.add(id(value))
-            rest.extend((inner, depth + 1) for inner in values_around(value))
-    return found
-
-
-_DEEPEST = 5  # calls of calls that are followed
-
-
-def _package(function: Any) -> str:
-    return str(getattr(function, "__module__", None) or "").partition(".")[0]
 
 
 def middleware_of(bound: Any) -> Any:

@@ -12,7 +12,8 @@ from langchain_core.tools import BaseTool
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.gate import ToolFacts
 from langgraph_speculate.errors import UnkeyableArguments
-from langgraph_speculate.host.compat import body_parameters, context_variables, has_own_run, injected_arguments
+from langgraph_speculate.host.compat import body_parameters, has_own_run, injected_arguments
+from langgraph_speculate.host.reach import context_variables
 from langgraph_speculate.policy import SpeculationPolicy
 
 THREAD, TASK = "thread", "task"
