@@ -40,9 +40,9 @@ def values_around(function: Callable[..., Any]) -> Iterator[Any]:
 
 
 def _inner_functions(function: Any) -> list[Callable[..., Any]]:
-    inner = [getattr(function, name, None) for name in ("func", "__wrapped__", "__func__")]
+    inner: list[Any] = [getattr(function, name, None) for name in ("func", "__wrapped__", "__func__")]
     if not hasattr(function, "__code__"):
-        inner.append(getattr(type(function), "__call__", None))
+        inner.append(getattr(type(function), "__call__", None))  # noqa: B004 - wanted is the function, not whether
     return [one for one in inner if hasattr(one, "__code__") or hasattr(one, "func")]
 
 
