@@ -69,6 +69,7 @@ STATIC: dict[Reason, tuple[ToolFacts | None, str, RunView, str]] = {
     Reason.BLOCKED: (facts(), THREAD, view(blocked="a static interrupt"), "a static interrupt"),
     Reason.RETURN_DIRECT: (facts(return_direct=True), THREAD, view(), "ends the run"),
     Reason.INJECTED: (facts(injected=frozenset({"store", "state"})), THREAD, view(), "state, store"),
+    Reason.CONTEXT: (facts(variables=frozenset({"tenant", "locale"})), THREAD, view(), "locale, tenant"),
     Reason.TRIPPED: (facts(), THREAD, view(tripped={"get_order"}), "only a real call may have"),
     Reason.TTL_ZERO: (facts(policy={"ttl_s": 0}), THREAD, view(), "ttl_s = 0"),
     Reason.VENUE: (facts(), "task", view(), "task"),
