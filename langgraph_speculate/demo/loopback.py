@@ -110,12 +110,15 @@ class Reply:
             can be cut off in the middle of them.
         finish_reason: By default `"tool_calls"` for a message with tool calls, otherwise `"stop"`.
         pace: This reply's own pace instead of the server's.
+        max_pieces: At most so many pieces for the text, and for the arguments of each call; by default pieces are as
+            long as tokens, and a client may take longer to read a long reply than its pace allows.
     """
 
     text: str = ""
     tool_calls: Sequence[ToolCall] = ()
     finish_reason: FinishReason | None = None
     pace: Pace | None = None
+    max_pieces: int | None = None
 
     @property
     def reason(self) -> FinishReason:
@@ -269,17 +272,18 @@ class _Answer:
 def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
     """The pieces of a reply, in order: text, then for each call its name and the pieces of its arguments."""
     if reply.text or not reply.tool_calls:
-        for piece in _pieces(reply.text) or [""]:
+        for piece in _pieces(reply.text, reply.max_pieces) or [""]:
             yield {"content": piece}
     for index, (call_id, name, args) in enumerate(reply.tool_calls):
         call = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
         yield {"tool_calls": [call]}
-        for piece in _pieces(_arguments(args)):
+        for piece in _pieces(_arguments(args), reply.max_pieces):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
 
 
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _TOKEN_CHARS] for start in range(0, len(text), _TOKEN_CHARS)]
+def _pieces(text: str, at_most: int | None) -> list[str]:
+    length = _TOKEN_CHARS if at_most is None else max(_TOKEN_CHARS, math.ceil(len(text) / at_most))
+    return [text[start : start + length] for start in range(0, len(text), length)]
 
 
 def _arguments(args: Mapping[str, Any] | str) -> str:
