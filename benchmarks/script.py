@@ -25,6 +25,7 @@ from langgraph_speculate.demo.loopback import ApiError, Message, Pace, Reply
 
 READING, WRITING = "reading", "writing"
 _P90_TO_P50 = 1.9  # of a hosted model's step
+_MAX_PIECES = 32  # of a text or of a call's arguments: more cost the client time that is nobody's
 _SIGMA = math.log(_P90_TO_P50) / 1.2816
 
 
@@ -224,7 +225,7 @@ class Player:
             self.requests[name].append(digest)
         step = script.steps[place]
         calls = [(call.id, call.call.name, call.call.args) for call in step.calls]
-        return Reply(step.text, calls, pace=Pace.fixed(step.seconds))
+        return Reply(step.text, calls, pace=Pace.fixed(step.seconds), max_pieces=_MAX_PIECES)
 
 
 def _results(run: Run) -> dict[tuple[int, int], str]:

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_openai import ChatOpenAI
 
 from benchmarks import overhead, recorded, three_turns
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
+from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
 from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG
 from benchmarks.world import World
 from langgraph_speculate.core import Call
-from langgraph_speculate.demo.loopback import ApiError
+from langgraph_speculate.demo.loopback import ApiError, LoopbackServer
 
 QUICK = ["--model-pace", "0.03", "--tool-latency", "0.02", "--quiet"]
 READING = {"get_order": True, "cancel_order": False}
@@ -143,6 +145,17 @@ def test_the_player_is_told_by_the_messages_where_it_is():
     assert player(asked, []).text == "d"
     with pytest.raises(ApiError, match="nothing recorded"):
         player([{"role": "user", "name": "3other", "content": "a"}], [])
+
+
+def test_a_long_message_is_streamed_in_few_pieces():
+    """Reading thousands of pieces would take the client longer than the model's step; nothing of it is lost."""
+    script = script_of(Run("r", "t", [user("a"), says("b" * 10_000)]))
+    assert script is not None
+    with undisturbed(), LoopbackServer(Player({"r": script})) as server:
+        model = ChatOpenAI(model="recorded", base_url=server.base_url, api_key="none")
+        pieces = [chunk.text for chunk in model.stream(script.inputs(0, "0r")) if chunk.text]
+    assert len(pieces) < 50
+    assert "".join(pieces) == "b" * 10_000
 
 
 @pytest.mark.parametrize("text", ["fast", "lognormal", "lognormal:x", "-1", "nan", "fixed:inf"])
