@@ -6,10 +6,12 @@ ended, what was written and when, and from that which speculation may answer whi
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -47,10 +49,13 @@ WRITES = {
 TOOLS = {**READS, **WRITES}
 ARGS: list[dict[str, Any]] = [{"id": 1}, {"id": 2}, {"id": "1"}]  # 1 and "1" are two calls of one resource
 
-call_names = st.sampled_from(["get", "get", "stock", "add", *TOOLS])
+call_names = st.sampled_from([*["get", "stock", "add"] * 4, *TOOLS])
 calls = st.builds(Call, call_names, st.sampled_from(ARGS))
 real_reads = st.builds(Call, st.sampled_from(["get", "get", "stock", "add", "gated"]), st.sampled_from(ARGS))
 probabilities = st.sampled_from([0.9, 0.9, AUTO_FLOOR, AUTO_FLOOR / 2, float("nan")])
+
+
+picks = st.randoms(use_true_random=False)
 
 
 def same(left: Call, right: Call) -> bool:
@@ -132,19 +137,12 @@ class OneRun(RuleBasedStateMachine):
         self.closed = False
 
     @initialize(
-        in_flight=st.sampled_from([4, 4, 2, 1, 0]),
-        per_turn=st.sampled_from([3, 3, 1, 0]),
-        per_run=st.sampled_from([20, 20, 4, 0]),
-        wasted=st.sampled_from([10, 10, 3, 0]),
+        tight=st.sampled_from([None, None, None, "max_in_flight", "max_per_turn", "max_per_run", "max_wasted_per_run"]),
+        bound=st.integers(0, 4),
     )
-    def open(self, in_flight: int, per_turn: int, per_run: int, wasted: int) -> None:
-        self.limits = Limits(
-            max_in_flight=in_flight,
-            max_per_turn=per_turn,
-            max_per_run=per_run,
-            max_wasted_per_run=wasted,
-            max_result_bytes=MAX_BYTES,
-        )
+    def open(self, tight: str | None, bound: int) -> None:
+        wide = {"max_in_flight": 8, "max_per_turn": 6, "max_per_run": 200, "max_wasted_per_run": 200}
+        self.limits = Limits(**{**wide, **({tight: bound} if tight else {}), "max_result_bytes": MAX_BYTES})
         view = RunView("declared", None, Epochs(), self.tripped)
         self.session = Session("r", view, self.limits)
         self.other = Session("other", view, self.limits)
@@ -209,6 +207,13 @@ class OneRun(RuleBasedStateMachine):
 
     # -- the model -------------------------------------------------------------------------------------------------
 
+    @rule(guesses=st.lists(calls, min_size=1, max_size=5))
+    def think(self, guesses: list[Call]) -> None:
+        if self.open_turns:
+            self.end(self.open_turns[0], [known.call for known in self.known.values() if known.alive][:1])
+        self.begin_turn()
+        self.guess(f"t{self.turns}", [(call, 0.9, True) for call in guesses])
+
     @rule()
     def begin_turn(self) -> None:
         self.turns += 1
@@ -232,10 +237,12 @@ class OneRun(RuleBasedStateMachine):
             assert lost == []
 
     @precondition(lambda self: self.turns)
-    @rule(data=st.data(), guesses=st.lists(st.tuples(calls, probabilities, st.booleans()), max_size=6))
-    def predict(self, data: st.DataObject, guesses: list[tuple[Call, float, bool]]) -> None:
-        late = f"t{data.draw(st.integers(1, self.turns))}"
-        turn = data.draw(st.sampled_from([*self.open_turns, *self.open_turns, late]))
+    @rule(pick=picks, guesses=st.lists(st.tuples(calls, probabilities, st.booleans()), max_size=6))
+    def predict(self, pick: random.Random, guesses: list[tuple[Call, float, bool]]) -> None:
+        late = f"t{pick.randint(1, self.turns)}"
+        self.guess(pick.choice([*self.open_turns, *self.open_turns, late]), guesses)
+
+    def guess(self, turn: str, guesses: list[tuple[Call, float, bool]]) -> None:
         proposals = [
             Proposal(Candidate(call, probability, "test"), call if fits else None, TOOLS[call.name], venue_of(call))
             for call, probability, fits in guesses
@@ -265,12 +272,14 @@ class OneRun(RuleBasedStateMachine):
         assert answers == (len(guesses) if listens else 0)
 
     @precondition(lambda self: self.open_turns)
-    @rule(data=st.data(), unforeseen=st.lists(real_reads, max_size=2))
-    def end_turn(self, data: st.DataObject, unforeseen: list[Call]) -> None:
-        turn = data.draw(st.sampled_from(self.open_turns))
+    @rule(pick=picks, unforeseen=st.lists(real_reads, max_size=2))
+    def end_turn(self, pick: random.Random, unforeseen: list[Call]) -> None:
+        turn = pick.choice(self.open_turns)
         mine = [known.call for known in self.known.values() if known.alive and known.turn == turn]
-        wanted = data.draw(st.lists(st.sampled_from(mine), max_size=3)) if mine else []
-        asked = [*wanted, *unforeseen]
+        wanted = pick.sample(mine, pick.randint(0, min(3, len(mine))))
+        self.end(turn, [*wanted, *unforeseen])
+
+    def end(self, turn: str, asked: list[Call]) -> None:
         commands = self.session.end_turn(turn, asked, asked, self.now)
         if self.closed:
             assert commands == []
@@ -285,10 +294,10 @@ class OneRun(RuleBasedStateMachine):
             if known.alive and known.turn == turn and known.only_this_step and not known.promoted:
                 assert any(same(known.call, call) for call in asked)
 
-    @precondition(lambda self: self.open_turns)
-    @rule(data=st.data())
-    def abort_turn(self, data: st.DataObject) -> None:
-        turn = data.draw(st.sampled_from(self.open_turns))
+    @precondition(lambda self: self.open_turns and self.turns % 4 == 3)
+    @rule(pick=picks)
+    def abort_turn(self, pick: random.Random) -> None:
+        turn = pick.choice(self.open_turns)
         commands = self.session.abort_turn(turn, self.now)
         if self.closed:
             assert commands == []
@@ -304,10 +313,14 @@ class OneRun(RuleBasedStateMachine):
 
     # -- real calls ------------------------------------------------------------------------------------------------
 
-    @rule(data=st.data(), unforeseen=real_reads)
-    def ask(self, data: st.DataObject, unforeseen: Call) -> None:
-        foreseen = [known.call for known in self.known.values() if known.alive]
-        call = data.draw(st.sampled_from([*foreseen, unforeseen]))
+    @precondition(lambda self: self.known)
+    @rule(pick=picks)
+    def ask_for_what_was_foreseen(self, pick: random.Random) -> None:
+        alive = [known for known in self.known.values() if known.alive]
+        self.ask(pick.choice(alive or list(self.known.values())).call)
+
+    @rule(call=real_reads)
+    def ask(self, call: Call) -> None:
         self.real_calls += 1
         answer, commands = self.session.resolve(call, TOOLS[call.name], venue_of(call), self.now)
         usable = [] if self.closed else [known for known in self.known.values() if self.may_answer(known, call)]
@@ -336,35 +349,43 @@ class OneRun(RuleBasedStateMachine):
             known.promoted = True
             self.waiting.append((self.real_calls, known))
 
-    @rule()
-    def ask_in_the_wrong_venue(self) -> None:
-        for known in self.known.values():
-            wrong = "thread" if venue_of(known.call) == "task" else "task"
-            both = ToolFacts(known.call.name, TOOLS[known.call.name].rule, venues=frozenset({"task", "thread"}))
-            answer, commands = self.session.resolve(known.call, both, wrong, self.now)
-            assert isinstance(answer, Miss)
-            assert commands == []
+    @precondition(lambda self: any(known.alive for known in self.known.values()))
+    @rule(pick=picks)
+    def ask_in_the_wrong_venue(self, pick: random.Random) -> None:
+        known = pick.choice([known for known in self.known.values() if known.alive])
+        wrong = "thread" if venue_of(known.call) == "task" else "task"
+        both = ToolFacts(known.call.name, TOOLS[known.call.name].rule, venues=frozenset({"task", "thread"}))
+        answer, commands = self.session.resolve(known.call, both, wrong, self.now)
+        assert isinstance(answer, Miss)
+        assert commands == []
         assert self.heard() == []
 
+    @precondition(lambda self: any(known.promoted and known.alive for known in self.known.values()))
+    @rule(again=st.booleans())
+    def body_ends_while_a_call_waits(self, again: bool) -> None:
+        promoted = next(known for known in self.known.values() if known.promoted and known.alive)
+        self.end_body(promoted, "ok")
+        if again:
+            self.ask(promoted.call)  # two equal calls never share one result
+
     @precondition(lambda self: self.waiting)
-    @rule(data=st.data())
-    def claim(self, data: st.DataObject) -> None:
-        number, known = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+    @rule(pick=picks)
+    def claim(self, pick: random.Random) -> None:
+        number, known = self.waiting.pop(pick.randrange(len(self.waiting)))
+        was_alive = known.alive
         answer, commands = self.session.claim(known.launched, self.now)
         if isinstance(answer, Commit):
             assert self.heard(commands=commands) == []
             self.adopt(number, known, answer.outcome, joined=True)
             return
-        assert self.heard(Discard.OVERRUN, commands=commands) == (
-            [known] if known.fate == "discarded" and known.running else []
-        )
+        assert self.heard(Discard.OVERRUN, commands=commands) == ([known] if was_alive else [])
         assert known.fate == "discarded"
         self.execute(known.call)
 
     @precondition(lambda self: self.waiting)
-    @rule(data=st.data())
-    def abandon(self, data: st.DataObject) -> None:
-        _, known = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+    @rule(pick=picks)
+    def abandon(self, pick: random.Random) -> None:
+        _, known = self.waiting.pop(pick.randrange(len(self.waiting)))
         was_alive = known.alive
         commands = self.session.abandon(known.launched, self.now)
         assert self.heard(Discard.ABANDONED, commands=commands) == ([known] if was_alive else [])
@@ -403,6 +424,13 @@ class OneRun(RuleBasedStateMachine):
 
     # -- the world -------------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.known)
+    @rule(name=st.sampled_from(["set", "refill", "wipe"]), args=st.sampled_from(ARGS), mine=st.booleans())
+    def write(self, name: str, args: dict[str, Any], mine: bool) -> None:
+        self.begin_write(name, args, mine)
+        self.close_write(len(self.writing) - 1)
+
+    @precondition(lambda self: not self.writing)
     @rule(name=st.sampled_from(["set", "set", "refill", "wipe"]), args=st.sampled_from(ARGS), mine=st.booleans())
     def begin_write(self, name: str, args: dict[str, Any], mine: bool) -> None:
         call = Call(name, args)
@@ -418,32 +446,41 @@ class OneRun(RuleBasedStateMachine):
             assert not any(touches(call, known.call) for known in unread)
 
     @precondition(lambda self: self.writing)
-    @rule(data=st.data())
-    def end_write(self, data: st.DataObject) -> None:
-        session, call, tags = self.writing.pop(data.draw(st.integers(0, len(self.writing) - 1)))
+    @rule(pick=picks)
+    def end_write(self, pick: random.Random) -> None:
+        self.close_write(pick.randrange(len(self.writing)))
+
+    def close_write(self, index: int) -> None:
+        session, call, tags = self.writing.pop(index)
         session.end_call(tags)
         self.happened.append(call)
         assert self.heard() == []
 
-    @rule(seconds=st.sampled_from([0.25, 0.25, 1.0, 4.0, 4.25, 8.0]))
+    @rule(seconds=st.sampled_from([0.25, 0.25, 0.5, 1.0, 4.0, 4.25]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(name=st.sampled_from(["get", "stock"]))
-    def trip(self, name: str) -> None:
-        if self.now > 110:  # now and then
-            self.tripped.add(name)
+    @precondition(lambda self: self.turns > 8)
+    @rule()
+    def trip(self) -> None:
+        self.tripped.add("stock")
 
     # -- bodies ----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: any(known.running for known in self.known.values()))
     @rule(
-        data=st.data(),
+        pick=picks,
         how=st.sampled_from(["ok", "ok", "ok", "failed", "tainted", "tainted and failed", "huge", "never started"]),
     )
-    def finish(self, data: st.DataObject, how: str) -> None:
+    def finish(self, pick: random.Random, how: str) -> None:
         running = [known for known in self.known.values() if known.running]
-        self.end_body(data.draw(st.sampled_from(running)), how)
+        self.end_body(pick.choice(running), how)
+
+    @rule()
+    def finish_all_well(self) -> None:
+        for known in self.known.values():
+            if known.running:
+                self.end_body(known, "ok")
 
     def end_body(self, known: Known, how: str) -> None:
         id = known.launched.id
@@ -466,15 +503,16 @@ class OneRun(RuleBasedStateMachine):
         assert [(event.seconds, event.ok) for event in told] == [(known.launched.ran_s, how == "ok")]
 
     @precondition(lambda self: any(not known.running for known in self.known.values()))
-    @rule(data=st.data())
-    def finish_again(self, data: st.DataObject) -> None:
+    @rule(pick=picks)
+    def finish_again(self, pick: random.Random) -> None:
         ended = [known for known in self.known.values() if not known.running]
-        known = data.draw(st.sampled_from(ended))
+        known = pick.choice(ended)
         before = len(self.log)
         self.session.finish(known.launched.id, Outcome("forged"), 0, self.now, self.now)
         assert self.heard() == []
         assert len(self.log) == before
 
+    @precondition(lambda self: not self.known)
     @rule()
     def finish_what_never_was(self) -> None:
         self.session.finish("r:999", Outcome("forged"), 0, self.now, self.now)
@@ -482,7 +520,7 @@ class OneRun(RuleBasedStateMachine):
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.turns > 4)
+    @precondition(lambda self: self.turns > 12)
     @rule()
     def close(self) -> None:
         alive = {known.launched.id for known in self.known.values() if known.alive}
@@ -562,5 +600,77 @@ class OneRun(RuleBasedStateMachine):
             assert (known.launched.outcome is not None) <= (known.ended == "ok" and known.fate != "discarded")
 
 
+# -- driven by Hypothesis, which makes a failure short ---------------------------------------------------------------
+
 TestOneRun = OneRun.TestCase
-TestOneRun.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestOneRun.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+
+
+# -- driven for long, which makes rare things happen -----------------------------------------------------------------
+
+NAMES = ["get", "stock", "add"]
+ENDS = ["ok"] * 6 + ["failed", "tainted", "tainted and failed", "huge", "never started"]
+BOUNDS = ["max_in_flight", "max_per_turn", "max_per_run", "max_wasted_per_run"]
+
+
+def any_call(chance: random.Random, names: list[str]) -> Call:
+    return Call(chance.choice(names), chance.choice(ARGS))
+
+
+def anything(run: OneRun, chance: random.Random) -> None:
+    """One step of a run, likely ones more often; what is not possible now does nothing."""
+    kind = chance.choices(
+        ["turn", "guess", "end", "abort", "foreseen", "other", "venue", "finish", "claim", "abandon", "write", "time"],
+        [5, 4, 5, 1, 12, 3, 1, 10, 5, 1, 3, 4],
+    )[0]
+    running = [known for known in run.known.values() if known.running]
+    ended = [known for known in run.known.values() if not known.running]
+    if kind == "turn":
+        run.think([any_call(chance, [*NAMES * 4, *TOOLS]) for _ in range(chance.randint(1, 5))])
+        if chance.random() < 0.2:
+            run.begin_turn()  # another model of the same step
+    elif kind == "guess" and run.turns:
+        guess = any_call(chance, [*NAMES * 3, *TOOLS]), chance.choice([0.9, AUTO_FLOOR, AUTO_FLOOR / 2]), True
+        run.predict(chance, [guess, (any_call(chance, NAMES), 0.9, chance.random() < 0.9)])
+    elif kind == "end" and run.open_turns:
+        run.end_turn(chance, [any_call(chance, NAMES)] * chance.randint(0, 1))
+    elif kind == "abort" and run.open_turns:
+        run.abort_turn(chance)
+    elif kind == "foreseen" and run.known:
+        run.ask_for_what_was_foreseen(chance)
+    elif kind == "other":
+        run.ask(any_call(chance, [*NAMES, "gated"]))
+    elif kind == "venue" and any(known.alive for known in run.known.values()):
+        run.ask_in_the_wrong_venue(chance)
+    elif kind == "finish" and running:
+        run.finish(chance, chance.choice(ENDS))
+    elif kind == "finish" and ended:
+        run.finish_again(chance)
+    elif kind == "claim" and run.waiting:
+        run.claim(chance)
+    elif kind == "abandon" and run.waiting:
+        run.abandon(chance)
+    elif kind == "write" and run.writing:
+        run.end_write(chance)
+    elif kind == "write":
+        run.begin_write(chance.choice(["set", "set", "refill", "wipe"]), chance.choice(ARGS), chance.random() < 0.5)
+    elif kind == "time":
+        run.time_passes(chance.choice([0.25, 0.25, 0.5, 1.0, 2.0, 4.25]))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_long_runs_keep_every_promise(seed: int):
+    """
+    Hundreds of steps of one run, with tight and with wide budgets, and some more after its end.
+    """
+    chance = random.Random(seed)
+    run = OneRun()
+    run.open(chance.choice([None, *BOUNDS]), chance.randint(0, 5))
+    for number in range(300):
+        anything(run, chance)
+        run.every_promise_holds()
+        if number == 200:
+            run.trip()
+        if number == 270:
+            run.close()
+    run.teardown()
