@@ -14,6 +14,11 @@ def history_of(*names, user="Hello"):
     return History.from_messages(sent)
 
 
+def after(*names):
+    """The context after these calls."""
+    return signatures(history_of(*names), 4)
+
+
 def test_an_event_is_named_by_kind_tool_and_ending():
     """
     Payloads are no part of a signature; failures, and whether the user named something, are.
@@ -39,11 +44,11 @@ def test_a_longer_context_wins_where_it_was_seen():
     """
     tools = NextTools()
     for _ in range(5):
-        tools.learn(history_of("A", "B"), ["C"])
-        tools.learn(history_of("X", "B"), ["D"])
-    assert next(iter(tools.predict(history_of("A", "B")))) == "C"
-    assert next(iter(tools.predict(history_of("X", "B")))) == "D"
-    unknown = tools.predict(history_of("Y", "B"))
+        tools.learn(after("A", "B"), ["C"])
+        tools.learn(after("X", "B"), ["D"])
+    assert next(iter(tools.predict(after("A", "B")))) == "C"
+    assert next(iter(tools.predict(after("X", "B")))) == "D"
+    unknown = tools.predict(after("Y", "B"))
     assert unknown["C"] == pytest.approx(unknown["D"], abs=0.05)
 
 
@@ -53,9 +58,9 @@ def test_an_answer_takes_its_share():
     """
     tools = NextTools()
     for _ in range(20):
-        tools.learn(history_of("find"), [])
-        tools.learn(history_of("find"), ["read"])
-    assert tools.predict(history_of("find"))["read"] == pytest.approx(0.5, abs=0.1)
+        tools.learn(after("find"), [])
+        tools.learn(after("find"), ["read"])
+    assert tools.predict(after("find"))["read"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_several_tools_of_one_message_each_count():
@@ -64,8 +69,8 @@ def test_several_tools_of_one_message_each_count():
     """
     tools = NextTools()
     for _ in range(20):
-        tools.learn(history_of("find"), ["read", "check", "read"])
-    assert all(chance > 0.85 for chance in tools.predict(history_of("find")).values())
+        tools.learn(after("find"), ["read", "check", "read"])
+    assert all(chance > 0.85 for chance in tools.predict(after("find")).values())
 
 
 def test_memory_is_bounded():
@@ -74,9 +79,9 @@ def test_memory_is_bounded():
     """
     tools = NextTools(contexts=50)
     for number in range(500):
-        tools.learn(history_of(f"tool{number}"), ["next"])
+        tools.learn(after(f"tool{number}"), ["next"])
     assert len(tools._counts) == 50
-    assert tools.predict(history_of("tool499"))["next"] > 0.5
+    assert tools.predict(after("tool499"))["next"] > 0.5
 
 
 def test_bad_settings_are_refused():

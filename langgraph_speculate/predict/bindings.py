@@ -7,6 +7,7 @@ record, and tools whose arguments were never found anywhere (free text, code) ar
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
@@ -17,6 +18,7 @@ from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
 _APART = 0.6  # what a value from another record than the others is worth
+_CHANCE = itemgetter(0)
 
 
 class Proposal(NamedTuple):
@@ -24,15 +26,45 @@ class Proposal(NamedTuple):
 
     Attributes:
         args: The arguments by name.
+        fingerprint: The call's `fingerprint`.
         chance: P(the message makes this very call | it calls the tool), as far as single arguments tell.
         kinds: Where each argument comes from.
         support: How many sources hold the values, over all arguments.
     """
 
     args: dict[str, Any]
+    fingerprint: Hashable
     chance: float
     kinds: tuple[str, ...]
     support: int
+
+
+_Shape = tuple[str, ...]  # the names of a call's arguments, sorted
+_Records = tuple[Hashable, ...]
+_Joint = tuple[float, _Shape, tuple[Value, ...]]  # the chance of a call, and its arguments
+
+
+class _Tool:
+    """Which arguments the calls of one tool have; what follows from it is worked out once for each time it was seen."""
+
+    __slots__ = ("plan", "reach", "shapes")
+
+    def __init__(self) -> None:
+        self.shapes: Recent[_Shape, Rate] = Recent(32)
+        self.plan: list[tuple[_Shape, float]] = []  # the shapes worth trying, with their shares
+        self.reach: float | None = None
+
+    def see(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            self.shapes.touch(tuple(sorted(call.args)), Rate).see(True)
+        total = sum([rate.hits for rate in self.shapes.values()])
+        best = sorted(self.shapes.items(), key=_by_hits, reverse=True)[:2]
+        self.plan = [
+            (shape, rate.hits / total)
+            for shape, rate in best
+            if rate.hits >= 0.05 * total and len(shape) <= MAX_ARGUMENTS
+        ]
+        self.reach = None
 
 
 class Bindings:
@@ -43,43 +75,41 @@ class Bindings:
     """
 
     def __init__(self, *, tools: int = 512) -> None:
-        self._shapes: Recent[str, Recent[tuple[str, ...], Rate]] = Recent(tools)
+        self._tools: Recent[str, _Tool] = Recent(tools)
         self._arguments: Recent[tuple[str, str], Argument] = Recent(tools * 8)
 
     def propose(
         self, sources: RunSources, tool: str, context: str, *, limit: int, least: float = 0.002
     ) -> list[Proposal]:
         """Return calls of *tool* that fit the run and have a chance of at *least* that much, most probable first."""
-        shapes = self._shapes.get(tool)
-        if not shapes:
+        known = self._tools.get(tool)
+        if known is None:
             return []
-        total = sum(rate.hits for rate in shapes.values())
-        found: list[Proposal] = []
+        found: list[_Joint] = []
         values: dict[str, list[Value]] = {}
-        for shape, rate in sorted(shapes.items(), key=lambda item: -item[1].hits)[:2]:
-            if rate.hits >= 0.05 * total and len(shape) <= MAX_ARGUMENTS:
-                found += self._join(sources, tool, shape, context, rate.hits / total, values, least)
-        found.sort(key=_by_chance)
-        return found[:limit]
+        for shape, share in known.plan:
+            found += self._join(sources, tool, shape, context, share, values, least)
+        if len(known.plan) > 1:
+            found.sort(key=_CHANCE, reverse=True)
+        return [_proposal(tool, *joint) for joint in found[:limit]]
 
     def reach(self, tool: str) -> float:
         """How often all arguments of the tool's calls could have been found, in [0, 1]."""
-        shapes = self._shapes.get(tool)
-        if not shapes:
+        known = self._tools.get(tool)
+        if known is None:
             return 0.0
-        shape = max(shapes, key=lambda known: shapes[known].hits)
-        reach = 1.0
-        for name in shape:
-            argument = self._arguments.get((tool, name))
-            reach = min(reach, argument.found.after(0.5, 2.0) if argument else 0.0)
-        return reach
+        if known.reach is None:
+            shape = max(known.shapes, key=lambda shape: known.shapes[shape].hits)
+            arguments = [self._arguments.get((tool, name)) for name in shape]
+            rates = [argument.found.after(0.5, 2.0) if argument else 0.0 for argument in arguments]
+            known.reach = min(rates, default=1.0)
+        return known.reach
 
     def learn(self, sources: RunSources, tool: str, context: str, calls: Sequence[Call]) -> None:
         """See the calls of *tool* that one message made."""
-        shapes = self._shapes.touch(tool, lambda: Recent(32))
+        self._tools.touch(tool, _Tool).see(calls)
         values: dict[str, list[Any]] = {}
         for call in calls:
-            shapes.touch(tuple(sorted(call.args)), Rate).see(True)
             for name in sorted(call.args)[:MAX_ARGUMENTS]:
                 values.setdefault(name, []).append(call.args[name])
         for name, seen in values.items():
@@ -90,14 +120,14 @@ class Bindings:
         self,
         sources: RunSources,
         tool: str,
-        shape: tuple[str, ...],
+        shape: _Shape,
         context: str,
         share: float,
         known: dict[str, list[Value]],
         least: float,
-    ) -> list[Proposal]:
+    ) -> list[_Joint]:
         """Combine the values of all arguments, keeping the most probable combinations only (a beam)."""
-        beam: list[tuple[Proposal, tuple[Hashable, ...]]] = [(Proposal({}, share, (), 0), ())]
+        beam: list[tuple[float, tuple[Value, ...], _Records]] = [(share, (), ())]
         for name in shape:
             if name not in known:
                 argument = self._arguments.get((tool, name))
@@ -107,24 +137,35 @@ class Bindings:
                 used = sources.used(tool, name)
                 known[name] = argument.values(sources, used, context, limit=width, least=max(least, _NOISE))
             joined = []
-            for call, records in beam:
+            for chance, chosen, records in beam:
                 for value in known[name]:
-                    chance = call.chance * value.chance
-                    if records and value.record is not None and value.record not in records:
-                        chance *= _APART
-                    if chance >= least:
-                        joined.append((chance, call, records, value))
-            joined.sort(key=_by_first)
+                    joint = chance * value.chance
+                    if joint < least:
+                        break  # the values after it are less probable still
+                    record = value.record
+                    if records and record is not None and record not in records:
+                        joint *= _APART
+                        if joint < least:
+                            continue
+                    joined.append((joint, chosen, records, value))
+            joined.sort(key=_CHANCE, reverse=True)
             beam = [
-                (_extended(call, name, value, chance), records if value.record is None else (*records, value.record))
-                for chance, call, records, value in joined[:_BEAM]
+                (chance, (*chosen, value), records if value.record is None else (*records, value.record))
+                for chance, chosen, records, value in joined[:_BEAM]
             ]
-        return [call for call, _ in beam]
+            if not beam:
+                break
+        return [(chance, shape, chosen) for chance, chosen, _ in beam]
 
 
-def _extended(call: Proposal, name: str, value: Value, chance: float) -> Proposal:
-    args = {**call.args, name: value.value}
-    return Proposal(args, chance, (*call.kinds, value.kind), call.support + value.support)
+def _proposal(tool: str, chance: float, shape: _Shape, values: tuple[Value, ...]) -> Proposal:
+    args, keys, kinds, support = {}, [], [], 0
+    for name, value in zip(shape, values, strict=True):
+        args[name] = value.value
+        keys.append(value.key)
+        kinds.append(value.kind)
+        support += value.support
+    return Proposal(args, (tool, shape, tuple(keys)), chance, tuple(kinds), support)
 
 
 def grouped(calls: Sequence[Call]) -> Mapping[str, list[Call]]:
@@ -135,9 +176,5 @@ def grouped(calls: Sequence[Call]) -> Mapping[str, list[Call]]:
     return found
 
 
-def _by_chance(proposal: Proposal) -> float:
-    return -proposal.chance
-
-
-def _by_first(entry: tuple[float, Any, Any, Any]) -> float:
-    return -entry[0]
+def _by_hits(entry: tuple[_Shape, Rate]) -> float:
+    return entry[1].hits

@@ -6,8 +6,9 @@ P(tool) from `markov.py` times P(arguments | tool) from `bindings.py` is one opi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import log, log1p
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
@@ -15,19 +16,22 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
 from langgraph_speculate.predict.bindings import Bindings, Proposal, grouped
 from langgraph_speculate.predict.markov import NextTools, signatures
-from langgraph_speculate.predict.memory import CallMemory
+from langgraph_speculate.predict.memory import CallMemory, moments
 from langgraph_speculate.predict.ranker import Ranker, log_odds
-from langgraph_speculate.predict.sources import RunSources, value_key
+from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.sources import RunSources
+from langgraph_speculate.predict.values import fingerprint
 
 _TOOLS = 6  # tools whose arguments are looked for
 _WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
 _PER_TOOL = 12
-_SHORTLIST = 20  # guesses that are ranked with care
-_LEAST = 0.004  # guesses below are not worth a look
-_PAST = 40  # calls of the run that count as made before
+_SHORTLIST = 16  # guesses that are ranked with care
+_LEAST = 0.01  # guesses below are not worth a look
+_RUNS = 16  # whose sources are kept from turn to turn
 _FLOOR = 1e-3
 _FEATURES = 14
 _NOTHING = (Call(""), 0.0)
+_FIRST = itemgetter(0)
 
 
 class _Guess(NamedTuple):
@@ -44,11 +48,14 @@ class _Guess(NamedTuple):
     memory: float  # its chance by memory
 
 
-class _Ranked(NamedTuple):
-    call: Call
-    key: Hashable
-    features: tuple[float, ...]
-    source: str
+class _Moment(NamedTuple):
+    """What is looked up before a model call, for predicting what it asks for and for learning it."""
+
+    history: History
+    sources: RunSources
+    events: tuple[str, ...]  # the latest signatures
+    contexts: Sequence[Hashable]  # the same for whole calls, see `memory.py`
+    guesses: Sequence[tuple[_Guess, tuple[float, ...]]]  # the shortlist, with what the ranker wants to know
 
 
 class BlendedPredictor:
@@ -71,88 +78,96 @@ class BlendedPredictor:
         self._bindings = Bindings()
         self._memory = CallMemory()
         self._ranker = Ranker(_FEATURES)
-        # What was looked up for the latest prediction, so that learning from the same moment need not do it again.
-        self._latest: tuple[History, RunSources, list[_Ranked]] | None = None
+        # Learning from the moment of the latest prediction need not look everything up again.
+        self._latest: _Moment | None = None
+        self._runs: Recent[int, RunSources] = Recent(_RUNS)
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
-        sources = RunSources(history)
-        guesses = self._ranked(history, sources)
-        self._latest = (history, sources, guesses)
-        ranked = [
-            Candidate(guess.call, self._ranker.chance(guess.call.name, guess.features), guess.source)
-            for guess in guesses
-        ]
-        ranked.sort(key=_by_probability)
-        return ranked[: max(k, 0)]
+        self._latest = moment = self._look(history)
+        ranked = [(self._ranker.chance(guess.name, features), guess) for guess, features in moment.guesses]
+        ranked.sort(key=_FIRST, reverse=True)
+        best = ranked[: max(k, 0)]
+        return [Candidate(Call(guess.name, guess.args), chance, _source(guess)) for chance, guess in best]
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
-        if self._latest is not None and self._latest[0] is history:
-            _, sources, guesses = self._latest
-        else:
-            sources = RunSources(history)
-            guesses = self._ranked(history, sources)
+        moment = self._latest
+        if moment is None or moment.history is not history:
+            moment = self._look(history)
         self._latest = None
-        truth = {_print(call.name, call.args) for call in calls}
-        for guess in guesses:
-            self._ranker.learn(guess.call.name, guess.features, guess.key in truth)
-        context = "".join(signatures(history, 1))
+        truth = [(fingerprint(call.name, call.args), call) for call in calls]
+        right = {key for key, _ in truth}
+        for guess, features in moment.guesses:
+            self._ranker.learn(guess.name, features, guess.key in right)
+        context = "".join(moment.events[-1:])
         for tool, made in grouped(calls).items():
-            self._bindings.learn(sources, tool, context, made)
-        self._tools.learn(history, [call.name for call in calls])
-        self._memory.learn(history, calls)
+            self._bindings.learn(moment.sources, tool, context, made)
+        self._tools.learn(moment.events, [call.name for call in calls])
+        self._memory.learn(moment.contexts, truth)
 
-    def _ranked(self, history: History, sources: RunSources) -> list[_Ranked]:
-        """The shortlist of calls, with what the ranker wants to know about each."""
-        past = {_print(past.name, past.args) for past in history.calls[-_PAST:]}
-        last = _print(history.calls[-1].name, history.calls[-1].args) if history.calls else None
-        guesses = sorted(self._guesses(history, sources), key=_by_chance)[:_SHORTLIST]
-        return [
-            _Ranked(Call(guess.name, guess.args), guess.key, _features(guess, past, last), _source(guess))
+    def _look(self, history: History) -> _Moment:
+        """Look up everything that the experience says about a moment."""
+        # Histories of one run share their events, so the first one tells runs apart.
+        run = id(history.events[0]) if history.events else 0
+        sources = RunSources(history, self._runs.get(run))
+        self._runs.touch(run, lambda: sources)
+        self._runs[run] = sources
+        events = signatures(history, self._tools.order)
+        contexts = moments(history, events[-2:])
+        guesses = sorted(self._guesses(sources, events, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
+        last = fingerprint(history.calls[-1].name, history.calls[-1].args) if history.calls else None
+        shortlist = [
+            (guess, _features(guess, made=guess.key in sources.made(guess.name), last=guess.key == last))
             for guess in guesses
         ]
+        return _Moment(history, sources, events, contexts, shortlist)
 
-    def _guesses(self, history: History, sources: RunSources) -> Iterator[_Guess]:
-        context = "".join(signatures(history, 1))
-        tools = self._tools.predict(history)
-        recalled = self._memory.predict(history, limit=10)
-        remembered = {_print(call.name, call.args): (call, chance) for call, chance in recalled}
+    def _guesses(self, sources: RunSources, events: tuple[str, ...], contexts: Sequence[Hashable]) -> Iterator[_Guess]:
+        tools = self._tools.predict(events)
+        remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
+        context = "".join(events[-1:])
         for tool, chance in list(tools.items())[:_TOOLS]:
             if chance * self._bindings.reach(tool) < _WORTHWHILE:
                 continue
             proposals = self._bindings.propose(sources, tool, context, limit=_PER_TOOL, least=_LEAST / chance)
             for place, proposal in enumerate(proposals):
-                args, derived = proposal.args, chance * proposal.chance
-                key = _print(tool, args)
+                derived, key = chance * proposal.chance, proposal.fingerprint
                 memory = remembered.pop(key, _NOTHING)[1]
                 lead = proposal.chance / proposals[0].chance
-                yield _Guess(max(derived, memory), tool, args, key, chance, proposal, place, lead, memory)
+                yield _Guess(max(derived, memory), tool, proposal.args, key, chance, proposal, place, lead, memory)
         for key, (call, memory) in remembered.items():
             if memory >= _LEAST:
                 chance = tools.get(call.name, _FLOOR)
                 yield _Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory)
 
 
-def _features(guess: _Guess, past: Collection[Hashable], last: Hashable) -> tuple[float, ...]:
+def _features(guess: _Guess, *, made: bool, last: bool) -> tuple[float, ...]:
     """What the ranker weighs; the first feature is the log-odds that it starts from."""
-    proposal, memory = guess.proposal, guess.memory
-    kinds = proposal.kinds if proposal else ()
+    chance, _, _, _, tool, proposal, place, lead, memory = guess
+    if proposal is None:
+        bound = support = user = result = 0.0
+    else:
+        kinds = proposal.kinds
+        bound = log(max(proposal.chance, _FLOOR))
+        support = log1p(proposal.support)
+        user = 1.0 if "user" in kinds else 0.0
+        result = 1.0 if "json" in kinds or "text" in kinds else 0.0
     return (
-        log_odds(guess.chance),
+        log_odds(chance),
         1.0,
-        log(max(guess.tool, _FLOOR)),
-        log(max(proposal.chance, _FLOOR)) if proposal else 0.0,
-        0.0 if proposal else 1.0,
+        log(max(tool, _FLOOR)),
+        bound,
+        1.0 if proposal is None else 0.0,
         log(max(memory, _FLOOR)) if memory else 0.0,
         1.0 if memory else 0.0,
-        1.0 if guess.key in past else 0.0,
-        1.0 if guess.key == last else 0.0,
-        log1p(guess.place),
-        log(max(guess.lead, _FLOOR)),
-        log1p(proposal.support) if proposal else 0.0,
-        1.0 if "user" in kinds else 0.0,
-        1.0 if "json" in kinds or "text" in kinds else 0.0,
+        1.0 if made else 0.0,
+        1.0 if last else 0.0,
+        log1p(place),
+        log(max(lead, _FLOOR)),
+        support,
+        user,
+        result,
     )
 
 
@@ -160,19 +175,6 @@ def _source(guess: _Guess) -> str:
     """Where a guess comes from, for people to read."""
     kinds = dict.fromkeys(guess.proposal.kinds if guess.proposal else ())
     return "+".join((*kinds, "memory") if guess.memory else kinds)
-
-
-def _print(name: str, args: Mapping[str, Any]) -> Hashable:
-    """A cheap stand-in for the canonical key: equal for equal calls."""
-    return (name, *[(argument, value_key(args[argument])) for argument in sorted(args)])
-
-
-def _by_chance(guess: _Guess) -> float:
-    return -guess.chance
-
-
-def _by_probability(candidate: Candidate) -> float:
-    return -candidate.probability
 
 
 def default_predictor() -> BlendedPredictor:

@@ -9,7 +9,7 @@ With which arguments a tool is called is the business of `bindings.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -94,31 +94,50 @@ class NextTools:
         self._decay = decay
         self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
 
-    def predict(self, history: History) -> dict[str, float]:
-        """Return P(tool is called by the next message) for every tool that may follow, most probable first."""
-        context = signatures(history, self.order)
-        chances: dict[str, float] = {}
-        for length in range(len(context) + 1):
-            counts = self._counts.get(context[len(context) - length :])
+    def predict(self, context: Sequence[str]) -> dict[str, float]:
+        """Return P(tool is called by the next message) for every tool that may follow, most probable first.
+
+        Args:
+            context: The latest `signatures`, at least `order` of them where there are as many.
+        """
+        known: list[_Counts] = []
+        for tail in self._tails(context):
+            counts = self._counts.get(tail)
             if counts is None:
                 break  # a longer context cannot have been seen either
+            known.append(counts)
+        chances: dict[str, float] = {}
+        weight = 1.0
+        for length in range(len(known) - 1, -1, -1):
+            counts = known[length]
             novelty = (len(counts.tools) + 1.0) * 0.7 if length else 1.0
-            total = counts.messages + novelty
-            mixed = {tool: chance * novelty / total for tool, chance in chances.items()}
+            share = weight / (counts.messages + novelty)
             for tool, count in counts.tools.items():
-                mixed[tool] = mixed.get(tool, 0.0) + count / total
-            chances = mixed
-        return dict(sorted(chances.items(), key=lambda item: (-item[1], item[0])))
+                chances[tool] = chances.get(tool, 0.0) + count * share
+            weight = novelty * share
+        return dict(sorted(chances.items(), key=_by_chance))
 
-    def learn(self, history: History, names: Collection[str]) -> None:
-        """Count the tools that the message after *history* called; none means that it answered."""
-        context = signatures(history, self.order)
-        for length in range(len(context) + 1):
-            counts = self._counts.touch(context[len(context) - length :], _Counts)
-            if self._decay < 1.0 and length:
-                for tool in counts.tools:
-                    counts.tools[tool] *= self._decay
+    def learn(self, context: Sequence[str], names: Collection[str]) -> None:
+        """Count the tools that the message after *context* called; none means that it answered."""
+        distinct = dict.fromkeys(names)
+        for tail in self._tails(context):
+            counts = self._counts.touch(tail, _Counts)
+            tools = counts.tools
+            if self._decay < 1.0 and tail:
+                for tool in tools:
+                    tools[tool] *= self._decay
                 counts.messages *= self._decay
             counts.messages += 1.0
-            for name in dict.fromkeys(names):
-                counts.tools[name] = counts.tools.get(name, 0.0) + 1.0
+            for name in distinct:
+                tools[name] = tools.get(name, 0.0) + 1.0
+
+    def _tails(self, context: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """The contexts to count by, shortest first."""
+        context = tuple(context)
+        yield ()
+        for start in range(len(context) - 1, max(len(context) - self.order, 0) - 1, -1):
+            yield context[start:]
+
+
+def _by_chance(entry: tuple[str, float]) -> tuple[float, str]:
+    return -entry[1], entry[0]

@@ -6,24 +6,30 @@ user). Tight ones are believed as far as they were seen, the rest is left to loo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, PastCall
 from langgraph_speculate.errors import UnkeyableArguments
-from langgraph_speculate.predict.markov import signatures
 from langgraph_speculate.predict.recent import Recent
 
 _CALLS = 64  # remembered per context
+_TOP = 14  # told of one context
 _DISCOUNT = 0.7
+_COUNT = attrgetter("count")
+_CHANCE = itemgetter(1)
 
 
 @dataclass(slots=True)
 class _Follower:
-    """A call and how many messages made it."""
+    """A call, its canonical key and its fingerprint, and how many messages made it."""
 
     call: Call
+    key: str
+    fingerprint: Hashable
     count: float = 0.0
 
 
@@ -33,15 +39,29 @@ class _Followers:
 
     messages: float = 0.0
     calls: dict[str, _Follower] = field(default_factory=dict)
+    ranking: list[_Follower] | None = None  # cleared by `see`
 
-    def see(self, key: str, call: Call) -> None:
-        """Count a call; where there are too many, the first of the rarest is forgotten."""
-        follower = self.calls.get(key)
-        if follower is None:
-            if len(self.calls) >= _CALLS:
-                del self.calls[min(self.calls, key=lambda known: self.calls[known].count)]
-            follower = self.calls[key] = _Follower(call)
-        follower.count += 1.0
+    def see(self, keyed: Mapping[str, tuple[Hashable, Call]]) -> None:
+        """Count the calls of a message; where there are too many, the first of the rarest is forgotten."""
+        self.messages += 1.0
+        for key, (fingerprint, call) in keyed.items():
+            follower = self.calls.get(key)
+            if follower is None:
+                if len(self.calls) >= _CALLS:
+                    del self.calls[self._rarest()]
+                follower = self.calls[key] = _Follower(call, key, fingerprint)
+            follower.count += 1.0
+            self.ranking = None
+
+    def top(self) -> list[_Follower]:
+        """The most frequent calls."""
+        if self.ranking is None:
+            self.ranking = sorted(self.calls.values(), key=_COUNT, reverse=True)[:_TOP]
+        return self.ranking
+
+    def _rarest(self) -> str:
+        once = (key for key, follower in self.calls.items() if follower.count <= 1.0)
+        return next(once, None) or min(self.calls, key=lambda known: self.calls[known].count)
 
 
 class CallMemory:
@@ -54,43 +74,43 @@ class CallMemory:
     def __init__(self, *, contexts: int = 16_000) -> None:
         self._followers: Recent[Hashable, _Followers] = Recent(contexts)
 
-    def predict(self, history: History, *, limit: int) -> list[tuple[Call, float]]:
-        """Return the calls that followed moments like this one, best first.
+    def predict(self, contexts: Sequence[Hashable], *, limit: int) -> list[tuple[Hashable, Call, float]]:
+        """Return the calls that followed moments like this one, best first, each with its fingerprint.
 
         The number beside each is P(the next message makes this very call).
+
+        Args:
+            contexts: What `moments` says about the moment.
+            limit: The most calls to return.
         """
-        chances: dict[str, tuple[Call, float]] = {}
-        for context in _contexts(history):
-            followers = self._followers.get(context)
-            if followers is None or not followers.messages:
-                continue
-            entries = sorted(followers.calls.items(), key=lambda item: -item[1].count)[: limit + 4]
-            left = min(1.0, _DISCOUNT * (len(followers.calls) + 0.5) / (followers.messages + _DISCOUNT))
-            mixed = {key: (call, chance * left) for key, (call, chance) in chances.items()}
-            for key, follower in entries:
-                seen = max(follower.count - _DISCOUNT, 0.0) / (followers.messages + _DISCOUNT)
-                mixed[key] = (follower.call, mixed.get(key, (follower.call, 0.0))[1] + seen)
-            chances = mixed
-        return sorted(chances.values(), key=lambda item: -item[1])[:limit]
+        known = [followers for context in contexts if (followers := self._followers.get(context)) is not None]
+        weights = [1.0]
+        for followers in reversed(known[1:]):
+            left = _DISCOUNT * (len(followers.calls) + 0.5) / (followers.messages + _DISCOUNT)
+            weights.append(weights[-1] * min(1.0, left))
+        chances: dict[str, float] = {}
+        told: dict[str, _Follower] = {}
+        for followers, weight in zip(known, reversed(weights), strict=False):
+            share = weight / (followers.messages + _DISCOUNT)
+            for follower in followers.top():
+                key = follower.key
+                chances[key] = chances.get(key, 0.0) + (follower.count - _DISCOUNT) * share
+                told[key] = follower
+        best = sorted(chances.items(), key=_CHANCE, reverse=True)[:limit]
+        return [(told[key].fingerprint, told[key].call, chance) for key, chance in best]
 
-    def learn(self, history: History, calls: Sequence[Call]) -> None:
-        """Count the calls that the message after *history* made; none means that it answered."""
+    def learn(self, contexts: Sequence[Hashable], calls: Iterable[tuple[Hashable, Call]]) -> None:
+        """Count the calls, with their fingerprints, of the message after a moment; none means that it answered."""
         keyed = {}
-        for call in calls:
-            try:
-                keyed[call.key] = call
-            except UnkeyableArguments:
-                continue
-        for context in _contexts(history):
-            followers = self._followers.touch(context, _Followers)
-            followers.messages += 1.0
-            for key, call in keyed.items():
-                followers.see(key, call)
+        for fingerprint, call in calls:
+            with suppress(UnkeyableArguments):
+                keyed[call.key] = (fingerprint, call)
+        for context in contexts:
+            self._followers.touch(context, _Followers).see(keyed)
 
 
-def _contexts(history: History) -> list[Hashable]:
-    """Loose to tight."""
-    recent = signatures(history, 2)
+def moments(history: History, recent: tuple[str, ...]) -> list[Hashable]:
+    """The contexts that *history* ends in, loose to tight; *recent* are its latest two `signatures`."""
     contexts: list[Hashable] = [(), recent[-1:], recent]
     calls = history.calls
     last = _key(calls[-1]) if calls else None

@@ -3,7 +3,7 @@
 A program picks from a source (`sources.py`) and fills the pick into a template: `{}` for a plain copy, `cat {}` for a
 value inside a command. Picks are named by their place among the values that the argument has not had yet (`new 0`: the
 next unused one) or among those it has had (`old 0`: the newest of them); so a list being walked, or fanned out in one
-message, needs no program of its own. Beside programs there are constants: values that simply come again.
+message, needs no program of its own. Beside programs there are constants (`constants.py`).
 
 Every pick of every program keeps how often it was right when the tool was called, after the last event and over all;
 the former falls back to the latter.
@@ -12,18 +12,20 @@ the former falls back to the latter.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import Any
 
+from langgraph_speculate.predict.constants import Constants
+from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.sources import MAX_ITEMS, Item, RunSources, Source, copyable, value_key
+from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, RunSources, Source
+from langgraph_speculate.predict.values import copyable, value_key
 
-COPY = "{}"
 _PROGRAMS = 32  # kept per argument
 _ACTIVE = 12  # tried by a prediction
-_CONTEXTS = 64  # kept per program and for constants
-_CONSTANTS = 256  # kept per context
+_CONTEXTS = 64  # kept per program
 _MAX_TEMPLATE = 60  # characters around the slot
 _HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
 _UNSEEN = 0.05  # the chance of a pick that was never tried
@@ -32,26 +34,30 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
 _HOW_MANY = ("few", "1", "few", "few", *["many"] * MAX_ITEMS)
 _OLD = tuple(f"old {place}" for place in range(4))
+_NO_CHANCES: Sequence[float] = ()
+_CHANCE = attrgetter("chance")
+_RATE = itemgetter(0)
 
-_Chances = tuple[float, ...]
 
-
-class Value(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Value:
     """A value that one argument may have.
 
     Attributes:
-        value: The value.
+        key: Its `value_key`.
+        value: The value itself.
         chance: P(a call of the message has this value | it calls the tool).
         kind: The kind of source it comes from, or `"constant"`.
         record: The record it stands in, or None.
         support: How many programs yield it.
     """
 
+    key: Hashable
     value: Any
     chance: float
     kind: str
     record: Hashable
-    support: int
+    support: int = 1
 
 
 @dataclass(slots=True)
@@ -83,60 +89,38 @@ class _Program:
     right: Rate = field(default_factory=Rate)
     picks: dict[str, Rate] = field(default_factory=dict)
     here: Recent[str, dict[str, Rate]] = field(default_factory=lambda: Recent(_CONTEXTS))
-    tables: dict[tuple[str, str], tuple[_Chances, _Chances, float]] = field(default_factory=dict)  # cleared by `see`
+    known: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # what `chances` told; cleared by `see`
 
-    def chances(self, many: str, context: str) -> tuple[_Chances, _Chances, float]:
-        """The chances of new and of old values by place, where *many* new ones are there, and the best of them."""
-        table = self.tables.get((many, context))
-        if table is None:
-            here = self.here.get(context, {})
-            new = tuple(self._chance(pick, here) for pick in _NEW[many])
-            old = tuple(self._chance(pick, here) for pick in _OLD)
-            table = self.tables[many, context] = (new, old, max(*new, *old))
-        return table
+    def chances(self, picks: Sequence[str], count: int, context: str) -> Sequence[float]:
+        """The chances of at least the first *count* of *picks*, or of all there are."""
+        known = self.known.get((picks[0], context))
+        if known is None or len(known) < count:
+            known = self.known[picks[0], context] = []
+            here = self.here.get(context) or {}
+            for pick in picks[:count]:
+                overall = self.picks.get(pick)
+                if overall is None:
+                    known.append(_UNSEEN * 0.5)
+                    continue
+                chance = overall.after(_UNSEEN, 1.0)
+                local = here.get(pick)
+                known.append(chance * 0.8 if local is None else local.after(chance, 2.0))
+        return known
 
-    def see(self, context: str, hits: Sequence[tuple[str, bool]]) -> None:
+    def see(self, context: str, picks: Sequence[tuple[str, Item]], truth: Set[Hashable]) -> None:
         """Count which picks were right."""
-        here = self.here.touch(context, dict)
-        for pick, hit in hits:
-            self.picks.setdefault(pick, Rate()).see(hit)
-            here.setdefault(pick, Rate()).see(hit)
-        self.right.see(any(hit for _, hit in hits))
-        self.tables.clear()
-
-    def items(self, sources: RunSources) -> list[Item]:
-        """What there is to pick from, newest first."""
-        items = sources.items(self.source)
-        return items if self.template == COPY else [_fill(self.template, item) for item in items]
-
-    def _chance(self, pick: str, here: dict[str, Rate]) -> float:
-        overall = self.picks.get(pick)
-        if overall is None:
-            return _UNSEEN * 0.5
-        chance = overall.after(_UNSEEN, 1.0)
-        local = here.get(pick)
-        return chance * 0.8 if local is None else local.after(chance, 2.0)
-
-
-@dataclass(slots=True)
-class _Constants:
-    """Values seen in one context; one seen once promises little (absolute discounting)."""
-
-    total: float = 0.0
-    counts: Recent[Hashable, list[Any]] = field(default_factory=lambda: Recent(_CONSTANTS))
-    ranking: list[tuple[Hashable, Any, float]] | None = None
-
-    def see(self, key: Hashable, value: Any) -> None:
-        self.counts.touch(key, lambda: [value, 0.0])[1] += 1.0
-        self.total += 1.0
-        self.ranking = None
-
-    def top(self) -> list[tuple[Hashable, Any, float]]:
-        """The eight most frequent values with their shares."""
-        if self.ranking is None:
-            entries = sorted(self.counts.items(), key=lambda item: -item[1][1])[:8]
-            self.ranking = [(key, value, max(count - 0.8, 0.0) / self.total) for key, (value, count) in entries]
-        return self.ranking
+        here, overall = self.here.touch(context, dict), self.picks
+        hits = False
+        for pick, item in picks:
+            hit = item.key in truth
+            hits = hits or hit
+            for rates in (overall, here):
+                rate = rates.get(pick)
+                if rate is None:
+                    rate = rates[pick] = Rate()
+                rate.see(hit)
+        self.right.see(hits)
+        self.known.clear()
 
 
 class Argument:
@@ -151,84 +135,69 @@ class Argument:
         self._programs: dict[tuple[str, Source], _Program] = {}
         self._active: list[_Program] = []
         self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
-        self._constants: Recent[str, _Constants] = Recent(_CONTEXTS)
+        self._constants = Constants()
 
     def values(
-        self, sources: RunSources, used: set[Hashable], context: str, *, limit: int, least: float
+        self, sources: RunSources, used: Set[Hashable], context: str, *, limit: int, least: float
     ) -> list[Value]:
         """Return the most probable values with a chance of at *least* that much, best first."""
-        chances: dict[Hashable, list[Any]] = {}  # Values in the making: value, chance, kind, record, support
+        best: dict[Hashable, Value] = {}
         for program in self._active:
-            items = program.items(sources)
+            source = program.source
+            items = sources.items(source, program.template)
             if not items:
                 continue
-            new, old, peak = program.chances(_many(items, used) if used else _HOW_MANY[len(items)], context)
-            if peak < least:
-                continue
-            news = olds = 0
+            olds = _count_used(items, used) if used else 0
+            news = len(items) - olds
+            new = program.chances(_NEW[_HOW_MANY[news]], news, context) if news else _NO_CHANCES
+            old = program.chances(_OLD, olds, context) if olds else _NO_CHANCES
+            at_new = at_old = 0
             for value, record, key in items:
-                if key in used:
-                    chance = old[olds]
-                    olds += olds < 3
+                if olds and key in used:
+                    chance = old[at_old]
+                    at_old += at_old < 3
                 else:
-                    chance = new[news]
-                    news += news < 5
+                    chance = new[at_new]
+                    at_new += at_new < 5
                 if chance < least:
                     continue
-                entry = chances.get(key)
-                if entry is None:
-                    chances[key] = [value, chance, program.source.kind, record, 1]
+                known = best.get(key)
+                if known is None:
+                    best[key] = Value(key, value, chance, source.kind, record)
                 else:
-                    entry[4] += 1
-                    if entry[1] < chance:
-                        entry[1:4] = chance, program.source.kind, record
-        for key, value, chance in self._constant_values(context):
+                    known.support += 1
+                    if known.chance < chance:
+                        known.chance, known.kind, known.record = chance, source.kind, record
+        for key, value, chance in self._constants.tell(context):
             if chance < least:
-                continue
-            entry = chances.get(key)
-            if entry is None:
-                chances[key] = [value, chance, "constant", None, 1]
+                break  # they come most probable first
+            known = best.get(key)
+            if known is None:
+                best[key] = Value(key, value, chance, "constant", None)
             else:
-                entry[4] += 1
-                if entry[1] < chance:
-                    entry[1:3] = chance, "constant"
-        best = sorted(chances.values(), key=_by_chance)[:limit]
-        return [Value(*entry) for entry in best]
+                known.support += 1
+                if known.chance < chance:
+                    known.chance, known.kind = chance, "constant"
+        return sorted(best.values(), key=_CHANCE, reverse=True)[:limit]
 
-    def learn(self, sources: RunSources, used: set[Hashable], context: str, values: Sequence[Any]) -> None:
+    def learn(self, sources: RunSources, used: Set[Hashable], context: str, values: Sequence[Any]) -> None:
         """See the values that the calls of one message had for this argument."""
         keys = {value_key(value): value for value in values}
-        everywhere = self._constants.touch("", _Constants)
-        here = self._constants.touch(context, _Constants)
         for key, value in keys.items():
-            found = key in everywhere.counts
+            found = key in self._constants
             if copyable(value):
                 found = self._find_programs(sources, value) or found
             self.found.see(found)
-            everywhere.see(key, value)
-            here.see(key, value)
+        self._constants.see(context, keys)
+        proven: list[tuple[float, _Program]] = []
         for program in self._programs.values():
-            items = program.items(sources)
+            items = sources.items(program.source, program.template)
             if items:
-                program.see(context, [(pick, item.key in keys) for pick, item in _picks(items, used)])
-        rates = [(program.right.after(_UNSEEN, 2.0), program) for program in self._programs.values()]
-        proven = [entry for entry in rates if self._is_proven(entry[1])]
-        proven.sort(key=lambda entry: -entry[0])
+                program.see(context, _picks(items, used), keys.keys())
+            if self._is_proven(program):
+                proven.append((program.right.after(_UNSEEN, 2.0), program))
+        proven.sort(key=_RATE, reverse=True)
         self._active = [program for rate, program in proven[:_ACTIVE] if rate >= _HOPEFUL * proven[0][0]]
-
-    def _constant_values(self, context: str) -> Iterator[tuple[Hashable, Any, float]]:
-        everywhere, here = self._constants.get(""), self._constants.get(context)
-        if everywhere is None:
-            return
-        if here is None:
-            yield from everywhere.top()
-            return
-        weight = here.total / (here.total + 2.0)
-        chances = {key: [value, share * (1.0 - weight)] for key, value, share in everywhere.top()}
-        for key, value, share in here.top():
-            chances.setdefault(key, [value, 0.0])[1] += weight * share
-        for key, (value, chance) in chances.items():
-            yield key, value, chance
 
     def _find_programs(self, sources: RunSources, value: Any) -> bool:
         """Remember the programs that would have yielded *value*; True if there is one."""
@@ -269,9 +238,9 @@ def _slots(text: str) -> list[str]:
     return [slot for slot in dict.fromkeys(found) if slot != text and text.count(slot) == 1]
 
 
-def _picks(items: Sequence[Item], used: set[Hashable]) -> list[tuple[str, Item]]:
+def _picks(items: Sequence[Item], used: Set[Hashable]) -> list[tuple[str, Item]]:
     """Items with the names of their places, unused values and used ones counted apart."""
-    new = _NEW[_many(items, used)]
+    new = _NEW[_HOW_MANY[len(items) - _count_used(items, used)]]
     picks = []
     news = olds = 0
     for item in items:
@@ -284,14 +253,5 @@ def _picks(items: Sequence[Item], used: set[Hashable]) -> list[tuple[str, Item]]
     return picks
 
 
-def _many(items: Sequence[Item], used: set[Hashable]) -> str:
-    return _HOW_MANY[len(items) - sum([item.key in used for item in items])]
-
-
-def _fill(template: str, item: Item) -> Item:
-    text = template.replace(COPY, str(item.value), 1)
-    return Item(text, item.record, text)
-
-
-def _by_chance(entry: list[Any]) -> float:
-    return -float(entry[1])
+def _count_used(items: Sequence[Item], used: Set[Hashable]) -> int:
+    return sum([item.key in used for item in items])

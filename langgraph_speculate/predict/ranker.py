@@ -7,8 +7,9 @@ what comes out stays calibrated as long as the near future resembles the near pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from math import exp, log, sqrt
+from operator import add, mul
 
 from langgraph_speculate.predict.recent import Recent
 
@@ -23,7 +24,7 @@ def log_odds(chance: float) -> float:
     >>> log_odds(0.5)
     0.0
     """
-    return math.log(max(chance, 1e-4) / max(1.0 - chance, 1e-4))
+    return log(max(chance, 1e-4) / max(1.0 - chance, 1e-4))
 
 
 class _Weights:
@@ -34,14 +35,6 @@ class _Weights:
     def __init__(self, values: Sequence[float]) -> None:
         self.values = list(values)
         self.squares = [1.0] * len(self.values)
-
-    def step(self, features: Sequence[float], error: float, rate: float) -> None:
-        values, squares = self.values, self.squares
-        for at, feature in enumerate(features):
-            if feature:
-                gradient = error * feature
-                squares[at] += gradient * gradient
-                values[at] -= rate * gradient / math.sqrt(squares[at])
 
 
 class Ranker:
@@ -56,16 +49,34 @@ class Ranker:
         self._size = size
         self._shared = _Weights([1.0] + [0.0] * (size - 1))
         self._own: Recent[str, _Weights] = Recent(tools)
+        self._sums: dict[str, list[float]] = {}  # weights by tool, shared and own together; cleared by `learn`
 
     def chance(self, tool: str, features: Sequence[float]) -> float:
         """Return P(right) of a guess about *tool*."""
-        own = self._own.get(tool)
-        weights = self._shared.values if own is None else map(float.__add__, self._shared.values, own.values)
-        score = sum(map(float.__mul__, weights, features))
-        return 1.0 / (1.0 + math.exp(-max(-_LIMIT, min(_LIMIT, score))))
+        weights = self._sums.get(tool)
+        if weights is None:
+            own = self._own.get(tool)
+            shared = self._shared.values
+            weights = self._sums[tool] = shared if own is None else list(map(add, shared, own.values))
+        return _chance(sum(map(mul, weights, features)))
 
     def learn(self, tool: str, features: Sequence[float], right: bool) -> None:
         """See whether a guess was right."""
-        error = self.chance(tool, features) - right
-        self._shared.step(features, error, _RATE)
-        self._own.touch(tool, lambda: _Weights([0.0] * self._size)).step(features, error, _TOOL_RATE)
+        self._sums.clear()
+        own = self._own.touch(tool, lambda: _Weights([0.0] * self._size))
+        values, squares = self._shared.values, self._shared.squares
+        own_values, own_squares = own.values, own.squares
+        error = _chance(sum(map(mul, map(add, values, own_values), features))) - right
+        # One step of AdaGrad for both sets of weights: this loop is most of the time that learning takes.
+        for at, feature in enumerate(features):
+            if feature:
+                gradient = error * feature
+                square = gradient * gradient
+                squares[at] = total = squares[at] + square
+                values[at] -= _RATE * gradient / sqrt(total)
+                own_squares[at] = total = own_squares[at] + square
+                own_values[at] -= _TOOL_RATE * gradient / sqrt(total)
+
+
+def _chance(score: float) -> float:
+    return 1.0 / (1.0 + exp(-max(-_LIMIT, min(_LIMIT, score))))

@@ -2,36 +2,27 @@
 
 A *source* is a named place, the same from run to run: an argument of a tool, a JSON path in a tool's results, tokens of
 one shape in what the user said. `RunSources` tells the values of a source, newest first, and the sources of a value.
-What to make of them is the business of `bindings.py`.
-
-Results and texts never change, so each is indexed once, however many turns look at it. Indexes are bounded: what stands
-beyond the bounds is not found, which costs a guess and nothing else.
+What to make of them is the business of `bindings.py`; what one result or text holds, that of `indexes.py`. What was
+collected from a tool is kept until it is called again.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Hashable, Sequence, Set
+from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
-
-import orjson
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
-from langgraph_speculate.predict.shapes import MAX_TOKEN, tokens
+from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
+from langgraph_speculate.predict.values import copyable, fingerprint, value_key
 
-MAX_LEAVES = 500  # values indexed per result
-MAX_DEPTH = 12
-MAX_TEXT = 6_000  # characters of a text that are read for tokens
-MAX_JSON = 200_000  # characters beyond which a result is not parsed
 MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
 USER = ""  # the owner of what the user said
+COPY = "{}"  # the template that leaves a value as it is
 RECENT_EVENTS = 120  # how far back a run is searched
+_NONE: Set[Hashable] = frozenset()
 
 
 class Source(NamedTuple):
@@ -46,204 +37,134 @@ class Source(NamedTuple):
     what: str
 
 
-class Item(NamedTuple):
-    """A value, the record that it stands in (values of one record belong together), and its `value_key`."""
-
-    value: Any
-    record: Hashable
-    key: Hashable
-
-
-@dataclass(frozen=True)
-class _Index:
-    """What one result or text holds."""
-
-    kind: str
-    items: Mapping[str, Sequence[Item]]
-
-    @cached_property
-    def places(self) -> Mapping[Hashable, list[str]]:
-        """Where each value stands."""
-        found: dict[Hashable, list[str]] = {}
-        for place, items in self.items.items():
-            for item in items:
-                found.setdefault(item.key, []).append(place)
-        return found
-
-
-def value_key(value: Any) -> Hashable:
-    """Equal for equal values of one type: `1`, `1.0`, `True` and `"1"` all differ.
-
-    >>> value_key(1) == value_key(True), value_key("a") == value_key("a")
-    (False, True)
-    """
-    if type(value) is str:
-        return value
-    if value is None or isinstance(value, (bool, int, float)):
-        return (type(value).__name__, value)
-    try:
-        return (type(value).__name__, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
-    except (TypeError, ValueError, RecursionError):
-        return (type(value).__name__, None)  # never the same as anything worth guessing
-
-
-def copyable(value: Any) -> bool:
-    """True for values that are worth following through a run: short strings and finite numbers."""
-    if type(value) is str:
-        return 0 < len(value) <= MAX_TOKEN
-    return type(value) is int or (type(value) is float and math.isfinite(value))
-
-
 class RunSources:
-    """The sources of one run up to a model call. Cheap to build; each source is collected when first asked for."""
+    """The sources of one run up to a model call. Cheap to build; each source is collected when first asked for.
 
-    def __init__(self, history: History) -> None:
-        self._calls: dict[str, list[PastCall]] = {}
-        self._said: list[str] = []
+    Args:
+        history: What the run has seen so far.
+        before: The sources of an earlier moment of the same run: what was collected from tools that were not called
+            since is taken over. Those of another run do no harm.
+    """
+
+    def __init__(self, history: History, before: RunSources | None = None) -> None:
+        calls: dict[str, list[PastCall]] = {}
+        said: list[str] = []
         for event in reversed(history.events[-RECENT_EVENTS:]):
             if isinstance(event, PastCall):
-                self._calls.setdefault(event.name, []).append(event)
+                calls.setdefault(event.call.name, []).append(event)
             elif isinstance(event, UserTurn):
-                self._said.append(event.text[:MAX_TEXT])
-        self._indexes: dict[str, list[_Index]] = {}
-        self._items: dict[Source, list[Item]] = {}
-        self._used: dict[tuple[str, str], set[Hashable]] = {}
+                said.append(event.text[:MAX_TEXT])
+        known = before._owners if before is not None else {}
+        self._owners: dict[str, _Owner] = {USER: _same(known.get(USER), [], said) or _Owner([], said)}
+        for name, made in calls.items():
+            if name != USER:
+                self._owners[name] = _same(known.get(name), made, []) or _Owner(made, [])
 
-    def items(self, source: Source) -> list[Item]:
-        """The distinct values of *source*, newest first, at most `MAX_ITEMS`."""
-        found = self._items.get(source)
-        if found is None:
-            if source.kind == "arg":
-                found = _distinct([_arguments(self._calls.get(source.owner, ()), source.what)])
-            else:
-                kind, owner, what = source
-                groups = [index.items.get(what) for index in self._indexes_of(owner) if index.kind == kind]
-                found = _distinct([items for items in groups if items])
-            self._items[source] = found
-        return found
+    def items(self, source: Source, template: str = COPY) -> Sequence[Item]:
+        """The distinct values of *source*, newest first, at most `MAX_ITEMS`, each filled into *template*."""
+        owner = self._owners.get(source.owner)
+        return () if owner is None else owner.items(source, template)
 
-    def used(self, tool: str, argument: str) -> set[Hashable]:
+    def used(self, tool: str, argument: str) -> Set[Hashable]:
         """Keys of the values that calls of *tool* had for *argument* in this run."""
-        found = self._used.get((tool, argument))
-        if found is None:
-            found = {value_key(call.args[argument]) for call in self._calls.get(tool, ()) if argument in call.args}
-            self._used[tool, argument] = found
-        return found
+        owner = self._owners.get(tool)
+        return _NONE if owner is None else owner.used(argument)
+
+    def made(self, tool: str) -> Set[Hashable]:
+        """Fingerprints of the calls of *tool* in this run."""
+        owner = self._owners.get(tool)
+        return _NONE if owner is None else owner.made
 
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""
-        key = value_key(value)
+        key, kind = value_key(value), type(value)
         found: dict[Source, None] = {}
-        for owner in (USER, *self._calls):
-            for index in self._indexes_of(owner):
+        for name, owner in self._owners.items():
+            for index in owner.indexes:
                 for place in index.places.get(key, ()):
-                    found[Source(index.kind, owner, place)] = None
-            for call in self._calls.get(owner, ()):
-                for name, argument in islice(call.args.items(), MAX_ARGUMENTS):
-                    if type(argument) is type(value) and argument == value:
-                        found[Source("arg", owner, name)] = None
+                    found[Source(index.kind, name, place)] = None
+            for call in owner.calls:
+                for argument, other in islice(call.call.args.items(), MAX_ARGUMENTS):
+                    if type(other) is kind and other == value:
+                        found[Source("arg", name, argument)] = None
         return list(found)
 
-    def _indexes_of(self, owner: str) -> list[_Index]:
-        """What the results of a tool, or the user's turns, hold, newest first."""
-        found = self._indexes.get(owner)
+
+class _Owner:
+    """What the calls of one tool, or the user's turns, hold; kept from turn to turn until there is more."""
+
+    def __init__(self, calls: list[PastCall], said: list[str]) -> None:
+        self.calls = calls  # newest first, as is what was said
+        self.said = said
+        self._items: dict[tuple[str, Source], Sequence[Item]] = {}
+        self._used: dict[str, Set[Hashable]] = {}
+
+    @cached_property
+    def indexes(self) -> list[Index]:
+        """What the results, or the texts, hold, newest first."""
+        return [text_index(text) for text in self.said] + [result_index(call) for call in self.calls if call.result]
+
+    @cached_property
+    def made(self) -> Set[Hashable]:
+        """Fingerprints of the calls."""
+        return {fingerprint(call.call.name, call.call.args) for call in self.calls}
+
+    def items(self, source: Source, template: str) -> Sequence[Item]:
+        found = self._items.get((template, source))
         if found is None:
-            if owner == USER:
-                found = [_text_index(text) for text in self._said]
+            if template != COPY:
+                found = [_filled(template, item) for item in self.items(source, COPY)]
+            elif source.kind == "arg":
+                found = _arguments(self.calls, source.what)
             else:
-                found = [_result_index(call) for call in self._calls.get(owner, ()) if call.result]
-            self._indexes[owner] = found
+                found = _newest(self.indexes, source.kind, source.what)
+            self._items[template, source] = found
+        return found
+
+    def used(self, argument: str) -> Set[Hashable]:
+        found = self._used.get(argument)
+        if found is None:
+            calls = [call.call.args for call in self.calls]
+            found = self._used[argument] = {value_key(args[argument]) for args in calls if argument in args}
         return found
 
 
-def _distinct(groups: Sequence[Sequence[Item]]) -> list[Item]:
-    """The first distinct items of groups of distinct items."""
-    if len(groups) <= 1:
-        return list(groups[0][:MAX_ITEMS]) if groups else []
-    found: list[Item] = []
-    seen: set[Hashable] = set()
-    for items in groups:
-        for item in items:
-            if item.key not in seen:
-                seen.add(item.key)
-                found.append(item)
-                if len(found) >= MAX_ITEMS:
-                    return found
+def _same(known: _Owner | None, calls: list[PastCall], said: list[str]) -> _Owner | None:
+    """The known owner, where nothing was added to it."""
+    return known if known is not None and known.calls == calls and known.said == said else None
+
+
+def _newest(indexes: Sequence[Index], kind: str, what: str) -> Sequence[Item]:
+    """The first distinct items of one place."""
+    found: Sequence[Item] = ()
+    for index in indexes:
+        items = index.items.get(what) if index.kind == kind else None
+        if items:
+            # Those of one index are distinct already.
+            found = _distinct(found, items) if found else items[:MAX_ITEMS]
+            if len(found) >= MAX_ITEMS:
+                break
     return found
 
 
-def _arguments(calls: Sequence[PastCall], name: str) -> list[Item]:
+def _distinct(first: Sequence[Item], then: Sequence[Item]) -> Sequence[Item]:
+    seen = {item.key for item in first}
+    return [*first, *[item for item in then if item.key not in seen]][:MAX_ITEMS]
+
+
+def _arguments(calls: Sequence[PastCall], name: str) -> Sequence[Item]:
     found: dict[Hashable, Item] = {}
     for call in calls[: 2 * MAX_ITEMS]:
-        value = call.args.get(name)
+        value = call.call.args.get(name)
         if copyable(value):
             key = value_key(value)
-            found.setdefault(key, Item(value, (call.id, "args"), key))
+            if key not in found:
+                found[key] = Item(value, (call.id, "args"), key)
+                if len(found) >= MAX_ITEMS:
+                    break
     return list(found.values())
 
 
-_results: WeakKeyDictionary[PastCall, _Index] = WeakKeyDictionary()
-
-
-def _result_index(call: PastCall) -> _Index:
-    index = _results.get(call)
-    if index is None:
-        text = call.result or ""
-        value = call.value if len(text) <= MAX_JSON else None
-        if isinstance(value, (dict, list)):
-            index = _Index("json", _by_place(_leaves(value, call.id)))
-        else:
-            text = (value if isinstance(value, str) else text)[:MAX_TEXT]
-            found = tokens(text, lines=True)
-            index = _Index("text", _by_place((shape, Item(token, call.id, token)) for shape, token in found))
-        _results[call] = index
-    return index
-
-
-@lru_cache(maxsize=2048)
-def _text_index(text: str) -> _Index:
-    return _Index("user", _by_place((shape, Item(token, None, token)) for shape, token in tokens(text)))
-
-
-def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, list[Item]]:
-    """The distinct items of every place, in order."""
-    items: dict[str, dict[Hashable, Item]] = {}
-    for place, item in islice(found, MAX_LEAVES):
-        items.setdefault(place, {}).setdefault(item.key, item)
-    return {place: list(distinct.values()) for place, distinct in items.items()}
-
-
-def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
-    """Scalars of a JSON value with their paths, in document order; keys that look like data count as values too."""
-    stack: list[tuple[str, Any, Hashable, int]] = [("", root, (owner, 0), 0)]
-    containers = 0
-    while stack and containers < MAX_LEAVES:
-        path, value, record, depth = stack.pop()
-        if isinstance(value, (dict, list)):
-            if depth >= MAX_DEPTH:
-                continue
-            containers += 1
-            inner = (owner, containers)
-            if isinstance(value, dict):
-                children = list(value.items())[:MAX_LEAVES]
-                for key, _ in children:
-                    if _is_data(key):
-                        yield f"{path}.#", Item(key, inner, key)
-                stack.extend(
-                    (f"{path}.{'*' if _is_data(key) else key}", child, inner, depth + 1)
-                    for key, child in reversed(children)
-                )
-            else:
-                # Scalars in a list belong to the record that holds the list; objects are records of their own.
-                stack.extend((f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES]))
-        elif copyable(value):
-            yield path, Item(value, record, value_key(value))
-
-
-@lru_cache(maxsize=8192)
-def _is_data(key: str) -> bool:
-    """True for object keys that are data (ids, dates) rather than names of fields."""
-    return _DIGIT.search(key) is not None
-
-
-_DIGIT = re.compile(r"\d")
+def _filled(template: str, item: Item) -> Item:
+    text = template.replace(COPY, str(item.value), 1)
+    return Item(text, item.record, text)

@@ -1,0 +1,77 @@
+"""Values that simply come again: how often an argument had each of them, after the last event and over all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+from langgraph_speculate.predict.recent import Recent
+
+_CONTEXTS = 64
+_VALUES = 256  # kept per context
+_TOP = 8  # values told of one context
+_COUNT = itemgetter(0)
+_CHANCE = itemgetter(2)
+
+Constant = tuple[Hashable, Any, float]  # the key of a value, the value, and its chance
+
+
+@dataclass(slots=True)
+class _Values:
+    """Values seen in one context; one seen once promises little (absolute discounting)."""
+
+    total: float = 0.0
+    counts: Recent[Hashable, list[Any]] = field(default_factory=lambda: Recent(_VALUES))  # count, key, value
+    ranking: list[Constant] | None = None  # cleared by `see`
+
+    def see(self, key: Hashable, value: Any) -> None:
+        self.counts.touch(key, lambda: [0.0, key, value])[0] += 1.0
+        self.total += 1.0
+        self.ranking = None
+
+    def top(self) -> list[Constant]:
+        """The most frequent values with their shares."""
+        if self.ranking is None:
+            entries = sorted(self.counts.values(), key=_COUNT, reverse=True)[:_TOP]
+            self.ranking = [(key, value, max(count - 0.8, 0.0) / self.total) for count, key, value in entries]
+        return self.ranking
+
+
+class Constants:
+    """Learn and tell the values that one argument has had before."""
+
+    def __init__(self) -> None:
+        self._everywhere = _Values()
+        self._here: Recent[str, _Values] = Recent(_CONTEXTS)
+        self._told: dict[str, Sequence[Constant]] = {}  # by context; cleared by `see`
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._everywhere.counts
+
+    def tell(self, context: str) -> Sequence[Constant]:
+        """Frequent values, each with P(the argument has it | the tool is called), most probable first."""
+        told = self._told.get(context)
+        if told is None:
+            told = self._told[context] = self._blended(context)
+        return told
+
+    def see(self, context: str, values: Mapping[Hashable, Any]) -> None:
+        """Count the values, by key, that the calls of one message had."""
+        here = self._here.touch(context, _Values)
+        for key, value in values.items():
+            self._everywhere.see(key, value)
+            here.see(key, value)
+        self._told.clear()
+
+    def _blended(self, context: str) -> Sequence[Constant]:
+        here = self._here.get(context)
+        if here is None:
+            return self._everywhere.top()
+        weight = here.total / (here.total + 2.0)
+        chances = {key: (key, value, share * (1.0 - weight)) for key, value, share in self._everywhere.top()}
+        for key, value, share in here.top():
+            known = chances.get(key)
+            chances[key] = (key, value, weight * share) if known is None else (key, known[1], known[2] + weight * share)
+        return sorted(chances.values(), key=_CHANCE, reverse=True)

@@ -1,0 +1,123 @@
+"""What one result or one text holds: its values, by the place where they stand.
+
+A place is a JSON path with `*` for what differs from result to result (items of lists, ids among keys), or the shape
+of a token (`shapes.py`). Results and texts never change, so each is indexed once, however many turns look at it.
+Indexes are bounded: what stands beyond the bounds is not found, which costs a guess and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from langgraph_speculate.core.history import PastCall
+from langgraph_speculate.predict.shapes import tokens
+from langgraph_speculate.predict.values import copyable, value_key
+
+MAX_LEAVES = 500  # values indexed per result
+MAX_DEPTH = 12
+MAX_TEXT = 6_000  # characters of a text that are read for tokens
+MAX_JSON = 200_000  # characters beyond which a result is not parsed
+
+
+class Item(NamedTuple):
+    """A value, the record that it stands in (values of one record belong together), and its `value_key`."""
+
+    value: Any
+    record: Hashable
+    key: Hashable
+
+
+@dataclass(frozen=True)
+class Index:
+    """What one result or text holds."""
+
+    kind: str
+    items: Mapping[str, Sequence[Item]]
+
+    @cached_property
+    def places(self) -> Mapping[Hashable, list[str]]:
+        """Where each value stands."""
+        found: dict[Hashable, list[str]] = {}
+        for place, items in self.items.items():
+            for item in items:
+                found.setdefault(item.key, []).append(place)
+        return found
+
+
+_results: WeakKeyDictionary[PastCall, Index] = WeakKeyDictionary()
+
+
+def result_index(call: PastCall) -> Index:
+    """What the result of a call holds."""
+    index = _results.get(call)
+    if index is None:
+        text = call.result or ""
+        value = call.value if len(text) <= MAX_JSON else None
+        if isinstance(value, (dict, list)):
+            index = Index("json", _by_place(_leaves(value, call.id)))
+        else:
+            text = (value if isinstance(value, str) else text)[:MAX_TEXT]
+            found = tokens(text, lines=True)
+            index = Index("text", _by_place((shape, Item(token, call.id, token)) for shape, token in found))
+        _results[call] = index
+    return index
+
+
+@lru_cache(maxsize=2048)
+def text_index(text: str) -> Index:
+    """What the user said."""
+    return Index("user", _by_place((shape, Item(token, None, token)) for shape, token in tokens(text)))
+
+
+def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, list[Item]]:
+    """The distinct items of every place, in order."""
+    items: dict[str, dict[Hashable, Item]] = {}
+    for place, item in islice(found, MAX_LEAVES):
+        here = items.get(place)
+        if here is None:
+            items[place] = {item.key: item}
+        elif item.key not in here:
+            here[item.key] = item
+    return {place: list(distinct.values()) for place, distinct in items.items()}
+
+
+def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
+    """Scalars of a JSON value with their paths, in document order; keys that look like data count as values too."""
+    stack: list[tuple[str, Any, Hashable, int]] = [("", root, (owner, 0), 0)]
+    containers = 0
+    while stack and containers < MAX_LEAVES:
+        path, value, record, depth = stack.pop()
+        if isinstance(value, dict):
+            if depth < MAX_DEPTH:
+                containers += 1
+                inner = (owner, containers)
+                places = []
+                for key, child in islice(value.items(), MAX_LEAVES):
+                    if _is_data(key):
+                        yield f"{path}.#", Item(key, inner, key)
+                        places.append((f"{path}.*", child, inner, depth + 1))
+                    else:
+                        places.append((f"{path}.{key}", child, inner, depth + 1))
+                stack.extend(reversed(places))
+        elif isinstance(value, list):
+            if depth < MAX_DEPTH:
+                containers += 1
+                # Scalars in a list belong to the record that holds the list; objects are records of their own.
+                stack.extend([(f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES])])
+        elif copyable(value):
+            yield path, Item(value, record, value_key(value))
+
+
+@lru_cache(maxsize=8192)
+def _is_data(key: str) -> bool:
+    """True for object keys that are data (ids, dates) rather than names of fields."""
+    return _DIGIT.search(key) is not None
+
+
+_DIGIT = re.compile(r"\d")

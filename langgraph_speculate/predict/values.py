@@ -1,0 +1,40 @@
+"""When two values, or two calls, are the same, and which values are worth following. Asked often, so cheap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import orjson
+
+from langgraph_speculate.predict.shapes import MAX_TOKEN
+
+
+def value_key(value: Any) -> Hashable:
+    """Equal for equal values of one type: `1`, `1.0`, `True` and `"1"` all differ.
+
+    >>> value_key(1) == value_key(True), value_key("a") == value_key("a")
+    (False, True)
+    """
+    if type(value) is str:
+        return value
+    if value is None or isinstance(value, (bool, int, float)):
+        return (type(value).__name__, value)
+    try:
+        return (type(value).__name__, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+    except (TypeError, ValueError, RecursionError):
+        return (type(value).__name__, None)  # never the same as anything worth guessing
+
+
+def fingerprint(name: str, args: Mapping[str, Any]) -> Hashable:
+    """A cheap stand-in for the canonical key of a call: equal for equal calls."""
+    names = sorted(args)
+    return (name, tuple(names), tuple([value_key(args[argument]) for argument in names]))
+
+
+def copyable(value: Any) -> bool:
+    """True for values that are worth following through a run: short strings and finite numbers."""
+    if type(value) is str:
+        return 0 < len(value) <= MAX_TOKEN
+    return type(value) is int or (type(value) is float and math.isfinite(value))
