@@ -116,7 +116,7 @@ class BlendedPredictor:
         events = signatures(history, self._tools.order)
         contexts = moments(history, events[-2:])
         guesses = sorted(self._guesses(sources, events, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
-        last = fingerprint(history.calls[-1].name, history.calls[-1].args) if history.calls else None
+        last = fingerprint(sources.last.name, sources.last.args) if sources.last else None
         shortlist = [
             (guess, _features(guess, made=guess.key in sources.made(guess.name), last=guess.key == last))
             for guess in guesses

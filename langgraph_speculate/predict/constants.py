@@ -12,6 +12,7 @@ from langgraph_speculate.predict.recent import Recent
 _CONTEXTS = 64
 _VALUES = 256  # kept per context
 _TOP = 8  # values told of one context
+_MUCH = 20.0
 _COUNT = itemgetter(0)
 _CHANCE = itemgetter(2)
 
@@ -34,8 +35,11 @@ class _Values:
     def top(self) -> list[Constant]:
         """The most frequent values with their shares."""
         if self.ranking is None:
-            entries = sorted(self.counts.values(), key=_COUNT, reverse=True)[:_TOP]
-            self.ranking = [(key, value, max(count - 0.8, 0.0) / self.total) for count, key, value in entries]
+            # Where much was seen, what was seen once has too small a share to be told: no need to sort it.
+            least = 2.0 if self.total > _MUCH else 1.0
+            entries = [entry for entry in self.counts.values() if entry[0] >= least]
+            entries.sort(key=_COUNT, reverse=True)
+            self.ranking = [(key, value, max(count - 0.8, 0.0) / self.total) for count, key, value in entries[:_TOP]]
         return self.ranking
 
 

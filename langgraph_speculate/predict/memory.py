@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.history import History, PastCall
+from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.predict.recent import Recent
 
@@ -112,20 +112,28 @@ class CallMemory:
 def moments(history: History, recent: tuple[str, ...]) -> list[Hashable]:
     """The contexts that *history* ends in, loose to tight; *recent* are its latest two `signatures`."""
     contexts: list[Hashable] = [(), recent[-1:], recent]
-    calls = history.calls
-    last = _key(calls[-1]) if calls else None
-    said = history.user_turns[-1].text if history.user_turns else ""
+    calls: list[PastCall] = []  # the latest two, newest first
+    said = ""
+    for event in reversed(history.events):
+        if isinstance(event, PastCall):
+            if len(calls) < 2:
+                calls.append(event)
+        elif isinstance(event, UserTurn) and not said:
+            said = event.text
+        if said and len(calls) == 2:
+            break
+    last = _key(calls[0]) if calls else None
     just_said = bool(history.events) and not isinstance(history.events[-1], PastCall)
     if last is not None:
         contexts.append((last, recent[-1:]))
         if len(calls) > 1:
-            contexts.append((_key(calls[-2]), last, recent[-1:]))
+            contexts.append((_key(calls[1]), last, recent[-1:]))
     if just_said:
         contexts.append(("said", said))
     elif said:
         contexts.append(("said", said, last))
         if len(calls) > 1:
-            contexts.append(("said", said, _key(calls[-2]), last))
+            contexts.append(("said", said, _key(calls[1]), last))
     return contexts
 
 

@@ -107,12 +107,21 @@ class _Program:
                 known.append(chance * 0.8 if local is None else local.after(chance, 2.0))
         return known
 
-    def see(self, context: str, picks: Sequence[tuple[str, Item]], truth: Set[Hashable]) -> None:
+    def see(self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable]) -> None:
         """Count which picks were right."""
         here, overall = self.here.touch(context, dict), self.picks
+        olds = _count_used(items, used) if used else 0
+        new = _NEW[_HOW_MANY[len(items) - olds]]
         hits = False
-        for pick, item in picks:
-            hit = item.key in truth
+        at_new = at_old = 0
+        for _, _, key in items:
+            if olds and key in used:
+                pick = _OLD[at_old]
+                at_old += at_old < 3
+            else:
+                pick = new[at_new]
+                at_new += at_new < 5
+            hit = key in truth
             hits = hits or hit
             for rates in (overall, here):
                 rate = rates.get(pick)
@@ -193,7 +202,7 @@ class Argument:
         for program in self._programs.values():
             items = sources.items(program.source, program.template)
             if items:
-                program.see(context, _picks(items, used), keys.keys())
+                program.see(context, items, used, keys.keys())
             if self._is_proven(program):
                 proven.append((program.right.after(_UNSEEN, 2.0), program))
         proven.sort(key=_RATE, reverse=True)
@@ -236,21 +245,6 @@ def _slots(text: str) -> list[str]:
     if _DATE.fullmatch(text):
         found.append(text[5:])
     return [slot for slot in dict.fromkeys(found) if slot != text and text.count(slot) == 1]
-
-
-def _picks(items: Sequence[Item], used: Set[Hashable]) -> list[tuple[str, Item]]:
-    """Items with the names of their places, unused values and used ones counted apart."""
-    new = _NEW[_HOW_MANY[len(items) - _count_used(items, used)]]
-    picks = []
-    news = olds = 0
-    for item in items:
-        if item.key in used:
-            picks.append((_OLD[olds], item))
-            olds += olds < 3
-        else:
-            picks.append((new[news], item))
-            news += news < 5
-    return picks
 
 
 def _count_used(items: Sequence[Item], used: Set[Hashable]) -> int:

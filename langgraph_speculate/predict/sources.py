@@ -8,7 +8,7 @@ collected from a tool is kept until it is called again.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -49,16 +49,18 @@ class RunSources:
     def __init__(self, history: History, before: RunSources | None = None) -> None:
         calls: dict[str, list[PastCall]] = {}
         said: list[str] = []
+        self.last: PastCall | None = None  # the newest call
         for event in reversed(history.events[-RECENT_EVENTS:]):
             if isinstance(event, PastCall):
+                self.last = self.last or event
                 calls.setdefault(event.call.name, []).append(event)
             elif isinstance(event, UserTurn):
                 said.append(event.text[:MAX_TEXT])
         known = before._owners if before is not None else {}
-        self._owners: dict[str, _Owner] = {USER: _same(known.get(USER), [], said) or _Owner([], said)}
+        self._owners: dict[str, _Owner] = {USER: _owner([], said, known.get(USER))}
         for name, made in calls.items():
             if name != USER:
-                self._owners[name] = _same(known.get(name), made, []) or _Owner(made, [])
+                self._owners[name] = _owner(made, [], known.get(name))
 
     def items(self, source: Source, template: str = COPY) -> Sequence[Item]:
         """The distinct values of *source*, newest first, at most `MAX_ITEMS`, each filled into *template*."""
@@ -77,16 +79,14 @@ class RunSources:
 
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""
-        key, kind = value_key(value), type(value)
+        key = value_key(value)
         found: dict[Source, None] = {}
         for name, owner in self._owners.items():
             for index in owner.indexes:
                 for place in index.places.get(key, ()):
                     found[Source(index.kind, name, place)] = None
-            for call in owner.calls:
-                for argument, other in islice(call.call.args.items(), MAX_ARGUMENTS):
-                    if type(other) is kind and other == value:
-                        found[Source("arg", name, argument)] = None
+            for argument in owner.named.get(key, ()):
+                found[Source("arg", name, argument)] = None
         return list(found)
 
 
@@ -99,10 +99,31 @@ class _Owner:
         self._items: dict[tuple[str, Source], Sequence[Item]] = {}
         self._used: dict[str, Set[Hashable]] = {}
 
+    def extend(self, earlier: _Owner) -> None:
+        """Take over what an owner of the earlier ones of these calls had looked at."""
+        new = _Owner(self.calls[: -len(earlier.calls)], [])
+        if "indexes" in earlier.__dict__:
+            self.indexes = new.indexes + earlier.indexes
+        if "made" in earlier.__dict__:
+            self.made = new.made | earlier.made
+        self._used = {argument: new.used(argument) | used for argument, used in earlier._used.items()}
+
     @cached_property
     def indexes(self) -> list[Index]:
         """What the results, or the texts, hold, newest first."""
         return [text_index(text) for text in self.said] + [result_index(call) for call in self.calls if call.result]
+
+    @cached_property
+    def named(self) -> Mapping[Hashable, Sequence[str]]:
+        """The arguments that had each value."""
+        found: dict[Hashable, list[str]] = {}
+        for call in self.calls:
+            for argument, value in islice(call.call.args.items(), MAX_ARGUMENTS):
+                if copyable(value):
+                    names = found.setdefault(value_key(value), [])
+                    if argument not in names:
+                        names.append(argument)
+        return found
 
     @cached_property
     def made(self) -> Set[Hashable]:
@@ -129,9 +150,14 @@ class _Owner:
         return found
 
 
-def _same(known: _Owner | None, calls: list[PastCall], said: list[str]) -> _Owner | None:
-    """The known owner, where nothing was added to it."""
-    return known if known is not None and known.calls == calls and known.said == said else None
+def _owner(calls: list[PastCall], said: list[str], known: _Owner | None) -> _Owner:
+    """The known owner where nothing was added to it, else a new one."""
+    if known is not None and known.calls == calls and known.said == said:
+        return known
+    owner = _Owner(calls, said)
+    if known is not None and known.calls and known.calls == calls[-len(known.calls) :]:
+        owner.extend(known)
+    return owner
 
 
 def _newest(indexes: Sequence[Index], kind: str, what: str) -> Sequence[Item]:
