@@ -10,13 +10,14 @@ from typing import Any
 from langgraph_speculate.predict.recent import Recent
 
 _CONTEXTS = 64
-_VALUES = 256  # kept per context
+_VALUES = 256  # kept per context, of those seen once and of those seen more often
 _TOP = 8  # values told of one context
 _MUCH = 20.0
 _COUNT = itemgetter(0)
 _CHANCE = itemgetter(2)
 
 Constant = tuple[Hashable, Any, float]  # the key of a value, the value, and its chance
+_Entry = list[Any]  # how often a value was seen, its key, and the value
 
 
 @dataclass(slots=True)
@@ -24,20 +25,28 @@ class _Values:
     """Values seen in one context; one seen once promises little (absolute discounting)."""
 
     total: float = 0.0
-    counts: Recent[Hashable, list[Any]] = field(default_factory=lambda: Recent(_VALUES))  # count, key, value
+    once: Recent[Hashable, _Entry] = field(default_factory=lambda: Recent(_VALUES))
+    often: Recent[Hashable, _Entry] = field(default_factory=lambda: Recent(_VALUES))
     ranking: list[Constant] | None = None  # cleared by `see`
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self.often or key in self.once
+
     def see(self, key: Hashable, value: Any) -> None:
-        self.counts.touch(key, lambda: [0.0, key, value])[0] += 1.0
+        if key in self:
+            first = self.once.pop(key, None)
+            self.often.touch(key, lambda: first or [0.0, key, value])[0] += 1.0
+        else:
+            self.once.touch(key, lambda: [1.0, key, value])
         self.total += 1.0
         self.ranking = None
 
     def top(self) -> list[Constant]:
         """The most frequent values with their shares."""
         if self.ranking is None:
-            # Where much was seen, what was seen once has too small a share to be told: no need to sort it.
-            least = 2.0 if self.total > _MUCH else 1.0
-            entries = [entry for entry in self.counts.values() if entry[0] >= least]
+            entries = list(self.often.values())
+            if self.total <= _MUCH:  # beyond, the share of what was seen once is too small to be told
+                entries += self.once.values()
             entries.sort(key=_COUNT, reverse=True)
             self.ranking = [(key, value, max(count - 0.8, 0.0) / self.total) for count, key, value in entries[:_TOP]]
         return self.ranking
@@ -52,7 +61,7 @@ class Constants:
         self._told: dict[str, Sequence[Constant]] = {}  # by context; cleared by `see`
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._everywhere.counts
+        return key in self._everywhere
 
     def tell(self, context: str) -> Sequence[Constant]:
         """Frequent values, each with P(the argument has it | the tool is called), most probable first."""

@@ -203,7 +203,7 @@ class Argument:
             items = sources.items(program.source, program.template)
             if items:
                 program.see(context, items, used, keys.keys())
-            if self._is_proven(program):
+            if program.template == COPY or self._is_proven(program.template):
                 proven.append((program.right.after(_UNSEEN, 2.0), program))
         proven.sort(key=_RATE, reverse=True)
         self._active = [program for rate, program in proven[:_ACTIVE] if rate >= _HOPEFUL * proven[0][0]]
@@ -225,9 +225,9 @@ class Argument:
                         places.append(source)
         return bool(places)
 
-    def _is_proven(self, program: _Program) -> bool:
+    def _is_proven(self, template: str) -> bool:
         """A template is worth something once two values filled it."""
-        return program.template == COPY or len(self._fills.get(program.template, ())) > 1
+        return len(self._fills.get(template, ())) > 1
 
     def _keep(self, template: str, source: Source) -> None:
         if (template, source) in self._programs:
