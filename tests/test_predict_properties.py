@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from itertools import chain, zip_longest
 
 import pytest
 from hypothesis import given, settings
@@ -22,11 +23,16 @@ calls = st.builds(Call, st.sampled_from(["find", "read", "write"]), st.dictionar
 messages = st.lists(st.tuples(st.text(max_size=12), st.lists(calls, max_size=2), st.text(max_size=20)), max_size=5)
 
 
-def moments(steps):
-    """The decision points of a run: before each message of the model, with the calls it then made."""
+def moments(steps, *, grow=False):
+    """The decision points of a run: before each message of the model, with the calls it then made.
+
+    With *grow*, each history is read on from the one before it, as a live run does.
+    """
     sent = [{"role": "user", "content": "Find order A1234 for mia_li_3668"}]
+    history = None
     for number, (text, made, result) in enumerate(steps):
-        yield History.from_messages(sent), made
+        history = History.from_messages(sent, history if grow else None)
+        yield history, made
         ids = [f"{number}-{at}" for at in range(len(made))]
         made_calls = [{"id": id_, "name": call.name, "args": call.args} for id_, call in zip(ids, made, strict=True)]
         sent.append({"role": "assistant", "content": text, "tool_calls": made_calls})
@@ -91,6 +97,22 @@ def test_predicting_changes_nothing(make, runs):
         silent.learn(history, made)
     for history, _ in points:
         assert written(asked.predict(history, k=30)) == written(silent.predict(history, k=30))
+
+
+@settings(max_examples=60, deadline=None)
+@given(runs=st.lists(messages, min_size=1, max_size=3))
+def test_what_is_kept_between_turns_changes_nothing(runs):
+    """
+    Runs that take turns and grow step by step get the predictions of histories that are read afresh each time.
+    """
+    grown, fresh = default_predictor(), default_predictor()
+    turns = zip_longest(*[moments(run, grow=True) for run in runs], fillvalue=(None, None))
+    again = zip_longest(*[moments(run) for run in runs], fillvalue=(None, None))
+    for (history, made), (same, _) in zip(chain(*turns), chain(*again), strict=True):
+        if history is not None:
+            assert written(grown.predict(history, k=30)) == written(fresh.predict(same, k=30))
+            grown.learn(history, made)
+            fresh.learn(same, made)
 
 
 def test_expected_hits_match_what_happens():
