@@ -15,6 +15,7 @@ from langgraph_speculate.predict.recent import Recent
 
 _RATE = 0.08
 _TOOL_RATE = 0.05
+_ENOUGH = 0.01  # a probability this near to the truth teaches too little to be worth a step
 _LIMIT = 8.0  # log-odds are kept within this
 
 
@@ -62,11 +63,13 @@ class Ranker:
 
     def learn(self, tool: str, features: Sequence[float], right: bool) -> None:
         """See whether a guess was right."""
+        error = self.chance(tool, features) - right
+        if -_ENOUGH < error < _ENOUGH:
+            return
         self._sums.clear()
         own = self._own.touch(tool, lambda: _Weights([0.0] * self._size))
         values, squares = self._shared.values, self._shared.squares
         own_values, own_squares = own.values, own.squares
-        error = _chance(sum(map(mul, map(add, values, own_values), features))) - right
         # One step of AdaGrad for both sets of weights: this loop is most of the time that learning takes.
         for at, feature in enumerate(features):
             if feature:
