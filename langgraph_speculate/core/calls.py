@@ -44,8 +44,9 @@ def canonical_key(name: str, args: Mapping[str, Any]) -> str:
     """
     try:
         encoded = orjson.dumps([name, _plain(args)], option=orjson.OPT_SORT_KEYS)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UnkeyableArguments(f"the arguments of {name!r} have no canonical form: {error}") from None
+    except Exception as error:  # noqa: BLE001 - reading a value may run its own code
+        reason = type(error).__name__
+        raise UnkeyableArguments(f"the arguments of {name!r} have no canonical form ({reason})") from None
     return xxhash.xxh3_128_hexdigest(encoded)
 
 
@@ -76,7 +77,7 @@ def _plain_mapping(value: Mapping[Any, Any]) -> Any:
 
 def _parts(value: Any) -> Any:
     if isinstance(value, enum.Enum):
-        return value.name
+        return [value.name, _plain(value.value)]  # a combination of flags may have no name
     if isinstance(value, _BY_REPR):
         return repr(value)
     if isinstance(value, (bytes, bytearray)):
@@ -86,13 +87,18 @@ def _parts(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         items = [_plain(item) for item in value]
         return sorted(items, key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
-    if isinstance(value, (str, int, float)):  # a subclass: its type is in the tag, its value is the base's
-        return repr(value)
+    if isinstance(value, str):  # subclasses: the type is in the tag, the value is the base's, whatever they show
+        return _plain(str.__str__(value))
+    if isinstance(value, int):
+        return _plain(int.__int__(value))
+    if isinstance(value, float):
+        return _plain(float.__float__(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     fields = getattr(type(value), "model_fields", None)  # a pydantic model, without importing pydantic
     if isinstance(fields, Mapping):
-        return {name: _plain(getattr(value, name)) for name in fields}
+        given = {name: _plain(getattr(value, name)) for name in fields}
+        return [given, _plain(value.model_extra or {}), sorted(value.model_fields_set)]
     raise TypeError(f"{type(value).__qualname__} cannot be compared")
 
 

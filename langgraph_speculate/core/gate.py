@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.resources import Epochs, render
@@ -33,6 +34,8 @@ class Reason(StrEnum):
     INVALID_ARGUMENTS = "invalid_arguments"  # the guess does not fit the tool's schema
     PENDING_WRITE = "pending_write"  # something it reads is being written right now
     SHADOW = "shadow"  # nothing runs ahead at this level; the guess is only scored
+    OTHER_CALL = "other_call"  # commit: it is the result of another call
+    CHANGED = "changed"  # commit: identity, tags or other circumstances of the run are not those it ran under
     EXPIRED = "expired"  # commit: older than its ttl, or of another turn
     STALE = "stale"  # commit: something it read was written since
     GATE_ERROR = "gate_error"  # the gate itself failed
@@ -94,6 +97,21 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """When and how a real call arrived.
+
+    Attributes:
+        now: Seconds on the host's monotonic clock.
+        step: The step of the run that the call belongs to.
+        circumstances: What a tool may see of its run besides its arguments; compared for equality.
+    """
+
+    now: float
+    step: int = 0
+    circumstances: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Allow:
     """The call may run ahead, or its result may be used."""
 
@@ -116,8 +134,7 @@ def decide(
     view: RunView,
     *,
     commits: Speculation | None = None,
-    step: int = 0,
-    now: float = 0.0,
+    real: Moment | None = None,
 ) -> Allow | Deny:
     """Whether *call* may run ahead; with *commits*, whether that speculation's result may be used now.
 
@@ -127,16 +144,15 @@ def decide(
         venue: Where it would run.
         view: The run.
         commits: The speculation a real call wants, at commit.
-        step: The step of the run that the real call belongs to, at commit.
-        now: Seconds on the host's monotonic clock, at commit.
+        real: When and under which circumstances the real call arrived, at commit.
     """
     forbidden = forbids(tool, venue, view)
     if forbidden is not None:
         return forbidden
     try:
-        reason, detail = _issue(call, tool, view) if commits is None else _commit(commits, view, step, now)
+        reason, detail = _issue(call, tool, view) if commits is None else _commit(call, view, commits, real)
     except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
-        return Deny(Reason.GATE_ERROR, repr(error))
+        return Deny(Reason.GATE_ERROR, type(error).__name__)
     return ALLOW if reason is None else Deny(reason, detail)
 
 
@@ -145,7 +161,7 @@ def forbids(tool: ToolFacts | None, venue: str, view: RunView) -> Deny | None:
     try:
         reason, detail = _static(tool, venue, view)
     except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
-        return Deny(Reason.GATE_ERROR, repr(error))
+        return Deny(Reason.GATE_ERROR, type(error).__name__)
     return None if reason is None else Deny(reason, detail)
 
 
@@ -187,14 +203,22 @@ def _issue(call: Call | None, tool: ToolFacts | None, view: RunView) -> _Verdict
         return Reason.INVALID_ARGUMENTS, "the guessed arguments do not fit the tool's schema"
     if tool is not None and view.epochs.writing(render(tool.reads, call.args)):
         return Reason.PENDING_WRITE, "something it reads is being written"
-    return (None, "") if view.level == "declared" else (Reason.SHADOW, f"level is {view.level}")
+    return _level(view)
 
 
-def _commit(speculation: Speculation, view: RunView, step: int, now: float) -> _Verdict:
-    if speculation.scope == "step" and speculation.step != step:
+def _commit(call: Call | None, view: RunView, speculation: Speculation, real: Moment | None) -> _Verdict:
+    if call is None or real is None or call.key != speculation.call.key:
+        return Reason.OTHER_CALL, "it is the result of another call"
+    if speculation.scope == "step" and speculation.step != real.step:
         return Reason.EXPIRED, "its model turn is over"
-    if now - speculation.launched_at > speculation.ttl_s:
+    if not real.now - speculation.launched_at <= speculation.ttl_s:
         return Reason.EXPIRED, f"older than ttl_s = {speculation.ttl_s:g}"
     if view.epochs.changed(speculation.reads, since=speculation.epoch):
         return Reason.STALE, "something it read was written since"
-    return None, ""
+    if speculation.circumstances != real.circumstances:
+        return Reason.CHANGED, "what a tool sees of its run is not what it was when this ran"
+    return _level(view)
+
+
+def _level(view: RunView) -> _Verdict:
+    return (None, "") if view.level == "declared" else (Reason.SHADOW, f"level is {view.level}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ from langgraph_speculate.core.calls import Call
 _USER_ROLES = frozenset({"human", "user"})
 _MODEL_ROLES = frozenset({"ai", "assistant", "AIMessageChunk"})
 _TOOL_ROLES = frozenset({"tool", "function"})
+_ROLES = _USER_ROLES | _MODEL_ROLES | _TOOL_ROLES
+_JSON_BEGINS = frozenset('{["-0123456789tfn')
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class PastCall:
     def value(self) -> Any:
         """The result parsed as JSON, or None where it is something else."""
         text = self.result
-        if not text or text.lstrip()[:1] not in ("{", "[", '"', "-", *"0123456789"):
+        if not text or text.lstrip()[:1] not in _JSON_BEGINS:
             return None
         try:
             return orjson.loads(text)
@@ -129,45 +132,73 @@ class History:
         Messages that cannot be read are skipped: a history only guides guesses.
         """
         seen = previous._sources if previous is not None else ()
-        grown = 0 < len(seen) <= len(messages) and all(map(operator.is_, seen, messages))
-        if previous is None or not grown or any(call.status == "pending" for call in previous.last_calls):
-            seen, events, step = (), [], 0
-            known = {call.id: call for call in previous.calls} if previous is not None else {}
+        if previous is not None and len(seen) <= len(messages) and all(map(operator.is_, seen, messages)):
+            events, kept = list(previous.events), {}
         else:
-            known = {}
-            events = list(previous.events)
-            step = sum(isinstance(event, ModelTurn) for event in events)
-        rest = messages[len(seen) :]
-        results = {str(_get(message, "tool_call_id")): message for message in rest if _role(message) in _TOOL_ROLES}
-        for message in rest:
-            role = _role(message)
-            if role in _USER_ROLES:
-                events.append(UserTurn(text_of(_get(message, "content"))))
-            elif role in _MODEL_ROLES:
-                calls = list(_calls(message))
-                events.append(ModelTurn(text_of(_get(message, "content")), len(calls)))
-                events.extend(_past_call(call_id, call, results.get(call_id), step, known) for call_id, call in calls)
-                step += 1
+            seen, events = (), []
+            kept = {(call.id, call.step): call for call in previous.calls} if previous is not None else {}
+        reader = _Reader(events, kept)
+        for message in messages[len(seen) :]:
+            with suppress(Exception):  # a history only guides guesses: what cannot be read is left out
+                reader.read(message)
         return cls(tuple(events), tuple(messages))
+
+
+class _Reader:
+    """Reads messages one by one to the end of *events*, and puts results with the calls that wait for them.
+
+    What is parsed of a result hangs on its `PastCall`, so one that is in *kept*, by id and step, is used again.
+    """
+
+    def __init__(self, events: list[Event], kept: Mapping[tuple[str, int], PastCall]) -> None:
+        self._events = events
+        self._kept = kept
+        self._step = sum(isinstance(event, ModelTurn) for event in events)
+        self._places: dict[tuple[str, int], list[int]] = {}
+        self._latest: dict[str, int] = {}
+        for at, event in enumerate(events):
+            if isinstance(event, PastCall):
+                self._place(event, at)
+
+    def read(self, message: Any) -> None:
+        role = _role(message)
+        if role in _USER_ROLES:
+            self._events.append(UserTurn(text_of(_get(message, "content"))))
+        elif role in _MODEL_ROLES:
+            calls = list(_calls(message))
+            self._events.append(ModelTurn(text_of(_get(message, "content")), len(calls)))
+            for call_id, call in calls:
+                pending = PastCall(call, call_id, None, "pending", self._step)
+                self._place(pending, len(self._events))
+                self._events.append(pending)
+            self._step += 1
+        elif role in _TOOL_ROLES:
+            self._answer(message)
+
+    def _place(self, call: PastCall, at: int) -> None:
+        self._latest[call.id] = call.step  # an id used again means the calls of the later step
+        self._places.setdefault((call.id, call.step), []).append(at)
+
+    def _answer(self, message: Any) -> None:
+        call_id = str(_get(message, "tool_call_id"))
+        result, status = text_of(_get(message, "content")), str(_get(message, "status") or "success")
+        for at in self._places.get((call_id, self._latest.get(call_id, -1)), ()):
+            call = self._events[at]
+            if isinstance(call, PastCall):
+                before = self._kept.get((call.id, call.step))
+                same = before is not None and (before.result, before.status, before.call) == (result, status, call.call)
+                fresh = PastCall(call.call, call.id, result, status, call.step)
+                self._events[at] = before if same and before is not None else fresh
 
 
 def text_of(content: Any) -> str:
     """The text of a message's content: a string, or the text parts of a list of blocks."""
     if isinstance(content, str):
         return content
-    if isinstance(content, Iterable) and not isinstance(content, Mapping):
+    if isinstance(content, list | tuple):
         parts = (part if isinstance(part, str) else _get(part, "text") for part in content)
         return "\n".join(part for part in parts if isinstance(part, str))
     return ""
-
-
-def _past_call(call_id: str, call: Call, answer: Any, step: int, known: Mapping[str, PastCall]) -> PastCall:
-    result = None if answer is None else text_of(_get(answer, "content"))
-    status = "pending" if answer is None else str(_get(answer, "status") or "success")
-    before = known.get(call_id)  # what is parsed of a result hangs on its PastCall, so an unchanged one is kept
-    if before is not None and (before.result, before.status, before.step) == (result, status, step):
-        return before
-    return PastCall(call, call_id, result, status, step)
 
 
 def _calls(message: Any) -> Iterable[tuple[str, Call]]:
@@ -182,6 +213,8 @@ def _calls(message: Any) -> Iterable[tuple[str, Call]]:
 
 
 def _loads(text: Any) -> Any:
+    if isinstance(text, str) and not text.strip():
+        return {}  # some write no arguments as an empty text
     try:
         return orjson.loads(text) if isinstance(text, str | bytes) else None
     except orjson.JSONDecodeError:
@@ -189,9 +222,12 @@ def _loads(text: Any) -> Any:
 
 
 def _role(message: Any) -> str:
-    # Messages have a type, dicts a role and sometimes a type that means something else.
-    first, second = ("role", "type") if isinstance(message, dict) else ("type", "role")
-    return str(_get(message, first) or _get(message, second) or "")
+    # Messages have a type, dicts a role; either may have the other too, meaning something else.
+    for name in ("role", "type") if isinstance(message, dict) else ("type", "role"):
+        value = _get(message, name)
+        if isinstance(value, str) and value in _ROLES:
+            return value
+    return ""
 
 
 def _get(source: Any, name: str) -> Any:

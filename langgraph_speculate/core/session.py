@@ -15,7 +15,7 @@ from langgraph_speculate.core.admission import Spent, admit
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss, Proposal
 from langgraph_speculate.core.critical_path import CriticalPath
-from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide
+from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.table import Table
@@ -68,22 +68,34 @@ class Session:
         over = [s for s in self.table if s.scope == "step"]
         return self._drop(over, "expire", Discard.EXPIRED, now)
 
-    def predicted(self, turn: str, proposals: Sequence[Proposal], now: float) -> list[Command]:
-        """The predictor answered for *turn*: gate and admit its candidates, best first. Too late is ignored."""
+    def predicted(
+        self, turn: str, proposals: Sequence[Proposal], now: float, circumstances: Any = None
+    ) -> list[Command]:
+        """The predictor answered for *turn*: gate and admit its candidates, best first. Too late is ignored.
+
+        Args:
+            turn: The model turn.
+            proposals: The candidates, best first.
+            now: Seconds on the monotonic clock.
+            circumstances: What a tool may see of the run besides its arguments; compared again at commit.
+        """
         if self.closed or turn not in self._open:
             return []
         shown = tuple((p.candidate.call.name, p.candidate.probability, p.candidate.source) for p in proposals)
         self._tell(events.Predicted, now, turn=turn, candidates=shown)
-        self._predicted[turn] = {key for p in proposals if (key := _key(p.candidate.call)) is not None}
+        keys = {key for p in proposals if (key := _key(p.candidate.call)) is not None}
+        self._predicted.setdefault(turn, set()).update(keys)
         commands: list[Command] = []
         for proposal in proposals:
-            launch = self._consider(turn, proposal, now)
+            launch = self._consider(turn, proposal, now, circumstances)
             if launch is not None:
                 commands.append(launch)
         return commands
 
-    def _consider(self, turn: str, proposal: Proposal, now: float) -> Launch | None:
+    def _consider(self, turn: str, proposal: Proposal, now: float, circumstances: Any) -> Launch | None:
         call, tool, candidate = proposal.call, proposal.tool, proposal.candidate
+        if call is not None and _key(call) is None:
+            call = None  # it could never be matched
         verdict = decide(call, tool, proposal.venue, self.view)
         if isinstance(verdict, Deny):
             self._denied(turn, candidate.call.name, verdict, now)
@@ -115,6 +127,7 @@ class Session:
             ttl_s=policy.ttl_s,
             scope=policy.scope,
             drain=policy.on_mispredict == "drain",
+            circumstances=circumstances,
             launched_at=now,
         )
         self.table.launch(speculation)
@@ -177,12 +190,13 @@ class Session:
     # -- moment 4 ----------------------------------------------------------------------------------------------------
 
     def resolve(
-        self, call: Call, tool: ToolFacts, venue: str, now: float
+        self, call: Call, tool: ToolFacts, venue: str, now: float, circumstances: Any = None
     ) -> tuple[Commit | Join | Miss, list[Command]]:
         """A real call arrived in the tool's body: answer with a result, one to wait for, or a miss."""
         commands: list[Command] = []
+        real = Moment(now, self._step, circumstances)
         for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
-            verdict = decide(call, tool, venue, self.view, commits=speculation, step=self._step, now=now)
+            verdict = decide(call, tool, venue, self.view, commits=speculation, real=real)
             if isinstance(verdict, Deny):
                 self._denied(speculation.turn, tool.name, verdict, now)
                 commands += self._drop([speculation], *_REASONS.get(verdict.reason, ("squash", Discard.DENIED)), now)
@@ -218,7 +232,7 @@ class Session:
             now: Seconds on the monotonic clock.
             started: When its body really started, or None if it never did.
         """
-        rejected = _rejection(outcome, size > self.limits.max_result_bytes)
+        rejected = Discard.NO_SLOT if started is None else _rejection(outcome, size > self.limits.max_result_bytes)
         before = self.table.get(id)
         was_over = before is not None and before.over
         speculation = self.table.finish(id, outcome, now, rejected)
@@ -226,7 +240,8 @@ class Session:
             return
         speculation.ran_s = seconds = 0.0 if started is None else now - started
         tool = speculation.call.name
-        self._tell(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
+        if started is not None:
+            self._tell(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
         if speculation.reason is not None:
             if not was_over:
                 self._discarded(speculation, now)

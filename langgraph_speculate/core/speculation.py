@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.errors import IllegalTransition
@@ -102,6 +103,7 @@ class Speculation:
         ttl_s: Seconds from launch for which its result may be committed.
         scope: `"step"`: only for the calls of its own step; `"run"`: until the ttl passes.
         drain: When it is discarded, let the body finish (True) or cancel it.
+        circumstances: What a tool may see of its run besides its arguments.
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
         state, outcome, reason: How it stands; `reason` is set with DISCARDED only.
@@ -120,6 +122,7 @@ class Speculation:
     scope: str
     drain: bool
     launched_at: float
+    circumstances: Any = None
     ended_at: float | None = None
     ran_s: float = 0.0
     state: State = State.RUNNING

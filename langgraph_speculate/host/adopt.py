@@ -107,4 +107,6 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any], slots: frozenset[str]) -> Arguments:
-    return Arguments(args, {name: value for name, value in kwargs.items() if name not in slots})
+    handed = [kwargs[name] for name in slots if name != "run_manager" and name in kwargs]
+    named = {name: value for name, value in kwargs.items() if name not in slots}
+    return Arguments(args, named, handed[0] if handed else None)

@@ -7,11 +7,13 @@ instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import get_callback_manager_for_config
 
 from langgraph_speculate.host.compat import ahandle_event, child_config, handle_event, runtime_of
 
@@ -39,7 +41,8 @@ class Recorder(BaseCallbackHandler):
         trip: Called with a name when the body does what cannot be replayed.
 
     Attributes:
-        root: The run id that stands for the speculation's own tool run.
+        outer: The run id that stands for whatever the real tool run is a child of.
+        inner: The run id that stands for the real tool run.
         effects: (event, positional, named) in order; the event `"stream"` is a write to the stream.
     """
 
@@ -47,7 +50,7 @@ class Recorder(BaseCallbackHandler):
     raise_error = True
 
     def __init__(self, trip: Callable[[str], NoReturn]) -> None:
-        self.root: UUID | None = None
+        self.outer, self.inner = uuid4(), uuid4()
         self.effects: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self._trip = trip
 
@@ -76,38 +79,54 @@ for _event in _IGNORED_BY:
     setattr(Recorder, _event, _recording(_event))
 
 
-def replay(recorder: Recorder) -> None:
-    """Emit what was recorded as if the real call, in whose context this runs, had emitted it."""
-    for handlers, event, args, kwargs in _translated(recorder):
+def replay(recorder: Recorder, around: RunnableConfig | None) -> None:
+    """Emit what was recorded as if the real call, in whose context this runs, had emitted it.
+
+    Args:
+        recorder: What was recorded.
+        around: The config that the real call handed to its body, if it takes one.
+    """
+    for handlers, event, args, kwargs in _translated(recorder, around):
         handle_event(handlers, event, _IGNORED_BY[event], *args, **kwargs)
 
 
-async def areplay(recorder: Recorder) -> None:
+async def areplay(recorder: Recorder, around: RunnableConfig | None) -> None:
     """`replay` for an async call."""
-    for handlers, event, args, kwargs in _translated(recorder):
+    for handlers, event, args, kwargs in _translated(recorder, around):
         await ahandle_event(handlers, event, _IGNORED_BY[event], *args, **kwargs)
 
 
-def _translated(recorder: Recorder) -> Iterator[tuple[list[Any], str, tuple[Any, ...], dict[str, Any]]]:
-    config = child_config() or {}
-    manager: Any = config.get("callbacks")
-    writer = getattr(runtime_of(config), "stream_writer", None)
+_Emission = tuple[list[BaseCallbackHandler], str, tuple[Any, ...], dict[str, Any]]
+
+
+def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_Emission]:
+    if not recorder.effects:
+        return
+    inside = child_config() or {}
+    writer = getattr(runtime_of(inside), "stream_writer", None)
+    inner = get_callback_manager_for_config(inside)
+    outer = get_callback_manager_for_config(around) if around is not None else inner
+    roots = {recorder.inner: inner, recorder.outer: outer}
+    managers: dict[UUID, Any] = dict(roots)  # whose tags and handlers each run inherits
     for event, args, kwargs in recorder.effects:
         if event == _STREAM:
             if writer is not None:
                 writer(*args)
-        elif manager is not None:
-            yield manager.handlers, event, args, _under(manager, recorder.root, kwargs)
+            continue
+        parent = kwargs.get("parent_run_id") or kwargs["run_id"]
+        manager = managers.setdefault(kwargs["run_id"], managers.get(parent, inner))
+        yield manager.handlers, event, args, _under(manager, roots, kwargs)
 
 
-def _under(manager: Any, root: UUID | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _under(manager: Any, roots: Mapping[UUID, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The event's ids, tags and metadata as they would be below the real tool run."""
     moved = dict(kwargs)
     for name in ("run_id", "parent_run_id"):
-        if moved.get(name) == root:
-            moved[name] = manager.parent_run_id
+        if moved.get(name) in roots:
+            moved[name] = roots[moved[name]].parent_run_id
     if "tags" in moved:
-        moved["tags"] = [*manager.tags, *(moved["tags"] or ())]
+        own = moved["tags"] or []
+        moved["tags"] = [*(tag for tag in manager.tags if tag not in own), *own]
     if "metadata" in moved:
         moved["metadata"] = {**manager.metadata, **(moved["metadata"] or {})}
     return moved

@@ -20,10 +20,11 @@ from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
-from langgraph_speculate.host.compat import RUN_KEY
+from langgraph_speculate.host.compat import RUN_KEY, child_config
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.runner import Attempt, Runner, wind_down
+from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Toolbox, keyable
 from langgraph_speculate.host.turns import Turns
 
@@ -98,7 +99,7 @@ class Run:
                     attempt.wait(patience)
             answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
-            replay(answer.outcome.effects)
+            replay(answer.outcome.effects, arguments.config)
             return self._adopted(answer, joined, arrived)
         with self._executing(facts, call, arrived):
             return body()
@@ -114,7 +115,7 @@ class Run:
                     await attempt.await_(patience)
             answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
-            await areplay(answer.outcome.effects)
+            await areplay(answer.outcome.effects, arguments.config)
             return self._adopted(answer, joined, arrived)
         with self._executing(facts, call, arrived):
             return await body()
@@ -123,7 +124,8 @@ class Run:
         missed: Commit | Join | Miss = MISS
         if not len(self._session.table) or keyable(call) is None:
             return missed
-        return self._driver.answer(lambda now: self._session.resolve(call, facts, venue, now), missed)
+        here = circumstances_of(child_config() or {}, self.turns.variables())
+        return self._driver.answer(lambda now: self._session.resolve(call, facts, venue, now, here), missed)
 
     @contextmanager
     def _waiting(self, speculation: Speculation) -> Iterator[tuple[Attempt | None, float]]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, cast
-from uuid import uuid4
 
-from langchain_core.callbacks import CallbackManagerForToolRun
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, patch_config
 from langgraph.runtime import Runtime
 from langsmith.run_helpers import tracing_context
 
@@ -58,6 +58,28 @@ class Poison:
     __setattr__ = __delattr__ = __enter__ = __exit__ = __await__ = __aenter__ = __aexit__ = _use
 
 
+def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any]) -> Any:
+    """What a tool may see of its run besides its arguments, to be compared between launch and real call."""
+    given = _callers(config.get("configurable"))
+    return {
+        "configurable": given,
+        # `invoke` copies what it can of `configurable` into the metadata.
+        "metadata": {key: value for key, value in _callers(config.get("metadata")).items() if key not in given},
+        "tags": tuple(config.get("tags") or ()),
+        "limits": (config.get("recursion_limit"), config.get("max_concurrency")),
+        "variables": dict(variables),
+    }
+
+
+def _callers(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The entries that are the caller's, not of one node's task."""
+    private = (RUN_KEY, *(key for key in mapping or () if is_node_private(key) or key.startswith(_NODE_METADATA)))
+    return {key: value for key, value in (mapping or {}).items() if key not in private}
+
+
+_NODE_METADATA = "langgraph_"
+
+
 class Sandbox:
     """Where one speculation's body runs.
 
@@ -65,35 +87,42 @@ class Sandbox:
         config: The config of the node whose model call the speculation runs beside.
         variables: Context variables the policy passes on, with their values in the run.
         uses_context: Whether the tool may see the run's own runtime context.
+        native: Whether the body is a coroutine.
 
     Attributes:
         taint: What the body reached for although it must not, or None.
         recorder: What it wrote to streams and callbacks.
+        context: The context to run the body in.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any], uses_context: bool
+        self,
+        config: Mapping[str, Any],
+        variables: Mapping[contextvars.ContextVar[Any], Any],
+        *,
+        uses_context: bool,
+        native: bool,
     ) -> None:
         self.taint: str | None = None
         self.recorder = Recorder(self._trip)
-        self._manager = CallbackManagerForToolRun(
-            run_id=uuid4(), handlers=[self.recorder], inheritable_handlers=[self.recorder]
-        )
-        self.recorder.root = self._manager.run_id
-        self.config = self._muted(config, uses_context)
-        self._context = contextvars.Context()
+        self.context = contextvars.Context()
         for variable, value in variables.items():
-            self._context.run(variable.set, value)
-        self._context.run(var_child_runnable_config.set, self.config)
-
-    @property
-    def context(self) -> contextvars.Context:
-        """The context to run the body in."""
-        return self._context
+            self.context.run(variable.set, value)
+        # As `BaseTool.run` has it: a body may be handed the config around its run, and inherits the one inside.
+        kind: type[Any] = AsyncCallbackManagerForToolRun if native else CallbackManagerForToolRun
+        self._manager = kind(
+            run_id=self.recorder.inner,
+            handlers=[self.recorder],
+            inheritable_handlers=[self.recorder],
+            parent_run_id=self.recorder.outer,
+        )
+        self._config = self.context.run(self._muted, config, uses_context)
+        inner = patch_config(self._config, callbacks=self._manager.get_child())
+        self.context.run(var_child_runnable_config.set, inner)
 
     def slots(self, names: Iterable[str]) -> dict[str, Any]:
         """Values for the parameters that a real run would fill in: the run manager and the config."""
-        return {name: self._manager if name == "run_manager" else self.config for name in names}
+        return {name: self._manager if name == "run_manager" else self._config for name in names}
 
     def run(self, body: Callable[[], Any]) -> Any:
         """Run a sync body."""
@@ -102,7 +131,7 @@ class Sandbox:
             with tracing_context(enabled=False):
                 return body()
 
-        return self._context.run(muted)
+        return self.context.run(muted)
 
     async def arun(self, body: Callable[[], Any]) -> Any:
         """Run an async body; call it from a task created in `context`."""
@@ -117,23 +146,28 @@ class Sandbox:
         return Poison(name, self._trip)
 
     def _muted(self, config: Mapping[str, Any], uses_context: bool) -> RunnableConfig:
-        given = config.get("configurable") or {}
-        kept = {
-            key: self._poison(key) if is_node_private(key) else value for key, value in given.items() if key != RUN_KEY
-        }
-        kept[CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
-        metadata = {
-            key: self._poison(f"metadata {key}") if key.startswith("langgraph_") or is_node_private(key) else value
-            for key, value in (config.get("metadata") or {}).items()
-        }
-        muted = {
-            "callbacks": self._manager.get_child(),
-            "configurable": kept,
-            "metadata": metadata,
-            "tags": [],
-            "recursion_limit": config.get("recursion_limit", 25),
-        }
-        return cast(RunnableConfig, muted)
+        """The node's config with tripwires where the node's own is, completed as `invoke` completes a config."""
+        configurable, metadata = config.get("configurable") or {}, config.get("metadata") or {}
+        node_only = {key: self._poison(key) for key in configurable if is_node_private(key)}
+        muted = ensure_config(
+            cast(
+                RunnableConfig,
+                {
+                    **{key: config[key] for key in ("recursion_limit", "max_concurrency") if key in config},
+                    "callbacks": CallbackManager(
+                        [self.recorder], inheritable_handlers=[self.recorder], parent_run_id=self.recorder.outer
+                    ),
+                    "tags": list(config.get("tags") or ()),
+                    "metadata": _callers(metadata),
+                    "configurable": {**_callers(configurable), **node_only},
+                },
+            )
+        )
+        muted["configurable"][CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
+        hidden = [*(key for key in metadata if key not in muted["metadata"]), *node_only]
+        shown = {key: self._poison(f"metadata {key}") for key in hidden if not key.startswith("__")}
+        muted["metadata"] = {**muted["metadata"], **shown}
+        return muted
 
     def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:
         return Runtime(

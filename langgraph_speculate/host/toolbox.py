@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call
@@ -22,10 +23,16 @@ _POSITIONAL = ""  # no schema has an argument of this name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arguments:
-    """What a tool's body receives for one call, without what its `run` fills in."""
+    """What a tool's body receives for one call, without what its `run` fills in.
+
+    Attributes:
+        positional, named: The arguments.
+        config: The config that `run` handed to the body, if the body takes one.
+    """
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
+    config: RunnableConfig | None = None
 
     def call(self, name: str) -> Call:
         """The call these arguments make, to be compared with others."""

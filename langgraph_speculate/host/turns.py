@@ -17,7 +17,7 @@ from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.runner import Attempt
-from langgraph_speculate.host.sandbox import Sandbox
+from langgraph_speculate.host.sandbox import Sandbox, circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
 
 if TYPE_CHECKING:
@@ -51,10 +51,16 @@ class Turns:
         history = History.from_messages(list(messages), self._last_history)
         self._last_history = self._histories[turn] = history
         self._driver.decide(lambda now: self._driver.session.begin_turn(turn, now))
-        variables = _values_of(self._engine.policy.propagate_context)
+        variables = self.variables()
         return self._engine.forecaster.predict(
             history, self._engine.width, lambda candidates: self._predicted(turn, candidates, config, variables)
         )
+
+    def variables(self) -> dict[ContextVar[Any], Any]:
+        """The context variables that the policy passes on, with their values here."""
+        listed = self._engine.policy.propagate_context
+        context = contextvars.copy_context() if listed else {}
+        return {variable: context[variable] for variable in listed if variable in context}
 
     def _predicted(
         self,
@@ -69,7 +75,8 @@ class Turns:
         def start(speculation: Speculation) -> Attempt:
             return self._attempt(speculation, *coerced[speculation.call.key], config, variables)
 
-        self._driver.decide(lambda now: self._driver.session.predicted(turn, proposals, now), start)
+        here = circumstances_of(config, variables)
+        self._driver.decide(lambda now: self._driver.session.predicted(turn, proposals, now, here), start)
 
     def _propose(self, candidate: Candidate, known: dict[str, tuple[Entry, Arguments]]) -> Proposal:
         entry = self._toolbox.get(candidate.call.name)
@@ -114,7 +121,8 @@ class Turns:
         config: Mapping[str, Any],
         variables: Mapping[ContextVar[Any], Any],
     ) -> Attempt:
-        sandbox = Sandbox(config, variables, uses_context="context" in entry.facts.uses)
+        native = speculation.venue == TASK
+        sandbox = Sandbox(config, variables, uses_context="context" in entry.facts.uses, native=native)
 
         def body() -> Any:
             return speculative_body(entry.tool, speculation.venue, arguments, sandbox.slots)
@@ -130,11 +138,6 @@ class Turns:
             self._engine.durations.add(name, now - started)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
         self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
-
-
-def _values_of(variables: Sequence[ContextVar[Any]]) -> dict[ContextVar[Any], Any]:
-    context = contextvars.copy_context() if variables else {}
-    return {variable: context[variable] for variable in variables if variable in context}
 
 
 def _broken_off(message: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import string
 from collections.abc import Mapping
 from typing import Any
@@ -27,10 +28,10 @@ def filled(template: str, args: Mapping[str, Any]) -> str:
     >>> filled("order:{order_id}", {"order_id": 7.0}), filled("order:{order_id}", {})
     ('order:7', '*')
     """
-    values = {name: args.get(name) for name in template_arguments(template)}
-    if any(value is None or not isinstance(value, str | int | float) for value in values.values()):
+    try:
+        return template.format_map({name: _plain(args[name]) for name in template_arguments(template)})
+    except Exception:  # noqa: BLE001 - what cannot be named counts as everything, whatever the value does
         return EVERYTHING
-    return template.format_map({name: _plain(value) for name, value in values.items()})
 
 
 def template_problem(template: str) -> str | None:
@@ -48,4 +49,10 @@ def template_problem(template: str) -> str | None:
 
 
 def _plain(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"{type(value).__name__} names no resource")
+    return str(value)

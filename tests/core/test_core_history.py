@@ -144,7 +144,6 @@ def test_messages_of_other_kinds_are_no_events():
     assert read([SystemMessage("Be brief."), RemoveMessage(id="x"), {"role": "developer", "content": "!"}]) == []
 
 
-@pytest.mark.xfail(strict=True, reason="a message's type hides its role, and ChatMessage's type is 'chat' (_role)")
 def test_chat_messages_are_read_by_their_role():
     """
     `ChatMessage` says who speaks in `role` only.
@@ -152,7 +151,6 @@ def test_chat_messages_are_read_by_their_role():
     assert read([ChatMessage("Hi", role="user")]) == [("user", "Hi")]
 
 
-@pytest.mark.xfail(strict=True, reason="empty argument text is no JSON, so the call is skipped (_loads)")
 def test_a_call_without_arguments_may_have_empty_argument_text():
     """
     OpenAI-style recordings write no arguments as an empty text.
@@ -229,7 +227,6 @@ def test_a_results_value_is_its_json_or_nothing(result: str | None, value: Any):
     assert past.value == value
 
 
-@pytest.mark.xfail(strict=True, reason="only texts that begin like an object, list, string or number are tried (value)")
 def test_a_result_of_true_or_false_is_a_value():
     """
     `true` and `false` are JSON as much as numbers are.
@@ -278,7 +275,6 @@ def test_two_calls_of_one_message_with_one_id_are_both_kept():
     assert read(messages) == [("model", "", 2), ("t", {"n": 1}, "r", "success", 0), ("t", {"n": 1}, "r", "success", 0)]
 
 
-@pytest.mark.xfail(strict=True, reason="results are found by id over the whole conversation (from_messages: results)")
 def test_ids_used_again_in_a_later_turn_keep_their_own_results():
     """
     Some servers count ids from zero in every message.
@@ -433,7 +429,6 @@ def test_reading_on_gives_what_reading_anew_gives(messages: list[AnyMessage], da
     assert read(messages, history) == read(messages)
 
 
-@pytest.mark.xfail(strict=True, reason="only the last turn's pending calls make it read anew (from_messages: previous)")
 @pytest.mark.parametrize("between", [HumanMessage("Hurry!"), ai(("b", "t", {}))], ids=["user", "model"])
 def test_a_result_that_comes_late_is_not_missed_when_reading_on(between: AnyMessage):
     """
@@ -516,7 +511,6 @@ class Wordless:
         raise RuntimeError("no text")
 
 
-@pytest.mark.xfail(strict=True, reason="from_messages guards no message: what one raises ends the reading (history)")
 @pytest.mark.parametrize(
     "message",
     [

@@ -491,16 +491,17 @@ class OneRun(RuleBasedStateMachine):
         was_over = not known.alive
         self.session.finish(id, outcome, size, self.now, started)
         known.running, known.ended = False, how
-        lost = self.heard(Discard.FAILED, Discard.TAINTED, Discard.TOO_LARGE)
+        lost = self.heard(Discard.FAILED, Discard.TAINTED, Discard.TOO_LARGE, Discard.NO_SLOT)
         assert lost == ([] if was_over or how == "ok" else [known])
         for loser in lost:
-            reasons = {"huge": Discard.TOO_LARGE, "failed": Discard.FAILED, "never started": Discard.FAILED}
+            reasons = {"huge": Discard.TOO_LARGE, "failed": Discard.FAILED, "never started": Discard.NO_SLOT}
             assert loser.launched.reason is reasons.get(how, Discard.TAINTED)
         if not was_over and how == "ok" and known.promoted:
             known.fate = "committed"
         assert known.launched.ran_s == (0.0 if started is None else self.now - known.at)
         told = [event for event in self.log if isinstance(event, events.Finished) and event.id == id]
-        assert [(event.seconds, event.ok) for event in told] == [(known.launched.ran_s, how == "ok")]
+        ran = [] if how == "never started" else [(known.launched.ran_s, how == "ok")]
+        assert [(event.seconds, event.ok) for event in told] == ran
 
     @precondition(lambda self: any(not known.running for known in self.known.values()))
     @rule(pick=picks)
@@ -587,7 +588,8 @@ class OneRun(RuleBasedStateMachine):
             for kind in (events.Launched, events.Finished, events.Discarded, events.Wasted)
         }
         assert ids[events.Launched] == list(self.known)
-        assert sorted(ids[events.Finished]) == sorted(id for id, known in self.known.items() if not known.running)
+        executed = [id for id, known in self.known.items() if not known.running and known.ended != "never started"]
+        assert sorted(ids[events.Finished]) == sorted(executed)
         discarded = {id for id, known in self.known.items() if known.fate == "discarded"}
         assert sorted(ids[events.Discarded]) == sorted(discarded)
         assert sorted(ids[events.Wasted]) == sorted(id for id in discarded if not self.known[id].running)

@@ -122,7 +122,6 @@ def test_every_execution_counts_towards_amplification():
     assert stats_of(*happened).amplification == 1.5
 
 
-@pytest.mark.xfail(strict=True, reason="Finished is told of bodies that never started, too (session.finish)")
 def test_a_body_that_never_started_is_no_execution():
     """
     A speculation that found no worker, or was cancelled first, executed nothing.
