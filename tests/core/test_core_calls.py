@@ -101,6 +101,16 @@ class Open(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+@dataclasses.dataclass
+class Titled(dict[str, Any]):
+    title: str = ""
+
+
+class Missing(enum.Enum):
+    YES = object()
+    NO = object()
+
+
 class Explosive:
     """Breaks in whatever way it is looked at."""
 
@@ -358,6 +368,33 @@ def test_a_field_left_out_is_not_a_field_set_to_its_default():
     """
     assert Filter().model_dump(exclude_unset=True) != Filter(status=None).model_dump(exclude_unset=True)
     assert key(Filter()) != key(Filter(status=None))
+
+
+@pytest.mark.xfail(strict=True, reason="every mapping is encoded as a dict (calls._plain: isinstance(value, Mapping))")
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({}, collections.defaultdict(int)),
+        ({"a": 1}, collections.Counter("a")),
+        (collections.OrderedDict(a=1, b=2), collections.OrderedDict(b=2, a=1)),
+        (Titled(title="a"), Titled(title="b")),
+    ],
+    ids=["defaultdict", "Counter", "OrderedDict", "dict with fields"],
+)
+def test_a_mapping_of_a_kind_of_its_own_keeps_its_type(left: Any, right: Any):
+    """
+    Subclasses answer differently and hold more than their items, like those of every other type.
+    """
+    assert key(left) != key(right)
+
+
+@pytest.mark.xfail(strict=True, reason="a member's value is encoded even where its name says all (calls._parts)")
+def test_a_member_of_an_enum_is_told_by_its_name():
+    """
+    Values of members may be sentinels or functions; which member it is, is known nevertheless.
+    """
+    assert key(Missing.YES) == key(Missing.YES)
+    assert key(Missing.YES) != key(Missing.NO)
 
 
 # -- equal values, one key ---------------------------------------------------------------------------------------------

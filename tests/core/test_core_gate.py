@@ -268,7 +268,12 @@ def test_whatever_fails_inside_the_gate_is_a_denial(error: Exception, place: str
     run: Any = {"view": bad, "epochs": view(epochs=bad), "tripped": view(tripped=bad)}.get(place, view())
     speculation: Any = bad if place == "commits" else launched()
     verdict = decide(
-        bad if place == "call" else CALL, tool, THREAD, run, commits=speculation if commits else None, real=Moment(101.0, 3)
+        bad if place == "call" else CALL,
+        tool,
+        THREAD,
+        run,
+        commits=speculation if commits else None,
+        real=Moment(101.0, 3),
     )
     if (place == "call" and commits) or (place == "commits" and not commits):
         return  # not looked at

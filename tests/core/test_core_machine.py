@@ -94,6 +94,7 @@ class Known:
     step: int
     at: float
     written: int
+    user: str
     running: bool = True
     ended: str | None = None
     promoted: bool = False
@@ -134,6 +135,7 @@ class OneRun(RuleBasedStateMachine):
         self.settled: list[tuple[float, float]] = []
         self.hidden_s = 0.0
         self.tripped: set[str] = set()
+        self.user = "ann"
         self.closed = False
 
     @initialize(
@@ -163,6 +165,7 @@ class OneRun(RuleBasedStateMachine):
             and not self.outdated(known)
             and not self.stale(known)
             and call.name not in self.tripped
+            and known.user == self.user
         )
 
     def may_launch(self, call: Call, probability: float, turn: str) -> bool:
@@ -247,7 +250,7 @@ class OneRun(RuleBasedStateMachine):
             Proposal(Candidate(call, probability, "test"), call if fits else None, TOOLS[call.name], venue_of(call))
             for call, probability, fits in guesses
         ]
-        commands = self.session.predicted(turn, proposals, self.now)
+        commands = self.session.predicted(turn, proposals, self.now, {"user": self.user})
         launches = [command for command in commands if isinstance(command, Launch)]
         assert launches == commands
         remaining = iter(launches)
@@ -260,7 +263,9 @@ class OneRun(RuleBasedStateMachine):
             speculation = launch.speculation
             assert same(speculation.call, call)
             assert speculation.id not in self.known
-            self.known[speculation.id] = Known(speculation, call, turn, self.step, self.now, len(self.happened))
+            self.known[speculation.id] = Known(
+                speculation, call, turn, self.step, self.now, len(self.happened), self.user
+            )
             self.per_turn[turn] += 1
         assert next(remaining, None) is None, "launched against the rules"
         before = len(self.log)
@@ -322,7 +327,7 @@ class OneRun(RuleBasedStateMachine):
     @rule(call=real_reads)
     def ask(self, call: Call) -> None:
         self.real_calls += 1
-        answer, commands = self.session.resolve(call, TOOLS[call.name], venue_of(call), self.now)
+        answer, commands = self.session.resolve(call, TOOLS[call.name], venue_of(call), self.now, {"user": self.user})
         usable = [] if self.closed else [known for known in self.known.values() if self.may_answer(known, call)]
         assert len(usable) <= 1
         stale = [known for known in self.known.values() if known.alive and self.stale(known)]
@@ -334,7 +339,7 @@ class OneRun(RuleBasedStateMachine):
             reason = known.launched.reason
             assert reason is not Discard.STALE or known in stale
             assert reason is not Discard.EXPIRED or self.outdated(known)
-            assert reason is not Discard.DENIED or call.name in self.tripped
+            assert reason is not Discard.DENIED or call.name in self.tripped or known.user != self.user
         if isinstance(answer, Miss):
             assert usable == []
             self.execute(call)
@@ -459,6 +464,11 @@ class OneRun(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.25, 0.25, 0.5, 1.0, 4.0, 4.25]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @precondition(lambda self: self.turns > 4)
+    @rule()
+    def somebody_else_asks(self) -> None:
+        self.user = "bob" if self.user == "ann" else "ann"
 
     @precondition(lambda self: self.turns > 8)
     @rule()
@@ -671,6 +681,8 @@ def test_long_runs_keep_every_promise(seed: int):
     for number in range(300):
         anything(run, chance)
         run.every_promise_holds()
+        if number in (120, 150):
+            run.somebody_else_asks()
         if number == 200:
             run.trip()
         if number == 270:
