@@ -187,9 +187,6 @@ def test_a_tool_that_reads_an_unlisted_context_variable_never_runs_ahead(native:
     assert hits == 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="compat.context_variables follows only functions of the outermost function's own package"
-)
 @pytest.mark.parametrize("native", [False, True], ids=["thread", "task"])
 def test_an_unlisted_context_variable_behind_a_wrapper_of_another_module_changes_no_answer(native: bool) -> None:
     """
