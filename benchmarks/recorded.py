@@ -37,6 +37,7 @@ from benchmarks.variants import (
     PLAIN,
     WRONG,
     AlwaysWrong,
+    Frozen,
     Oracle,
     eager_agent,
     plain_agent,
@@ -64,6 +65,7 @@ class Settings:
         seed: Draws the split, the sample and the pace.
         concurrency: Runs played side by side.
         sync: Through `invoke` instead of `ainvoke`.
+        frozen: The predictor stops learning where the test part begins.
         variants: Which agents, besides the plain one.
     """
 
@@ -73,6 +75,7 @@ class Settings:
     seed: int
     concurrency: int
     sync: bool
+    frozen: bool
     variants: tuple[str, ...]
 
 
@@ -131,6 +134,8 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
     for run in material.train if OURS in settings.variants else ():
         for history, calls in run.decisions():
             predictors[OURS].learn(history, calls)
+    if settings.frozen:
+        predictors[OURS] = Frozen(predictors[OURS])
     player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
     with undisturbed(), LoopbackServer(player) as server:
         key: Any = "none"
@@ -284,6 +289,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="draws the split, the sample and the pace (default 0)")
     parser.add_argument("--concurrency", type=_count, default=4, help="runs played side by side (default 4)")
     parser.add_argument("--sync", action="store_true", help="use the sync interface, without eager-tools")
+    parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument(
         "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
     )
@@ -318,7 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = tuple(name for name in options.variant or everyone if name in everyone)
     settings = Settings(
         options.model_pace, options.tool_latency, options.runs, options.seed, max(options.concurrency, 1),
-        options.sync, chosen,
+        options.sync, options.frozen, chosen,
     )  # fmt: skip
     try:
         materials = [prepare(path, settings) for path in options.traces]

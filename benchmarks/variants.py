@@ -67,6 +67,24 @@ class AlwaysWrong:
         pass
 
 
+class Frozen:
+    """A predictor that has stopped learning.
+
+    Args:
+        predictor: What it learned so far is all it knows.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.bounded = getattr(predictor, "bounded", False)
+        self._predictor = predictor
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        return self._predictor.predict(history, k=k)
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        pass
+
+
 def model_turns(history: History) -> int:
     """How many messages of the model a history holds."""
     return sum(type(event).__name__ == "ModelTurn" for event in history.events)

@@ -15,10 +15,11 @@ from benchmarks import overhead, recorded, three_turns
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
 from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
-from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG
+from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG, Frozen
 from benchmarks.world import World
-from langgraph_speculate.core import Call
+from langgraph_speculate.core import Call, History
 from langgraph_speculate.demo.loopback import ApiError, LoopbackServer
+from langgraph_speculate.predict import LastFollower
 
 QUICK = ["--model-pace", "0.03", "--tool-latency", "0.02", "--quiet"]
 READING = {"get_order": True, "cancel_order": False}
@@ -212,6 +213,15 @@ def test_the_sync_interface_is_played_too(recording: Path, capsys: pytest.Captur
     (report,) = played(capsys, recording, "--sync", "--runs", "1")["sets"]
     assert set(report["variants"]) == {PLAIN, OURS, ORACLE, WRONG}
     assert all(figures["transcripts_identical"] == 1 for figures in report["variants"].values())
+
+
+def test_a_frozen_predictor_learns_nothing_more():
+    """`--frozen` measures what was learned from other tasks alone."""
+    predictor = LastFollower()
+    predictor.learn(History(), [Call("get_order", {})])
+    frozen = Frozen(predictor)
+    frozen.learn(History(), [Call("cancel_order", {})])
+    assert [candidate.call.name for candidate in frozen.predict(History(), k=3)] == ["get_order"]
 
 
 def test_the_table_says_what_the_figures_are(recording: Path, capsys: pytest.CaptureFixture[str]):
