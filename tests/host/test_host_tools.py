@@ -235,7 +235,8 @@ SUBCLASSES: dict[str, Callable[[], BaseTool]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", BUILDS)
-@pytest.mark.parametrize("made", SUBCLASSES)def test_subclasses_of_base_tool_answer_as_in_the_plain_graph(made: str, kind: str, way: str) -> None:
+@pytest.mark.parametrize("made", SUBCLASSES)
+def test_subclasses_of_base_tool_answer_as_in_the_plain_graph(made: str, kind: str, way: str) -> None:
     """
     Whatever bodies a class has: same answers, adopted where a body fits the run; own `run` is left alone.
     """
