@@ -354,6 +354,20 @@ def test_reading_the_same_again_keeps_everything():
     assert all(a is b for a, b in zip(first.events, again.events, strict=True))
 
 
+def test_reading_anew_keeps_the_calls_that_did_not_change():
+    """
+    Messages that were loaded again are other objects, yet what was parsed of unchanged results is kept.
+    """
+    first = History.from_messages(LANGCHAIN[:5])
+    loaded = [message.model_copy() for message in LANGCHAIN[:5]]
+    again = History.from_messages(loaded, first)
+    assert all(a is b for a, b in zip(first.calls, again.calls, strict=True))
+    loaded[3] = ToolMessage("found after all", tool_call_id="b")
+    edited = History.from_messages(loaded, first)
+    assert edited.calls[0] is first.calls[0]
+    assert edited.calls[1].result == "found after all"
+
+
 def test_a_pending_call_gets_its_result_when_that_comes():
     """
     A history that ends in open calls is not taken for final.
