@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
@@ -25,6 +25,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
 from langgraph.warnings import LangGraphDeprecatedSinceV10
+from typing_extensions import TypedDict
 
 from langgraph_speculate.core import Call, Candidate, History
 

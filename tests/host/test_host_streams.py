@@ -171,6 +171,7 @@ def test_astream_events_are_the_plain_graphs(kind: str) -> None:
     assert speculation_of(wrapped).stats().hits == SERIAL_HITS
 
 
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
 @pytest.mark.parametrize("kind", ["create_agent", "tool_node"])
 def test_stream_events_of_version_three_are_the_plain_graphs(kind: str) -> None:
     """
