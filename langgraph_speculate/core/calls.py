@@ -43,7 +43,7 @@ def canonical_key(name: str, args: Mapping[str, Any]) -> str:
     False
     """
     try:
-        encoded = orjson.dumps([name, _plain(args)], option=orjson.OPT_SORT_KEYS)
+        encoded = orjson.dumps([name, _plain(dict(args))], option=orjson.OPT_SORT_KEYS)
     except Exception as error:  # noqa: BLE001 - reading a value may run its own code
         reason = type(error).__name__
         raise UnkeyableArguments(f"the arguments of {name!r} have no canonical form ({reason})") from None
@@ -63,12 +63,12 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else _tagged(kind, repr(value))
     if kind is list:
         return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
+    if kind is dict:
         return _plain_mapping(value)
     return _tagged(kind, _parts(value))
 
 
-def _plain_mapping(value: Mapping[Any, Any]) -> Any:
+def _plain_mapping(value: dict[Any, Any]) -> Any:
     if all(type(key) is str and not key.startswith(_TAG) and _is_utf8(key) for key in value):
         return {key: _plain(item) for key, item in value.items()}
     pairs = [[_plain(key), _plain(item)] for key, item in value.items()]
@@ -77,7 +77,7 @@ def _plain_mapping(value: Mapping[Any, Any]) -> Any:
 
 def _parts(value: Any) -> Any:
     if isinstance(value, enum.Enum):
-        return [value.name, _plain(value.value)]  # a combination of flags may have no name
+        return _plain(value.value) if isinstance(value, enum.Flag) else value.name  # flags may have no name
     if isinstance(value, _BY_REPR):
         return repr(value)
     if isinstance(value, (bytes, bytearray)):
@@ -95,6 +95,8 @@ def _parts(value: Any) -> Any:
         return _plain(float.__float__(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):  # its type is in the tag, and some mappings have an order
+        return [[_plain(key), _plain(item)] for key, item in value.items()]
     fields = getattr(type(value), "model_fields", None)  # a pydantic model, without importing pydantic
     if isinstance(fields, Mapping):
         given = {name: _plain(getattr(value, name)) for name in fields}

@@ -29,7 +29,7 @@ class Durations:
     def patience(self, tool: str, cap_s: float) -> float:
         """Seconds, counted from launch, for which a real call waits for a running body before it runs itself.
 
-        Three times the slowest recent body: a body that is still at it by then hangs.
+        Three times the slowest recent body and a quarter second: a body that is still at it by then hangs.
         """
         recent = self._recent.get(tool)
         return min(cap_s, 3 * max(recent) + _SLACK_S) if recent else cap_s

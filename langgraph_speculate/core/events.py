@@ -34,12 +34,13 @@ class Predicted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denied(Event):
-    """The gate kept a candidate, or the result of a speculation, from being used."""
+    """The gate kept *count* candidates of a turn, or the result of a speculation, from being used."""
 
     turn: str
     tool: str
     reason: str
     detail: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

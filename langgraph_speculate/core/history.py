@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.errors import UnkeyableArguments
 
 _USER_ROLES = frozenset({"human", "user"})
 _MODEL_ROLES = frozenset({"ai", "assistant", "AIMessageChunk"})
@@ -185,10 +186,11 @@ class _Reader:
         for at in self._places.get((call_id, self._latest.get(call_id, -1)), ()):
             call = self._events[at]
             if isinstance(call, PastCall):
+                self._events[at] = PastCall(call.call, call.id, result, status, call.step)
                 before = self._kept.get((call.id, call.step))
-                same = before is not None and (before.result, before.status, before.call) == (result, status, call.call)
-                fresh = PastCall(call.call, call.id, result, status, call.step)
-                self._events[at] = before if same and before is not None else fresh
+                if before is not None and (before.result, before.status) == (result, status):
+                    with suppress(UnkeyableArguments):
+                        self._events[at] = before if before.call == call.call else self._events[at]
 
 
 def text_of(content: Any) -> str:

@@ -15,7 +15,7 @@ from langgraph_speculate.core.admission import Spent, admit
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss, Proposal
 from langgraph_speculate.core.critical_path import CriticalPath
-from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
+from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.table import Table
@@ -46,7 +46,7 @@ class Session:
         self._step = 0
         self._open: set[str] = set()
         self._ended = False
-        self._predicted: dict[str, set[str]] = {}
+        self._predicted: dict[str, list[Call]] = {}
         self._launched: Counter[str] = Counter()
         self._path = CriticalPath()
         self._hits = 0
@@ -83,23 +83,30 @@ class Session:
             return []
         shown = tuple((p.candidate.call.name, p.candidate.probability, p.candidate.source) for p in proposals)
         self._tell(events.Predicted, now, turn=turn, candidates=shown)
-        keys = {key for p in proposals if (key := _key(p.candidate.call)) is not None}
-        self._predicted.setdefault(turn, set()).update(keys)
+        self._predicted.setdefault(turn, []).extend(p.candidate.call for p in proposals)
+        forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
+        denied: Counter[tuple[str, Deny]] = Counter()
         commands: list[Command] = []
         for proposal in proposals:
-            launch = self._consider(turn, proposal, now, circumstances)
-            if launch is not None:
-                commands.append(launch)
+            name = proposal.candidate.call.name
+            if name not in forbidden:
+                forbidden[name] = forbids(proposal.tool, proposal.venue, self.view)
+            outcome = forbidden[name] or self._consider(turn, proposal, now, circumstances)
+            if isinstance(outcome, Deny):
+                denied[name, outcome] += 1
+            elif outcome is not None:
+                commands.append(outcome)
+        for (name, verdict), count in denied.items():
+            self._denied(turn, name, verdict, now, count)
         return commands
 
-    def _consider(self, turn: str, proposal: Proposal, now: float, circumstances: Any) -> Launch | None:
+    def _consider(self, turn: str, proposal: Proposal, now: float, circumstances: Any) -> Launch | Deny | None:
         call, tool, candidate = proposal.call, proposal.tool, proposal.candidate
         if call is not None and _key(call) is None:
             call = None  # it could never be matched
         verdict = decide(call, tool, proposal.venue, self.view)
         if isinstance(verdict, Deny):
-            self._denied(turn, candidate.call.name, verdict, now)
-            return None
+            return verdict
         policy = tool.rule.tool if tool is not None else None
         if call is None or tool is None or policy is None:  # the gate allows none of these
             return None
@@ -171,7 +178,9 @@ class Session:
             return []
         self._open.discard(turn)
         self._ended = True
-        foreseen = {_key(call) for call in calls} & self._predicted.pop(turn, set())
+        called = {call.name for call in calls}
+        guessed = {_key(call) for call in self._predicted.pop(turn, ()) if call.name in called} - {None}
+        foreseen = guessed & {_key(call) for call in calls} if guessed else guessed
         self._tell(events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen))
         wanted = {call.key for call in coerced}
         lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
@@ -326,8 +335,9 @@ class Session:
         tool, seconds = speculation.call.name, speculation.ran_s
         self._tell(events.Wasted, now, id=speculation.id, tool=tool, seconds=seconds)
 
-    def _denied(self, turn: str, tool: str, verdict: Deny, now: float) -> None:
-        self._tell(events.Denied, now, turn=turn, tool=tool, reason=verdict.reason.value, detail=verdict.detail)
+    def _denied(self, turn: str, tool: str, verdict: Deny, now: float, count: int = 1) -> None:
+        reason, detail = verdict.reason.value, verdict.detail
+        self._tell(events.Denied, now, turn=turn, tool=tool, reason=reason, detail=detail, count=count)
 
 
 _REASONS: dict[Reason, tuple[str, Discard]] = {

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config, patch_config
+from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, ensure_config, patch_config
 from langgraph.runtime import Runtime
 from langsmith.run_helpers import tracing_context
 
@@ -66,15 +66,18 @@ def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.C
         # `invoke` copies what it can of `configurable` into the metadata.
         "metadata": {key: value for key, value in _callers(config.get("metadata")).items() if key not in given},
         "tags": tuple(config.get("tags") or ()),
-        "limits": (config.get("recursion_limit"), config.get("max_concurrency")),
+        "limits": (config.get("recursion_limit", DEFAULT_RECURSION_LIMIT), config.get("max_concurrency")),
         "variables": dict(variables),
     }
 
 
 def _callers(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
     """The entries that are the caller's, not of one node's task."""
-    private = (RUN_KEY, *(key for key in mapping or () if is_node_private(key) or key.startswith(_NODE_METADATA)))
-    return {key: value for key, value in (mapping or {}).items() if key not in private}
+    return {
+        key: value
+        for key, value in (mapping or {}).items()
+        if key != RUN_KEY and not key.startswith(_NODE_METADATA) and not is_node_private(key)
+    }
 
 
 _NODE_METADATA = "langgraph_"

@@ -45,6 +45,7 @@ class Turns:
         self._is_async = is_async
         self._histories: dict[str, History] = {}
         self._last_history: History | None = None
+        self._coerced: dict[str, dict[str, Call]] = {}  # by turn and key of the guess: the call as the body receives it
 
     def begin(self, turn: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
         """A model call starts."""
@@ -69,49 +70,58 @@ class Turns:
         config: Mapping[str, Any],
         variables: Mapping[ContextVar[Any], Any],
     ) -> None:
-        coerced: dict[str, tuple[Entry, Arguments]] = {}
-        proposals = [self._propose(candidate, coerced) for candidate in candidates]
+        forbidden: set[str] = set()
+        bodies: dict[str, tuple[Entry, Arguments]] = {}
+        proposals = [self._propose(turn, candidate, forbidden, bodies) for candidate in candidates]
+        here = circumstances_of(config, variables) if bodies else None
 
         def start(speculation: Speculation) -> Attempt:
-            return self._attempt(speculation, *coerced[speculation.call.key], config, variables)
+            return self._attempt(speculation, *bodies[speculation.call.key], config, variables)
 
-        here = circumstances_of(config, variables)
         self._driver.decide(lambda now: self._driver.session.predicted(turn, proposals, now, here), start)
 
-    def _propose(self, candidate: Candidate, known: dict[str, tuple[Entry, Arguments]]) -> Proposal:
-        entry = self._toolbox.get(candidate.call.name)
+    def _propose(
+        self, turn: str, candidate: Candidate, forbidden: set[str], bodies: dict[str, tuple[Entry, Arguments]]
+    ) -> Proposal:
+        name = candidate.call.name
+        entry = self._toolbox.get(name)
         if entry is None:
             return Proposal(candidate, None, None, THREAD)
         venue = TASK if self._is_async and TASK in entry.facts.venues else THREAD
-        if forbids(entry.facts, venue, self._view) is not None:  # whatever the arguments; most guesses end here
+        if name in forbidden or forbids(entry.facts, venue, self._view) is not None:  # whatever the arguments
+            forbidden.add(name)
             return Proposal(candidate, None, entry.facts, venue)
-        coerced = entry.coerce(candidate.call.args)
-        call = None if coerced is None else keyable(coerced.call(candidate.call.name))
-        if call is not None and coerced is not None:
-            known[call.key] = entry, coerced
+        arguments = entry.coerce(candidate.call.args)
+        call = None if arguments is None else keyable(arguments.call(name))
+        if call is not None and arguments is not None and keyable(candidate.call) is not None:
+            bodies[call.key] = entry, arguments
+            self._coerced.setdefault(turn, {})[candidate.call.key] = call
         return Proposal(candidate, call, entry.facts, venue)
 
     def end(self, turn: str, message: Any) -> None:
         """The model's message is final."""
         history = self._histories.pop(turn, None)
+        known = self._coerced.pop(turn, {})
         raw = [Call(call["name"], call["args"]) for call in getattr(message, "tool_calls", None) or ()]
         alive = self._driver.session.alive_tools()
-        wanted = [self._coerced(call) for call in raw if call.name in alive]
-        self._driver.decide(
-            lambda now: self._driver.session.end_turn(turn, raw, [call for call in wanted if call is not None], now)
-        )
+        wanted = [call for one in raw if one.name in alive and (call := self._as_received(one, known)) is not None]
+        self._driver.decide(lambda now: self._driver.session.end_turn(turn, raw, wanted, now))
         if message is not None and history is not None and not _broken_off(message):
             self._engine.forecaster.learn(history, raw)
+
+    def _as_received(self, call: Call, known: Mapping[str, Call]) -> Call | None:
+        """The call as the tool's body will receive it."""
+        if keyable(call) is not None and call.key in known:
+            return known[call.key]
+        entry = self._toolbox.get(call.name)
+        arguments = entry.coerce(call.args) if entry is not None else None
+        return keyable(call if arguments is None else arguments.call(call.name))
 
     def abort(self, turn: str) -> None:
         """The model call failed."""
         self._histories.pop(turn, None)
+        self._coerced.pop(turn, None)
         self._driver.decide(lambda now: self._driver.session.abort_turn(turn, now))
-
-    def _coerced(self, call: Call) -> Call | None:
-        entry = self._toolbox.get(call.name)
-        coerced = entry.coerce(call.args) if entry is not None else None
-        return keyable(call if coerced is None else coerced.call(call.name))
 
     def _attempt(
         self,

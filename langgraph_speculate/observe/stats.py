@@ -124,6 +124,10 @@ class StatsCollector:
         self._all.count.update(counts)
         self._tools[tool].count.update(counts)
 
+    def _deny(self, tool: str, reason: str, count: int) -> None:
+        self._all.denied[reason] += count
+        self._tools[tool].denied[reason] += count
+
     def _spend(self, tool: str, **seconds: float) -> None:
         for tally in (self._all, self._tools[tool]):
             for name, value in seconds.items():
@@ -136,9 +140,10 @@ class StatsCollector:
             case events.Predicted(candidates=candidates):
                 for tool, _, _ in candidates:
                     self._add(tool, predicted=1)
-            case events.Denied(tool=tool, reason=reason) | events.Refused(tool=tool, reason=reason):
-                self._all.denied[reason] += 1
-                self._tools[tool].denied[reason] += 1
+            case events.Denied(tool=tool, reason=reason, count=count):
+                self._deny(tool, reason, count)
+            case events.Refused(tool=tool, reason=reason):
+                self._deny(tool, reason, 1)
             case events.Launched(tool=tool):
                 self._add(tool, launched=1)
             case events.Finished(tool=tool):

@@ -51,8 +51,11 @@ def template_problem(template: str) -> str | None:
 def _plain(value: Any) -> str:
     if isinstance(value, enum.Enum):
         value = value.value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, str | int | float):
-        raise TypeError(f"{type(value).__name__} names no resource")
-    return str(value)
+    # The base types' own texts: a subclass that shows something else must not name another resource.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if float.is_integer(value) else float.__repr__(value)
+    return int.__repr__(value)  # raises for everything else

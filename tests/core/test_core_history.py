@@ -414,7 +414,6 @@ def test_reading_does_not_change_the_previous_history():
     assert shape(first) == before
 
 
-@pytest.mark.xfail(strict=True, reason="calls are compared by key, which these have not (history._Reader._answer)")
 def test_the_result_of_a_call_without_a_key_is_not_lost_when_reading_anew():
     """
     Whether arguments can be compared decides whether a past call is used again, not what came of it.
