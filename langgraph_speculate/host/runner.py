@@ -86,14 +86,17 @@ class Attempt:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
         self._task = loop.create_task(self._as_task(), context=self._sandbox.context)
-        # A task cancelled before its first step never enters its body.
-        self._task.add_done_callback(lambda _task: self._end(Outcome(error=asyncio.CancelledError())))
+        alarm = loop.call_later(self._timeout_s, self._task.cancel)
+        self._task.add_done_callback(lambda _task: self._done(alarm))
+
+    def _done(self, alarm: asyncio.TimerHandle) -> None:
+        alarm.cancel()
+        self._end(Outcome(error=asyncio.CancelledError()))  # one cancelled before its first step never got further
 
     async def _as_task(self) -> None:
         self._started = monotonic()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                value = await self._sandbox.arun(self._body)
+            value = await self._body()
         except asyncio.CancelledError as error:
             self._end(Outcome(error=error, taint=self._sandbox.taint))
             raise

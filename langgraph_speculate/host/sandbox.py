@@ -83,6 +83,12 @@ def _callers(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
 _NODE_METADATA = "langgraph_"
 
 
+# Entered once and for good: in a fresh context a traced call would start a new root trace, which is billed.
+_TRACING_OFF = tracing_context(enabled=False)
+_UNTRACED = contextvars.Context()
+_UNTRACED.run(_TRACING_OFF.__enter__)
+
+
 class Sandbox:
     """Where one speculation's body runs.
 
@@ -108,7 +114,7 @@ class Sandbox:
     ) -> None:
         self.taint: str | None = None
         self.recorder = Recorder(self._trip)
-        self.context = contextvars.Context()
+        self.context = _UNTRACED.copy()
         for variable, value in variables.items():
             self.context.run(variable.set, value)
         # As `BaseTool.run` has it: a body may be handed the config around its run, and inherits the one inside.
@@ -130,16 +136,7 @@ class Sandbox:
     def run(self, body: Callable[[], Any]) -> Any:
         """Run a sync body."""
 
-        def muted() -> Any:
-            with tracing_context(enabled=False):
-                return body()
-
-        return self.context.run(muted)
-
-    async def arun(self, body: Callable[[], Any]) -> Any:
-        """Run an async body; call it from a task created in `context`."""
-        with tracing_context(enabled=False):
-            return await body()
+        return self.context.run(body)
 
     def _trip(self, name: str) -> NoReturn:
         self.taint = self.taint or name
@@ -151,7 +148,8 @@ class Sandbox:
     def _muted(self, config: Mapping[str, Any], uses_context: bool) -> RunnableConfig:
         """The node's config with tripwires where the node's own is, completed as `invoke` completes a config."""
         configurable, metadata = config.get("configurable") or {}, config.get("metadata") or {}
-        node_only = {key: self._poison(key) for key in configurable if is_node_private(key)}
+        own = self._poison("what belongs to one node's task")
+        node_only = {key: own for key in configurable if is_node_private(key)}
         muted = ensure_config(
             cast(
                 RunnableConfig,
@@ -167,9 +165,8 @@ class Sandbox:
             )
         )
         muted["configurable"][CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
-        hidden = [*(key for key in metadata if key not in muted["metadata"]), *node_only]
-        shown = {key: self._poison(f"metadata {key}") for key in hidden if not key.startswith("__")}
-        muted["metadata"] = {**muted["metadata"], **shown}
+        hidden = {key: own for key in (*metadata, *node_only) if not key.startswith("__")}
+        muted["metadata"] = {**hidden, **muted["metadata"]}
         return muted
 
     def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:

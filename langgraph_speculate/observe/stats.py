@@ -138,8 +138,8 @@ class StatsCollector:
             case events.TurnBegan():
                 self._all.count["turns"] += 1
             case events.Predicted(candidates=candidates):
-                for tool, _, _ in candidates:
-                    self._add(tool, predicted=1)
+                for tool, count in Counter(tool for tool, _, _ in candidates).items():
+                    self._add(tool, predicted=count)
             case events.Denied(tool=tool, reason=reason, count=count):
                 self._deny(tool, reason, count)
             case events.Refused(tool=tool, reason=reason):

@@ -527,11 +527,6 @@ class Tree(BaseCallbackHandler):
         self.edges.append((self.names.get(run_id, "?"), f"event {name} {sorted(kw.get('tags') or [])}"))
 
 
-_OUTER = pytest.mark.xfail(
-    strict=True, reason="a `config` parameter is the config around the real tool run, in the sandbox the one inside"
-)
-
-
 def _retrieves_with_config(id: int, config: RunnableConfig) -> str:
     "Ask a retriever, handing on the config."
     return Shelf().invoke(f"q{id}", config)[0].page_content
@@ -552,10 +547,7 @@ EMITTING_WITH_CONFIG = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "body",
-    [
-        pytest.param(body, marks=_OUTER) if body in ("dispatches", "retrieves_with_config") else body
-        for body in EMITTING_WITH_CONFIG
-    ],
+    EMITTING_WITH_CONFIG,
 )
 def test_what_an_adopted_body_ran_stands_below_the_real_tool_run(body: str, way: str) -> None:
     """
@@ -759,19 +751,10 @@ CONFIG_READERS = (
 )
 
 
-_MUTED = {
-    _config_tags: "Sandbox._muted empties `tags`",
-    _config_concurrency: "Sandbox._muted drops `max_concurrency`",
-}
-_DUMP = "metadata: `checkpoint_ns` comes from `configurable` only when the tool is invoked, so nothing is poisoned"
-
-
 def _config_cells() -> Iterator[Any]:
     for body in CONFIG_READERS:
         for kind in BUILDS:
-            reason = _DUMP if (body, kind) == (_config_dump, "create_agent") else _MUTED.get(body)
-            marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-            yield pytest.param(body, kind, marks=marks, id=f"{body.__name__.strip('_')}-{kind}")
+            yield pytest.param(body, kind, id=f"{body.__name__.strip('_')}-{kind}")
 
 
 @pytest.mark.parametrize("way", ["invoke", "astream"])
