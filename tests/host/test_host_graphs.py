@@ -392,7 +392,6 @@ def test_unknown_tool_names_are_refused_with_the_nearest_right_one(name: str) ->
         speculate(graph, {"approval_gated": [name]})
 
 
-@pytest.mark.xfail(strict=True, reason="_wrap() adopts tools in place before check_names() refuses the policy")
 def test_a_wrong_policy_leaves_the_graph_and_its_tools_alone() -> None:
     """
     If wrapping fails, nothing was changed in place either.
@@ -484,7 +483,6 @@ class _ToolNodeMethod(_ToolNodeObject):
         return self(state)
 
 
-@pytest.mark.xfail(strict=True, reason="bound_values() reads `args` and `keywords` of anything, not only of partials")
 def test_nodes_that_are_objects_or_methods_are_looked_into_without_harm(world: World) -> None:
     """
     Attributes that raise or mean something else are no reason to fail.

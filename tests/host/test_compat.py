@@ -1,0 +1,314 @@
+"""One contract for each private name of the host that the package touches: when one fails, a host release broke it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any
+
+import pytest
+from agents import START_INPUT, ScriptedModel, Seen, State, World, agent_graph, notebook, tool_node_graph
+from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
+from langchain.tools import InjectedState
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langgraph.config import get_config, get_stream_writer
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+from pydantic import BaseModel
+
+from langgraph_speculate.host import compat
+
+CONTRACTS: dict[str, Any] = {}
+
+
+def contract(*names: str) -> Any:
+    """Register a test as the contract of these names."""
+
+    def register(function: Any) -> Any:
+        CONTRACTS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+@pytest.mark.parametrize("name", compat.__all__)
+def test_every_private_name_keeps_its_contract(name: str) -> None:
+    """
+    Each name in `__all__` has a contract, and it holds on the installed versions.
+    """
+    assert hasattr(compat, name)
+    CONTRACTS[name]()
+
+
+def test_no_contract_is_of_a_name_that_is_gone() -> None:
+    """
+    The contracts and `__all__` are the same list.
+    """
+    assert set(CONTRACTS) == set(compat.__all__)
+
+
+def _in_node(look: Any, **config: Any) -> Any:
+    """What *look* returns inside of a node."""
+    seen: list[Any] = []
+    builder = StateGraph(State)
+    builder.add_node("node", lambda state: seen.append(look()))
+    builder.add_edge(START, "node")
+    builder.compile().invoke(START_INPUT, config or None)
+    return seen[0]
+
+
+@contract("child_config", "var_child_runnable_config")
+def _child_config() -> None:
+    assert compat.child_config() is None
+    inside = _in_node(compat.child_config, configurable={"user": "ann"})
+    assert inside["configurable"]["user"] == "ann"
+    assert compat.var_child_runnable_config.get() is None
+
+
+@contract("RUN_KEY", "run_config")
+def _run_config() -> None:
+    scope, handler = object(), Seen()
+    for callbacks in (None, [], [BaseCallbackHandler()], CallbackManager([BaseCallbackHandler()])):
+        given: RunnableConfig = {"configurable": {"user": "ann"}, "callbacks": callbacks, "tags": ["t"]}
+        made = compat.run_config(given, scope, handler)
+        assert made["configurable"] == {"user": "ann", compat.RUN_KEY: scope}
+        assert given["configurable"] == {"user": "ann"}
+        handlers = made["callbacks"] if isinstance(made["callbacks"], list) else made["callbacks"].handlers
+        assert handler in handlers
+        assert handler not in (callbacks.handlers if isinstance(callbacks, CallbackManager) else callbacks or [])
+    made = compat.run_config(None, scope, handler)
+    inside = _in_node(compat.child_config, **made)
+    assert inside["configurable"][compat.RUN_KEY] is scope
+    assert not [key for key in inside["metadata"] if "speculate" in key]
+
+
+@contract("configurable_of")
+def _configurable_of() -> None:
+    assert compat.configurable_of({"configurable": {"a": 1, "b": 1}}, {"configurable": {"b": 2}}) == {"a": 1, "b": 2}
+    assert compat.configurable_of(None, None) == {}
+    inherited = _in_node(lambda: compat.configurable_of(None, None), configurable={"user": "ann"})
+    assert inherited["user"] == "ann"
+    fresh = _in_node(
+        lambda: compat.configurable_of(None, {"configurable": {"thread_id": "other"}}), configurable={"user": "ann"}
+    )
+    assert "user" not in fresh
+
+
+@contract("namespace_depth")
+def _namespace_depth() -> None:
+    depths: list[int] = []
+
+    def look(state: Any) -> None:
+        depths.append(compat.namespace_depth(get_config()["configurable"]))
+
+    inner = StateGraph(State).add_node("inner", look).add_edge(START, "inner").compile()
+    outer = StateGraph(State).add_node("outer", look).add_node("sub", inner)
+    outer.add_edge(START, "outer").add_edge("outer", "sub").compile().invoke(START_INPUT)
+    assert depths == [1, 2]
+    assert compat.namespace_depth({}) == 0
+
+
+@contract("is_node_private")
+def _is_node_private() -> None:
+    keys = _in_node(lambda: list(get_config()["configurable"]), configurable={"user": "ann"})
+    private = {key for key in keys if compat.is_node_private(key)}
+    assert {"__pregel_scratchpad", "__pregel_send", "__pregel_read", "checkpoint_ns"} <= private
+    assert not compat.is_node_private("user")
+    assert not compat.is_node_private("thread_id")
+
+
+@contract("CONFIG_KEY_RUNTIME", "runtime_of")
+def _runtime_of() -> None:
+    runtime, writer = _in_node(lambda: (compat.runtime_of(get_config()), get_stream_writer()))
+    assert runtime.stream_writer is writer
+    assert _in_node(lambda: get_config()["configurable"][compat.CONFIG_KEY_RUNTIME]) is not None
+    assert compat.runtime_of({}) is None
+
+
+@contract("Building", "agent_being_built")
+def _agent_being_built() -> None:
+    seen: list[Any] = []
+
+    class Looks(AgentMiddleware):
+        @property
+        def name(self) -> str:
+            seen.append(compat.agent_being_built())
+            return "Looks"
+
+    middleware = Looks()
+    assert middleware.name == "Looks"
+    assert seen == [None]
+    agent_graph(ScriptedModel(script=[AIMessage("x")]), [], middleware=[middleware], interrupt_before=["model"])
+    building = seen[-1]
+    assert isinstance(building, compat.Building)
+    assert building.middleware == (middleware,)
+    assert building.interrupt_before == ("model",)
+    assert building.interrupt_after == ()
+
+
+@contract("Pregel", "PregelNode", "copy_graph")
+def _copy_graph() -> None:
+    graph = tool_node_graph(ScriptedModel(script=[AIMessage("x")]), notebook(World()))
+    assert isinstance(graph, compat.Pregel)
+    assert all(isinstance(node, compat.PregelNode) for node in graph.nodes.values())
+    kind = type("Kind", (type(graph),), {})
+    nodes = {name: node.copy({}) for name, node in graph.nodes.items()}
+    copied = compat.copy_graph(graph, nodes, kind)
+    assert type(copied) is kind
+    assert copied.nodes == nodes
+    assert graph.nodes != nodes
+    assert type(graph) is not kind
+    assert copied.invoke(START_INPUT)["messages"][-1].content == "x"
+    for way in ("stream", "astream", "copy"):
+        assert callable(getattr(compat.Pregel, way))
+    assert "self.stream" in inspect.getsource(compat.Pregel.invoke)
+    assert "self.astream" in inspect.getsource(compat.Pregel.ainvoke)
+
+
+@contract("mappers")
+def _mappers() -> None:
+    class Typed(BaseModel):
+        messages: list[Any] = []
+
+    graph = StateGraph(Typed).add_node("node", lambda state: None).add_edge(START, "node").compile()
+    found = compat.mappers(graph)
+    assert found
+    copied = graph.copy()
+    copied.__dict__.update(found)
+    assert isinstance(copied.invoke({"messages": []}, version="v2").value, Typed)
+
+
+@contract("ToolNode", "clone_tool_node", "tools_by_name")
+def _tool_nodes() -> None:
+    tools = notebook(World())
+    node = compat.ToolNode(tools, handle_tool_errors=True)
+    assert compat.tools_by_name(node) == {one.name: one for one in tools}
+    others = {one.name: one.model_copy() for one in tools}
+    clone = compat.clone_tool_node(node, others)
+    assert compat.tools_by_name(clone) == others
+    assert compat.tools_by_name(node)["find"] is tools[0]
+    assert clone.func.__self__ is clone
+    assert clone.afunc.__self__ is clone
+    assert clone._handle_tool_errors is True
+
+
+@contract("node_functions")
+def _node_functions() -> None:
+    def sync(state: State) -> None:
+        return None
+
+    async def later(state: State) -> None:
+        return None
+
+    builder = StateGraph(State).add_node("node", RunnableLambda(sync, afunc=later)).add_edge(START, "node")
+    bound = builder.compile().nodes["node"].bound
+    assert {sync, later} <= set(compat.node_functions(bound))
+    chained = RunnableLambda(sync).with_config(tags=["t"]) | RunnableLambda(later)
+    assert {sync, later} <= set(compat.node_functions(chained))
+
+
+@contract("get_function_nonlocals")
+def _get_function_nonlocals() -> None:
+    held = object()
+
+    def function() -> Any:
+        return held, CONTRACTS
+
+    found = compat.get_function_nonlocals(function)
+    assert any(value is held for value in found)
+    assert any(value is CONTRACTS for value in found)
+
+
+@contract("middleware_of")
+def _middleware_of() -> None:
+    asks = HumanInTheLoopMiddleware({"read": True})
+    agent = agent_graph(ScriptedModel(script=[AIMessage("x")]), notebook(World()), middleware=[asks])
+    found = [compat.middleware_of(node.bound) for node in agent.nodes.values()]
+    assert any(one is asks for one in found)
+
+
+@contract("body_slots")
+def _body_slots() -> None:
+    def body(id: int, config: RunnableConfig, run_manager: Any = None) -> None:
+        return None
+
+    def plain(id: int) -> None:
+        return None
+
+    assert compat.body_slots(body) == {"config", "run_manager"}
+    assert compat.body_slots(plain) == frozenset()
+    assert compat.body_slots(StructuredTool._run) == {"config", "run_manager"}
+
+
+@contract("body_parameters")
+def _body_parameters() -> None:
+    @tool
+    def look(id: int, detail: str = "short") -> str:
+        "Look."
+        return ""
+
+    given = {"id": "7"}
+    assert compat.body_parameters(look, given) == ((), {"id": 7, "detail": "short"})
+    assert given == {"id": "7"}
+    with pytest.raises(ValueError, match="id"):
+        compat.body_parameters(look, {"id": "x"})
+
+
+@contract("injected_arguments")
+def _injected_arguments() -> None:
+    @tool
+    def look(
+        id: int,
+        state: Annotated[Any, InjectedState],
+        tool_call_id: Annotated[str, InjectedToolCallId],
+    ) -> str:
+        "Look."
+        return ""
+
+    assert compat.injected_arguments(look) == {"state", "tool_call_id"}
+    assert compat.injected_arguments(notebook(World())[0]) == frozenset()
+
+
+@contract("has_own_run")
+def _has_own_run() -> None:
+    class Own(BaseTool):
+        name: str = "own"
+        description: str = "Own."
+
+        def _run(self) -> str:
+            return ""
+
+        def run(self, *args: Any, **kwargs: Any) -> Any:
+            return ""
+
+    assert compat.has_own_run(Own())
+    assert not compat.has_own_run(notebook(World())[0])
+
+
+@contract("set_class")
+def _set_class() -> None:
+    made = notebook(World())[0]
+    kind = type("Kind", (type(made),), {"__module__": __name__})
+    compat.set_class(made, kind)
+    assert type(made) is kind
+    assert made.invoke({"query": "x"}) == "found x"
+
+
+@contract("handle_event", "ahandle_event")
+def _handle_event() -> None:
+    import asyncio
+
+    seen = Seen()
+    compat.handle_event([seen], "on_custom_event", "ignore_custom_event", "half", {"a": 1})
+    asyncio.run(compat.ahandle_event([seen], "on_custom_event", "ignore_custom_event", "rest", {"a": 2}))
+    assert seen.events == [("custom", ("half", {"a": 1})), ("custom", ("rest", {"a": 2}))]
+
+
+def test_interrupts_use_the_scratchpad_that_speculations_are_kept_from() -> None:
+    """
+    `interrupt()` reaches for the scratchpad in `configurable`: without that, the tripwire would not hold.
+    """
+    assert "CONFIG_KEY_SCRATCHPAD" in inspect.getsource(interrupt)
+    assert compat.is_node_private("__pregel_scratchpad")
