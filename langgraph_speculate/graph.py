@@ -21,19 +21,17 @@ from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopt_in_place, adopting_clone
 from langgraph_speculate.host.compat import (
     Pregel,
-    ToolNode,
     clone_tool_node,
     configurable_of,
     copy_graph,
     mappers,
-    node_functions,
     run_config,
     tools_by_name,
 )
 from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.observer import observer_for
-from langgraph_speculate.host.reach import values_around
 from langgraph_speculate.host.run import Run
+from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -90,10 +88,11 @@ def speculate(
         if not isinstance(tool, BaseTool):
             raise UnsupportedGraph(f"tools= takes LangChain tools, not {type(tool).__qualname__}")
     settings = SpeculationPolicy.load(policy)
+    found = survey(graph, tools)
+    settings.check_names(found.names())
+    toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     engine = Engine(settings, predictor if predictor is not None else default_predictor(), observers)
-    result = _wrap(graph, engine, tools)
-    settings.check_names({entry.facts.name for toolbox, _ in engine.views for entry in toolbox})
-    return cast(G, result)
+    return cast(G, _wrap(found, toolboxes, engine))
 
 
 def speculation_of(graph: Any) -> Engine:
@@ -155,29 +154,35 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
     """Why nothing of this graph may run ahead, as it is called now."""
     before = kwargs.get("interrupt_before") or getattr(graph, "interrupt_before_nodes", ())
     after = kwargs.get("interrupt_after") or getattr(graph, "interrupt_after_nodes", ())
-    return approvals.static_interrupt(before, after, graph.tool_nodes)
+    return approvals.static_interrupt(before, after, graph.tool_users, graph.tool_nodes)
 
 
 def _is_wrapped(graph: Any) -> bool:
     return isinstance(getattr(type(graph), "speculation", None), Engine)
 
 
-def _wrap(graph: Any, engine: Engine, tools: Iterable[BaseTool]) -> Any:
-    """A copy of *graph* that speculates; graphs that are its nodes become runs of their own."""
-    held = {name: _held_tools(node.bound) for name, node in graph.nodes.items()}
-    in_tool_nodes = {tool.name for name, node in graph.nodes.items() if _is_tool_node(node) for tool in held[name]}
-    loose = [tool for found in held.values() for tool in found if tool.name not in in_tool_nodes] + list(tools)
-    for tool in loose:
+def _toolboxes(found: Survey, policy: SpeculationPolicy) -> dict[int, Toolbox]:
+    """The tools of a graph and of the graphs in it, described under a policy, by the graph's id."""
+    gated = found.gated | set(approvals.named(policy.approval_gated))
+    boxes = {id(found.graph): Toolbox((*found.listed, *found.loose), policy, gated)}
+    for inner in found.inner.values():
+        boxes.update(_toolboxes(inner, policy))
+    return boxes
+
+
+def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> Any:
+    """A copy of the surveyed graph that speculates; graphs that are its nodes become runs of their own."""
+    for tool in found.loose:
         adopt_in_place(tool)
-    nodes = {name: _wrap_node(node, engine) for name, node in graph.nodes.items()}
-    found = [tool for name, node in graph.nodes.items() if _is_tool_node(node) for tool in held[name]] + loose
-    gated = approvals.gated_tools(graph.nodes) | set(approvals.named(engine.policy.approval_gated))
-    toolbox = Toolbox(found, engine.policy, gated)
-    tool_nodes = frozenset(
-        name
-        for name, node in graph.nodes.items()
-        if _is_tool_node(node) or {t.name for t in held[name]} - in_tool_nodes
-    )
+    nodes = dict(found.graph.nodes)
+    for name in found.tool_nodes:
+        bound = nodes[name].bound
+        clones = {tool_name: adopting_clone(tool) for tool_name, tool in tools_by_name(bound).items()}
+        nodes[name] = nodes[name].copy({"bound": clone_tool_node(bound, clones)})
+    for name, inner in found.inner.items():
+        wrapped_inner = _wrap(inner, toolboxes, engine)
+        nodes[name] = nodes[name].copy({"bound": wrapped_inner, "subgraphs": [wrapped_inner]})
+    graph, toolbox = found.graph, toolboxes[id(found.graph)]
     # The graph's own class is the only base: the class of a live object can only become one of the same layout.
     plain_kind = graph.plain_kind if _is_wrapped(graph) else type(graph)
     kind = type(
@@ -192,46 +197,11 @@ def _wrap(graph: Any, engine: Engine, tools: Iterable[BaseTool]) -> Any:
             "__doc__": plain_kind.__doc__,
             "speculation": engine,
             "toolbox": toolbox,
-            "tool_nodes": tool_nodes,
+            "tool_nodes": found.tool_nodes,
+            "tool_users": found.tool_users,
             "plain_kind": plain_kind,
         },
     )
     wrapped = copy_graph(graph, nodes, kind)
     engine.know(toolbox, _blocked(wrapped, {}))
     return wrapped
-
-
-def _wrap_node(node: Any, engine: Engine) -> Any:
-    if _is_tool_node(node):
-        clones = {name: adopting_clone(tool) for name, tool in tools_by_name(node.bound).items()}
-        return node.copy({"bound": clone_tool_node(node.bound, clones)})
-    if isinstance(node.bound, Pregel):
-        inner = _wrap(node.bound, engine, ())
-        return node.copy({"bound": inner, "subgraphs": [inner]})
-    return node
-
-
-def _is_tool_node(node: Any) -> bool:
-    return isinstance(node.bound, ToolNode)
-
-
-def _held_tools(bound: Any) -> list[BaseTool]:
-    """The tools a node holds on to: a ToolNode's own, or what a hand-written node's functions reach."""
-    if isinstance(bound, ToolNode):
-        return list(tools_by_name(bound).values())
-    found: dict[int, BaseTool] = {}
-    for function in node_functions(bound):
-        for value in values_around(function):
-            found.update((id(tool), tool) for tool in _tools_in(value))
-    return list(found.values())
-
-
-def _tools_in(value: Any) -> Iterator[BaseTool]:
-    if isinstance(value, BaseTool):
-        yield value
-    elif isinstance(value, ToolNode):
-        yield from tools_by_name(value).values()
-    elif isinstance(value, Mapping):
-        yield from (item for item in list(value.values()) if isinstance(item, BaseTool))
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        yield from (item for item in list(value) if isinstance(item, BaseTool))

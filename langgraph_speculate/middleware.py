@@ -99,9 +99,8 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
                 f"(only retry middleware may follow)"
             )
         gated = self._gated | approvals.gated_by(building.middleware)
-        self._blocked = approvals.static_interrupt(
-            building.interrupt_before, building.interrupt_after, frozenset({"tools"})
-        )
+        tools = frozenset({"tools"})
+        self._blocked = approvals.static_interrupt(building.interrupt_before, building.interrupt_after, tools, tools)
         if gated != self._gated or self._blocked != self.speculation.views[0][1]:
             self._gated = gated
             self._toolbox = Toolbox((), self._policy, gated)
@@ -123,7 +122,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         try:
             response = handler(request)
         except BaseException:
-            run.turns.abort(turn)
+            self._fail_turn(run, turn, request)
             raise
         self._end_turn(run, turn, request, response)
         return response
@@ -142,7 +141,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         try:
             response = await handler(request)
         except BaseException:
-            run.turns.abort(turn)
+            self._fail_turn(run, turn, request)
             raise
         self._end_turn(run, turn, request, response)
         return response
@@ -173,8 +172,15 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)
         run.turns.end(turn, message)
         if message is None or not message.tool_calls:  # an answer: as far as this hook will ever see, the run is over
-            run.close()
-            self._runs.pop(request.runtime.stream_writer, None)
+            self._close(run, request)
+
+    def _fail_turn(self, run: Run, turn: str, request: ModelRequest[Any]) -> None:
+        run.turns.abort(turn)
+        self._close(run, request)  # should the model be asked again, that opens another
+
+    def _close(self, run: Run, request: ModelRequest[Any]) -> None:
+        run.close()
+        self._runs.pop(request.runtime.stream_writer, None)
 
     # -- the tools ---------------------------------------------------------------------------------------------------
 

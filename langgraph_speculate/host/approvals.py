@@ -41,13 +41,21 @@ def _wraps_calls(kind: type) -> bool:
 
 
 def static_interrupt(
-    before: str | Iterable[str] | None, after: str | Iterable[str] | None, tool_nodes: frozenset[str]
+    before: str | Iterable[str] | None,
+    after: str | Iterable[str] | None,
+    tool_users: frozenset[str],
+    tool_nodes: frozenset[str],
 ) -> str | None:
     """Why interrupts set on a graph keep its tools from running ahead, or None.
 
     A run that stops before its tools, or after what comes before them, waits for a person, and so do all its tools.
+
+    Args:
+        before, after: Names of nodes, or `"*"`.
+        tool_users: Nodes that may run tools.
+        tool_nodes: Those of them that do nothing else: stopping after one of them stops nothing that is still to come.
     """
-    stops = [name for name in named(before) if name == "*" or name in tool_nodes]
+    stops = [name for name in named(before) if name == "*" or name in tool_users]
     if stops:
         return f"interrupt_before={stops} stops before the tools"
     stops = [name for name in named(after) if name == "*" or name not in tool_nodes]

@@ -34,8 +34,8 @@ from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
 from langgraph.pregel._utils import get_function_nonlocals
 
-RUN_KEY = "__speculate_run"
-"""Where a run's scope travels in `configurable`. Keys that start with `__` never reach checkpoints or metadata."""
+RUN_KEY = "__pregel_speculate_run"
+"""Where a run's scope travels in `configurable`. Keys that begin like this reach neither checkpoints nor streams."""
 
 _PRIVATE_PREFIX = "__pregel_"
 _CHECKPOINT_KEYS = (CONFIG_KEY_CHECKPOINT_NS, CONFIG_KEY_CHECKPOINT_ID, CONFIG_KEY_CHECKPOINT_MAP)

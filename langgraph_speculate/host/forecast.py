@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
@@ -85,7 +86,7 @@ class Forecaster:
     def _predict(self, history: History, k: int) -> list[Candidate]:
         try:
             with self._asking:
-                answer = list(self.predictor.predict(history, k=k))[:k]
+                answer = list(islice(self.predictor.predict(history, k=k), k))
             candidates = [candidate for candidate in answer if _is_sound(candidate)]
         except Exception as error:  # noqa: BLE001 - somebody else's code
             self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {error!r}")

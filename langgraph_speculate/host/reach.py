@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from types import CellType, MethodType
+from functools import partial
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 from langgraph_speculate.host.compat import get_function_nonlocals
@@ -23,27 +24,44 @@ _PLUMBING = frozenset(  # packages that wrap other people's functions and keep c
 def bound_values(function: Any) -> Iterator[Any]:
     """What was bound to a function when it was made: closure, wrapped function, partial arguments, instance."""
     yield from _inner_functions(function)
-    yield from getattr(function, "args", None) or ()
-    yield from (getattr(function, "keywords", None) or {}).values()
-    yield from (cell.cell_contents for cell in getattr(function, "__closure__", None) or () if _is_filled(cell))
+    if isinstance(function, partial):
+        yield from function.args
+        yield from function.keywords.values()
+    yield from (cell.cell_contents for cell in _attribute(function, "__closure__") or () if _is_filled(cell))
     owner = function.__self__ if isinstance(function, MethodType) else function
-    if not hasattr(owner, "__code__"):  # an instance with a method, or with `__call__`
-        yield from getattr(owner, "__dict__", {}).values()
+    if not isinstance(owner, FunctionType):  # an instance with a method, or with `__call__`
+        yield from (_attribute(owner, "__dict__") or {}).values()
 
 
 def values_around(function: Callable[..., Any]) -> Iterator[Any]:
     """Everything a function reaches from outside its own scope, through the functions that it wraps too."""
-    yield from get_function_nonlocals(function)
+    yield from _nonlocals(function)
     yield from bound_values(function)
     for inner in _inner_functions(function):
         yield from values_around(inner)
 
 
 def _inner_functions(function: Any) -> list[Callable[..., Any]]:
-    inner: list[Any] = [getattr(function, name, None) for name in ("func", "__wrapped__", "__func__")]
-    if not hasattr(function, "__code__"):
-        inner.append(getattr(type(function), "__call__", None))  # noqa: B004 - wanted is the function, not whether
-    return [one for one in inner if hasattr(one, "__code__") or hasattr(one, "func")]
+    if isinstance(function, partial):
+        return [function.func]
+    inner: list[Any] = [_attribute(function, "__wrapped__"), _attribute(function, "__func__")]
+    if not isinstance(function, FunctionType | MethodType | type):
+        inner.append(_attribute(type(function), "__call__"))
+    return [one for one in inner if isinstance(one, FunctionType | MethodType | partial)]
+
+
+def _nonlocals(function: Callable[..., Any]) -> list[Any]:
+    try:
+        return get_function_nonlocals(function)
+    except Exception:  # noqa: BLE001 - it reads attributes, which may be anybody's code
+        return []
+
+
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - a proxy, say
+        return None
 
 
 def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
@@ -62,7 +80,7 @@ def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
             found.add(value)
         if not callable(value) or isinstance(value, type) or id(value) in seen or depth > _DEEPEST:
             continue
-        package = str(getattr(value, "__module__", None) or "").partition(".")[0]
+        package = str(_attribute(value, "__module__") or "").partition(".")[0]
         if bound and package not in _PLUMBING:
             packages.add(package)
         if not bound and package not in packages:
@@ -70,7 +88,7 @@ def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
         seen.add(id(value))
         rest.extend((inner, depth + 1, True) for inner in bound_values(value))
         if package in packages:
-            rest.extend((inner, depth + 1, False) for inner in get_function_nonlocals(value))
+            rest.extend((inner, depth + 1, False) for inner in _nonlocals(value))
     return found
 
 

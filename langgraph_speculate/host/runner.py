@@ -86,8 +86,10 @@ class Attempt:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
         self._task = loop.create_task(self._as_task(), context=self._sandbox.context)
-        alarm = loop.call_later(self._timeout_s, self._task.cancel)
-        self._task.add_done_callback(lambda _task: self._done(alarm))
+        # In the sandbox's context, or they would keep that of the model's node alive.
+        context = self._sandbox.context
+        alarm = loop.call_later(self._timeout_s, self._task.cancel, context=context)
+        self._task.add_done_callback(lambda _task: self._done(alarm), context=context)
 
     def _done(self, alarm: asyncio.TimerHandle) -> None:
         alarm.cancel()
@@ -142,8 +144,10 @@ class Attempt:
     def _end(self, outcome: Outcome) -> None:
         if not self._ended.acquire(blocking=False):
             return
-        self._report(self.speculation, outcome, self._started, monotonic())
-        self._over.set_result(None)
+        try:
+            self._report(self.speculation, outcome, self._started, monotonic())
+        finally:
+            self._over.set_result(None)
 
 
 class Runner:

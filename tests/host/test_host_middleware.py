@@ -304,16 +304,12 @@ ENDINGS = ("normal", "break", "model_error", "recursion_limit", "timeout")
 
 
 def _ending_cells() -> list[Any]:
-    leaks = pytest.mark.xfail(
-        strict=True, reason="a task's done-callback keeps the model node's context, so the writer outlives the run"
-    )
     return [
         pytest.param(
             ending,
             hung,
             native,
             id=f"{ending}-{'hung' if hung else 'finished'}-{'task' if native else 'thread'}",
-            marks=[leaks] if hung and native and ending != "normal" else [],
         )
         for ending in ENDINGS
         for hung in (True, False)
@@ -398,7 +394,6 @@ def test_an_async_run_with_the_middleware_leaves_nothing_behind(
     assert not speculating_threads()
 
 
-@pytest.mark.xfail(strict=True, reason="a failed model call leaves the run open for as long as its frames live")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_that_failed_in_its_model_is_over_although_somebody_keeps_the_error(way: str, world: World) -> None:
     """

@@ -71,13 +71,7 @@ def _pair(build: Any, script: list[Any] = SERIAL, saved: bool = False) -> tuple[
     return made(0.0), speculate(made(0.02), NOTEBOOK_POLICY, predictor=Oracle(script))
 
 
-_RUN_KEY = pytest.mark.xfail(
-    strict=True, reason="the run key shows in checkpoint configs: the host strips keys that start with __pregel_ only"
-)
-_MARKED = [pytest.param(one, marks=_RUN_KEY) if "debug" in one or "checkpoints" in one else one for one in MODES]
-
-
-@pytest.mark.parametrize("mode", _MARKED, ids=str)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("way", ["stream", "astream"])
 @pytest.mark.parametrize("kind", ["create_agent", "hand_written"])
 def test_every_chunk_of_every_stream_mode_is_the_plain_graphs(kind: str, way: str, mode: Any) -> None:
