@@ -34,10 +34,11 @@ class UserTurn:
 
 @dataclass(frozen=True)
 class ModelTurn:
-    """One model message: its text and how many tools it called (0: it answered)."""
+    """One model message: its text, how many tools it called (0: it answered), how many model turns came before."""
 
     text: str
     call_count: int
+    step: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +155,7 @@ class _Reader:
     def __init__(self, events: list[Event], kept: Mapping[tuple[str, int], PastCall]) -> None:
         self._events = events
         self._kept = kept
-        self._step = sum(isinstance(event, ModelTurn) for event in events)
-        self._places: dict[tuple[str, int], list[int]] = {}
-        self._latest: dict[str, int] = {}
-        for at, event in enumerate(events):
-            if isinstance(event, PastCall):
-                self._place(event, at)
+        self._step = next((event.step + 1 for event in reversed(events) if isinstance(event, ModelTurn)), 0)
 
     def read(self, message: Any) -> None:
         role = _role(message)
@@ -167,30 +163,32 @@ class _Reader:
             self._events.append(UserTurn(text_of(_get(message, "content"))))
         elif role in _MODEL_ROLES:
             calls = list(_calls(message))
-            self._events.append(ModelTurn(text_of(_get(message, "content")), len(calls)))
-            for call_id, call in calls:
-                pending = PastCall(call, call_id, None, "pending", self._step)
-                self._place(pending, len(self._events))
-                self._events.append(pending)
+            self._events.append(ModelTurn(text_of(_get(message, "content")), len(calls), self._step))
+            self._events.extend(PastCall(call, call_id, None, "pending", self._step) for call_id, call in calls)
             self._step += 1
         elif role in _TOOL_ROLES:
             self._answer(message)
 
-    def _place(self, call: PastCall, at: int) -> None:
-        self._latest[call.id] = call.step  # an id used again means the calls of the later step
-        self._places.setdefault((call.id, call.step), []).append(at)
-
     def _answer(self, message: Any) -> None:
         call_id = str(_get(message, "tool_call_id"))
         result, status = text_of(_get(message, "content")), str(_get(message, "status") or "success")
-        for at in self._places.get((call_id, self._latest.get(call_id, -1)), ()):
-            call = self._events[at]
-            if isinstance(call, PastCall):
-                self._events[at] = PastCall(call.call, call.id, result, status, call.step)
-                before = self._kept.get((call.id, call.step))
-                if before is not None and (before.result, before.status) == (result, status):
-                    with suppress(UnkeyableArguments):
-                        self._events[at] = before if before.call == call.call else self._events[at]
+        for at, call in self._latest(call_id):
+            self._events[at] = PastCall(call.call, call.id, result, status, call.step)
+            before = self._kept.get((call.id, call.step))
+            if before is not None and (before.result, before.status) == (result, status):
+                with suppress(UnkeyableArguments):
+                    self._events[at] = before if before.call == call.call else self._events[at]
+
+    def _latest(self, call_id: str) -> list[tuple[int, PastCall]]:
+        """The calls of that id, with their places; an id used again means those of the latest step."""
+        found: list[tuple[int, PastCall]] = []
+        for at in range(len(self._events) - 1, -1, -1):
+            event = self._events[at]
+            if isinstance(event, PastCall) and event.id == call_id:
+                found.append((at, event))
+            elif found and isinstance(event, ModelTurn):
+                break
+        return found
 
 
 def text_of(content: Any) -> str:

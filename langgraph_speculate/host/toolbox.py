@@ -77,6 +77,7 @@ class Toolbox:
         self._policy = policy
         self._gated = frozenset(gated)
         self._entries: dict[str, Entry] = {}
+        self._clones: dict[str, BaseTool] = {}  # by name: the object that was last found to be the entry's tool
         self.ambiguous: set[str] = set()
         for tool in tools:
             self.add(tool)
@@ -103,7 +104,8 @@ class Toolbox:
     def facts_of(self, tool: BaseTool) -> ToolFacts:
         """What is known about the tool of a real call, also one that was not there when the graph was wrapped."""
         entry = self.get(tool.name)
-        if entry is not None and same_body(entry.tool, tool):
+        if entry is not None and (self._clones.get(tool.name) is tool or same_body(entry.tool, tool)):
+            self._clones[tool.name] = tool
             return entry.facts
         return ToolFacts(tool.name, self._policy.rule_for(tool.name))
 
