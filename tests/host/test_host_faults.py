@@ -124,8 +124,7 @@ def _plain(way: str) -> Any:
 SHORT = [ask(("read", {"id": 1})), ask(("write", {"id": 1, "text": "x"})), AIMessage("done")]
 
 
-@pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "unbounded"])
-@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize(("way", "bounded"), [("invoke", True), ("ainvoke", False)])
 @pytest.mark.parametrize("rubbish", RUBBISH)
 def test_a_predictor_that_answers_rubbish_changes_nothing(
     rubbish: str, way: str, bounded: bool, world: World, caplog: pytest.LogCaptureFixture
@@ -162,7 +161,7 @@ def test_no_more_candidates_are_taken_than_were_asked_for(bounded: bool, world: 
             yield Candidate(Call("read", {"id": number}), 0.9)
 
     graph = speculate(
-        agent_graph(ScriptedModel(script=SHORT, pace_s=0.02), notebook(world)),
+        agent_graph(ScriptedModel(script=SHORT, pace_s=0.005), notebook(world)),
         NOTEBOOK_POLICY,
         predictor=Bad(many, bounded=bounded),
     )
@@ -270,7 +269,7 @@ def test_a_body_that_raises_only_early_is_run_again(flavour: str, error: BaseExc
     script = [ask(("flaky", {"id": 1})), AIMessage("done")]
     way = "ainvoke" if flavour == "async" else "invoke"
     graph = speculate(
-        agent_graph(ScriptedModel(script=script, pace_s=0.03), [make_tool("flaky", flaky, flavour)]),
+        agent_graph(ScriptedModel(script=script, pace_s=0.01), [make_tool("flaky", flaky, flavour)]),
         {"tools": {"flaky": True}},
         predictor=Oracle(script),
     )
@@ -293,7 +292,7 @@ def test_a_tool_that_always_raises_raises_as_in_the_plain_graph(build: Any, way:
     script = [ask(("broken", {"id": 1})), AIMessage("done")]
     plain = build(ScriptedModel(script=script), [make_tool("broken", broken, "both")])
     wrapped = speculate(
-        build(ScriptedModel(script=script, pace_s=0.02), [make_tool("broken", broken, "both")]),
+        build(ScriptedModel(script=script, pace_s=0.005), [make_tool("broken", broken, "both")]),
         {"tools": {"broken": True}},
         predictor=Oracle(script),
     )
@@ -345,7 +344,7 @@ def _gives_up(way: str, native: bool, world: World) -> None:
     )
     script = [ask(("slow", {"id": 1})), AIMessage("done")]
     graph = speculate(
-        agent_graph(ScriptedModel(script=script, pace_s=0.02), [made]),
+        agent_graph(ScriptedModel(script=script, pace_s=0.005), [made]),
         SpeculationPolicy(tools={"slow": True}, limits=Limits(attempt_timeout_s=0.1)),
         predictor=Oracle(script),
     )
@@ -369,7 +368,7 @@ def test_results_that_are_too_large_are_dropped_and_read_again(way: str) -> None
 
     script = [ask(("big", {"size": 5000}), ("big", {"size": 10})), AIMessage("done")]
     graph = speculate(
-        agent_graph(ScriptedModel(script=script, pace_s=0.02), [make_tool("big", big, "both")]),
+        agent_graph(ScriptedModel(script=script, pace_s=0.005), [make_tool("big", big, "both")]),
         {"tools": {"big": True}, "limits": {"max_result_bytes": 1000}},
         predictor=Oracle(script),
     )
@@ -420,7 +419,7 @@ def test_results_that_cannot_be_measured_break_nothing(value: Any, way: str) -> 
     ends: list[str] = []
     graph = speculate(
         agent_graph(
-            ScriptedModel(script=script, pace_s=0.02),
+            ScriptedModel(script=script, pace_s=0.005),
             [make_tool("odd", _only_id(value), "both", response_format="content_and_artifact")],
         ),
         {"tools": {"odd": True}},

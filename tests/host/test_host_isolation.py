@@ -75,7 +75,7 @@ def test_sixty_concurrent_async_runs_get_their_own_answers(kind: str, bounded: b
         assert not [wrong for user, result in zip(users, results, strict=True) for wrong in _foreign(result, user)]
 
     graph = speculate(
-        GRAPHS[kind](ScriptedModel(script=SCRIPT, pace_s=0.02), _personal_tools()),
+        GRAPHS[kind](ScriptedModel(script=SCRIPT, pace_s=0.005), _personal_tools()),
         POLICY,
         predictor=Oracle(SCRIPT, bounded=bounded),
     )
@@ -116,7 +116,7 @@ def test_runs_with_the_middleware_get_their_own_answers(run_async: bool) -> None
     The middleware keeps runs apart by itself.
     """
     middleware = SpeculationMiddleware(POLICY, predictor=Oracle(SCRIPT))
-    graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.02), _personal_tools(), middleware=[middleware])
+    graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.005), _personal_tools(), middleware=[middleware])
     users = [f"u{number}" for number in range(40 if run_async else 16)]
 
     async def main() -> list[Any]:
@@ -155,7 +155,7 @@ def _tenant_tool(native: bool) -> BaseTool:
 def _tenants(made: BaseTool, policy: dict[str, Any]) -> tuple[list[str], int]:
     """The answers of ten runs beside each other, one a tenant, and how many of them were adopted."""
     script = [ask(("tenant", {"id": 1})), AIMessage("done")]
-    graph = speculate(agent_graph(ScriptedModel(script=script, pace_s=0.03), [made]), policy, predictor=Oracle(script))
+    graph = speculate(agent_graph(ScriptedModel(script=script, pace_s=0.01), [made]), policy, predictor=Oracle(script))
 
     async def one(name: str) -> str:
         TENANT.set(name)
@@ -312,7 +312,7 @@ def test_a_write_to_something_else_leaves_an_early_read_alone(world: World) -> N
     """
     script = [ask(("write", {"id": 2, "text": "x"}), ("read", {"id": 1})), AIMessage("done")]
     graph = speculate(
-        hand_written_graph(ScriptedModel(script=script, pace_s=0.03), _shared_notebook(world)),
+        hand_written_graph(ScriptedModel(script=script, pace_s=0.01), _shared_notebook(world)),
         DECLARED["templates"],
         predictor=Oracle(script),
     )
@@ -330,7 +330,7 @@ def test_a_write_before_a_read_in_one_message_is_seen_by_the_read(declared: str,
 
     script = [ask(("write", {"id": 1, "text": "new"}), ("read", {"id": 1})), AIMessage("done")]
     graph = speculate(
-        hand_written_graph(ScriptedModel(script=script, pace_s=0.03), _shared_notebook(world)),
+        hand_written_graph(ScriptedModel(script=script, pace_s=0.01), _shared_notebook(world)),
         DECLARED[declared],
         predictor=Oracle(script),
     )
@@ -399,7 +399,7 @@ def test_an_adopted_value_is_handed_out_once(world: World) -> None:
     for build in (agent_graph, tool_node_graph, hand_written_graph):
         fresh = World()
         graph = speculate(
-            build(ScriptedModel(script=script, pace_s=0.03), _shared_notebook(fresh)),
+            build(ScriptedModel(script=script, pace_s=0.01), _shared_notebook(fresh)),
             DECLARED["templates"],
             predictor=Oracle(script),
         )
@@ -420,7 +420,7 @@ def test_a_mutable_result_is_not_shared_between_state_and_anything_kept(world: W
     script = [ask(("read", {"id": 1})), AIMessage("done")]
     graph = speculate(
         agent_graph(
-            ScriptedModel(script=script, pace_s=0.03), [make_tool("read", read, response_format="content_and_artifact")]
+            ScriptedModel(script=script, pace_s=0.01), [make_tool("read", read, response_format="content_and_artifact")]
         ),
         {"tools": {"read": {"read_only": True, "scope": "run"}}},
         predictor=Oracle(script),

@@ -80,7 +80,7 @@ def test_an_agent_with_the_middleware_equals_the_plain_one(beside: str, way: str
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
     world = World()
     agent = agent_graph(
-        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02),
+        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005),
         notebook(world, "both"),
         middleware=[*BESIDE[beside](), middleware],
     )
@@ -119,7 +119,7 @@ def test_retry_middleware_may_follow(way: str) -> None:
     script = [ask(("flaky", {"id": 1})), AIMessage("done")]
     mine = SpeculationMiddleware({"tools": {"flaky": True}}, predictor=Oracle(script))
     world = World()
-    agent = build(world, [mine, *retry()], 0.02)
+    agent = build(world, [mine, *retry()], 0.005)
     assert canonical(drive(agent, way)[-1]) == canonical(drive(build(World(), retry(), 0.0), way)[-1])
     assert world.count("flaky") == 3
 
@@ -178,7 +178,7 @@ def test_hooks_around_nodes_may_follow(world: World) -> None:
 
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
     agent = agent_graph(
-        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02), notebook(world), middleware=[middleware, before, after]
+        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005), notebook(world), middleware=[middleware, before, after]
     )
     agent.invoke(START_INPUT)
     assert middleware.speculation.stats().hits == NOTEBOOK_HITS
@@ -193,7 +193,7 @@ async def test_a_tool_that_waits_for_approval_never_runs_before_it(way: str, mod
     script = [ask(("read", {"id": 1}), ("find", {"query": "q"})), AIMessage("done")]
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(script))
     agent = agent_graph(
-        ScriptedModel(script=script, pace_s=0.02),
+        ScriptedModel(script=script, pace_s=0.005),
         notebook(world, "both"),
         middleware=[HumanInTheLoopMiddleware({"read": True}, interrupt_mode=mode), middleware],
         checkpointer=InMemorySaver(),
@@ -218,7 +218,7 @@ def test_nothing_runs_before_a_static_interrupt_of_the_agent(way: str, stop: Any
     script = [ask(("read", {"id": 1})), AIMessage("done")]
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(script))
     agent = agent_graph(
-        ScriptedModel(script=script, pace_s=0.02),
+        ScriptedModel(script=script, pace_s=0.005),
         notebook(world, "both"),
         middleware=[middleware],
         checkpointer=InMemorySaver(),
@@ -240,7 +240,7 @@ def test_nothing_runs_before_a_static_interrupt_of_the_call(way: str, world: Wor
     script = [ask(("read", {"id": 1})), AIMessage("done")]
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(script))
     agent = agent_graph(
-        ScriptedModel(script=script, pace_s=0.02),
+        ScriptedModel(script=script, pace_s=0.005),
         notebook(world, "both"),
         middleware=[middleware],
         checkpointer=InMemorySaver(),
@@ -401,7 +401,7 @@ def test_a_run_that_failed_in_its_model_is_over_although_somebody_keeps_the_erro
     """
     script = [ask(("find", {"query": "a"})), _no_model]
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(script))
-    agent = agent_graph(ScriptedModel(script=script, pace_s=0.02), notebook(world, "both"), middleware=[middleware])
+    agent = agent_graph(ScriptedModel(script=script, pace_s=0.005), notebook(world, "both"), middleware=[middleware])
     with pytest.raises(ValueError, match="no model") as kept:
         drive(agent, way)
     gc.collect()
@@ -441,7 +441,7 @@ def test_an_approval_of_one_agent_is_not_forgotten_when_another_is_built(way: st
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(script))
 
     def build(beside: list[Any], **settings: Any) -> Any:
-        model = ScriptedModel(script=script, pace_s=0.02)
+        model = ScriptedModel(script=script, pace_s=0.005)
         return agent_graph(
             model, notebook(world, "both"), middleware=[*beside, middleware], checkpointer=InMemorySaver(), **settings
         )
@@ -464,7 +464,7 @@ def test_a_wrapped_agent_with_the_middleware_answers_as_the_plain_one(way: str) 
     middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
     world = World()
     agent = agent_graph(
-        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02), notebook(world, "both"), middleware=[middleware]
+        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005), notebook(world, "both"), middleware=[middleware]
     )
     both = speculate(agent, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
     plain = agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(World(), "both"))

@@ -68,12 +68,11 @@ def _pair(build: Any, script: list[Any] = SERIAL, saved: bool = False) -> tuple[
         given = {"checkpointer": InMemorySaver()} if saved else {}
         return build(ScriptedModel(script=script, pace_s=pace_s), tools, **given)
 
-    return made(0.0), speculate(made(0.02), NOTEBOOK_POLICY, predictor=Oracle(script))
+    return made(0.0), speculate(made(0.005), NOTEBOOK_POLICY, predictor=Oracle(script))
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-@pytest.mark.parametrize("way", ["stream", "astream"])
-@pytest.mark.parametrize("kind", ["create_agent", "hand_written"])
+@pytest.mark.parametrize(("kind", "way"), [("create_agent", "stream"), ("hand_written", "astream")])
 def test_every_chunk_of_every_stream_mode_is_the_plain_graphs(kind: str, way: str, mode: Any) -> None:
     """
     Same chunks in the same order, checkpoints and metadata included.
@@ -136,7 +135,7 @@ def test_streams_of_subgraphs_are_the_plain_graphs(way: str, mode: Any) -> None:
         builder.add_edge(START, "agent")
         return builder.compile()
 
-    wrapped = speculate(outer(0.02), NOTEBOOK_POLICY, predictor=Oracle(SERIAL))
+    wrapped = speculate(outer(0.005), NOTEBOOK_POLICY, predictor=Oracle(SERIAL))
     expected = canonical(drive(outer(0.0), way, START_INPUT, stream_mode=mode, subgraphs=True))
     assert canonical(drive(wrapped, way, START_INPUT, stream_mode=mode, subgraphs=True)) == expected
     assert speculation_of(wrapped).stats().hits == SERIAL_HITS
@@ -223,7 +222,7 @@ HANDED_ON: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("way", ["invoke", "astream"])
 @pytest.mark.parametrize("handed_on", HANDED_ON)
 def test_a_graph_that_was_handed_on_goes_on_speculating(handed_on: str, way: str) -> None:
     """

@@ -53,7 +53,7 @@ def _both(
     *,
     build: Callable[..., Any] = agent_graph,
     policy: dict[str, Any] | None = None,
-    pace_s: float = 0.02,
+    pace_s: float = 0.005,
     run: Callable[[Any], Any] | None = None,
     **settings: Any,
 ) -> tuple[Any, Any, Any]:
@@ -233,7 +233,7 @@ SUBCLASSES: dict[str, Callable[[], BaseTool]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["invoke", "astream"])
 @pytest.mark.parametrize("kind", BUILDS)
 @pytest.mark.parametrize("made", SUBCLASSES)
 def test_subclasses_of_base_tool_answer_as_in_the_plain_graph(made: str, kind: str, way: str) -> None:
@@ -321,7 +321,7 @@ def test_coerced_and_nested_arguments_are_compared_as_the_body_gets_them(way: st
     expected = drive(agent_graph(ScriptedModel(script=script), made()), way)
     guess = ("pick", {"tags": ["a"], "span": {"high": 3}, "mode": None})
     wrapped = speculate(
-        agent_graph(ScriptedModel(script=script, pace_s=0.02), made()),
+        agent_graph(ScriptedModel(script=script, pace_s=0.005), made()),
         {"tools": {"pick": True}},
         predictor=Fixed(guess),
     )
@@ -477,7 +477,7 @@ EMITTING: dict[str, tuple[Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["invoke", "astream"])
 @pytest.mark.parametrize("kind", BUILDS)
 @pytest.mark.parametrize("body", EMITTING)
 def test_what_an_adopted_body_emitted_is_shown_once_in_order(body: str, kind: str, way: str) -> None:
@@ -576,7 +576,7 @@ def test_a_discarded_body_shows_nothing(way: str) -> None:
     seen = Seen()
     graph = speculate(
         agent_graph(
-            ScriptedModel(script=[AIMessage("done")], pace_s=0.03),
+            ScriptedModel(script=[AIMessage("done")], pace_s=0.01),
             [StructuredTool.from_function(func, name=name) for name, (func, _) in EMITTING.items()],
         ),
         {"tools": {"*": True}, "limits": {"max_per_turn": 9, "max_in_flight": 9}},
@@ -603,7 +603,7 @@ def test_callbacks_attached_to_a_tool_fire_for_real_calls_only(way: str) -> None
     script = [ask(("look", {"id": 1})), AIMessage("done")]
     plain = agent_graph(ScriptedModel(script=script), made())
     wrapped = speculate(
-        agent_graph(ScriptedModel(script=script, pace_s=0.02), made()),
+        agent_graph(ScriptedModel(script=script, pace_s=0.005), made()),
         {"tools": {"look": True}},
         predictor=Oracle(script, also=[("look", {"id": 7})]),
     )
@@ -632,7 +632,7 @@ def test_a_model_inside_of_a_tool_runs_only_for_real(kind: str, way: str, world:
         return [drive(graph, way, START_INPUT, {"callbacks": [seens[-1]]}), seens[-1].events]
 
     expected, got, speculation = _both(
-        lambda: [make_tool("think", think, "sync")], script, way, build=BUILDS[kind], run=run, pace_s=0.03
+        lambda: [make_tool("think", think, "sync")], script, way, build=BUILDS[kind], run=run, pace_s=0.01
     )
     assert got == expected
     assert world.count("inner") == 4
