@@ -149,6 +149,14 @@ class Call:
         return hash(self.key)
 
 
+def key_of(call: Call) -> str | None:
+    """The call's canonical key, or None when its arguments have no canonical form, so that it cannot be compared."""
+    try:
+        return call.key
+    except UnkeyableArguments:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one attempt ended.

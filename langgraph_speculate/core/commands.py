@@ -6,11 +6,14 @@ A shell has to know no more than this to carry out what the core decided.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.errors import IllegalTransition
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,32 @@ class Proposal:
     call: Call | None
     tool: ToolFacts | None
     venue: str
+
+    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float, circumstances: Any) -> Speculation:
+        """The speculation that launching this makes.
+
+        Raises:
+            IllegalTransition: It has no call, no tool or no policy, so the gate cannot have allowed it.
+        """
+        policy = self.tool.rule.tool if self.tool is not None else None
+        if self.call is None or self.tool is None or policy is None:
+            raise IllegalTransition(f"{self.candidate.call.name} was launched although the gate cannot have allowed it")
+        return Speculation(
+            id=id,
+            call=self.call,
+            turn=turn,
+            step=step,
+            probability=self.candidate.probability,
+            source=self.candidate.source,
+            venue=self.venue,
+            reads=render(self.tool.reads, self.call.args),
+            epoch=epoch,
+            ttl_s=policy.ttl_s,
+            scope=policy.scope,
+            drain=policy.on_mispredict == "drain",
+            launched_at=now,
+            circumstances=circumstances,
+        )
 
 
 @dataclass(frozen=True, slots=True)

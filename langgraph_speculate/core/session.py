@@ -12,14 +12,14 @@ from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import Spent, admit
-from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.core.calls import Call, Outcome, key_of
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss, Proposal
 from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.policy import Limits
 
 
@@ -33,7 +33,6 @@ class Session:
 
     Attributes:
         table: The run's speculations, and the ledger.
-        events: What happened since the shell last took them.
     """
 
     def __init__(self, run: str, view: RunView, limits: Limits) -> None:
@@ -41,7 +40,7 @@ class Session:
         self.view = view
         self.limits = limits
         self.table = Table()
-        self.events: list[events.Event] = []
+        self._journal = Journal(run)
         self.closed = False
         self._step = 0
         self._open: set[str] = set()
@@ -59,7 +58,7 @@ class Session:
         if self.closed:
             return []
         self._open.add(turn)
-        self._tell(events.TurnBegan, now, turn=turn)
+        self._journal.note(events.TurnBegan, now, turn=turn)
         if not self._ended:  # another model of the same step, running beside the first
             return []
         self._ended = False
@@ -82,7 +81,7 @@ class Session:
         if self.closed or turn not in self._open:
             return []
         shown = tuple((p.candidate.call.name, p.candidate.probability, p.candidate.source) for p in proposals)
-        self._tell(events.Predicted, now, turn=turn, candidates=shown)
+        self._journal.note(events.Predicted, now, turn=turn, candidates=shown)
         self._predicted.setdefault(turn, []).extend(p.candidate.call for p in proposals)
         forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
         denied: Counter[tuple[str, Deny]] = Counter()
@@ -97,12 +96,12 @@ class Session:
             elif outcome is not None:
                 commands.append(outcome)
         for (name, verdict), count in denied.items():
-            self._denied(turn, name, verdict, now, count)
+            self._journal.denied(turn, name, verdict, now, count)
         return commands
 
     def _consider(self, turn: str, proposal: Proposal, now: float, circumstances: Any) -> Launch | Deny | None:
         call, tool, candidate = proposal.call, proposal.tool, proposal.candidate
-        if call is not None and _key(call) is None:
+        if call is not None and key_of(call) is None:
             call = None  # it could never be matched
         verdict = decide(call, tool, proposal.venue, self.view)
         if isinstance(verdict, Deny):
@@ -119,35 +118,13 @@ class Session:
             limits=self.limits,
         )
         if refusal is not None:
-            self._tell(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
+            self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
             return None
-        speculation = Speculation(
-            id=f"{self.run}:{self.table.issued + 1}",
-            call=call,
-            turn=turn,
-            step=self._step,
-            probability=candidate.probability,
-            source=candidate.source,
-            venue=proposal.venue,
-            reads=render(tool.reads, call.args),
-            epoch=self.view.epochs.now,
-            ttl_s=policy.ttl_s,
-            scope=policy.scope,
-            drain=policy.on_mispredict == "drain",
-            circumstances=circumstances,
-            launched_at=now,
-        )
+        id = f"{self.run}:{self.table.issued + 1}"
+        speculation = proposal.speculation(id, turn, self._step, self.view.epochs.now, now, circumstances)
         self.table.launch(speculation)
         self._launched[turn] += 1
-        self._tell(
-            events.Launched,
-            now,
-            turn=turn,
-            id=speculation.id,
-            tool=tool.name,
-            probability=candidate.probability,
-            source=candidate.source,
-        )
+        self._journal.launched(speculation, now)
         return Launch(speculation)
 
     def _spent(self, turn: str) -> Spent:
@@ -179,8 +156,10 @@ class Session:
         self._open.discard(turn)
         self._ended = True
         guesses = self._predicted.pop(turn, ())
-        foreseen = {_key(call) for call in calls if any(_alike(call, guess) for guess in guesses)} - {None}
-        self._tell(events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen))
+        foreseen = {key_of(call) for call in calls if any(_alike(call, guess) for guess in guesses)} - {None}
+        self._journal.note(
+            events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen)
+        )
         wanted = {call.key for call in coerced}
         lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
         return self._drop(lost, "squash", Discard.CONTRADICTED, now)
@@ -206,7 +185,7 @@ class Session:
         for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
             verdict = decide(call, tool, venue, self.view, commits=speculation, real=real)
             if isinstance(verdict, Deny):
-                self._denied(speculation.turn, tool.name, verdict, now)
+                self._journal.denied(speculation.turn, tool.name, verdict, now)
                 commands += self._drop([speculation], *_REASONS.get(verdict.reason, ("squash", Discard.DENIED)), now)
                 continue
             outcome = speculation.outcome
@@ -240,7 +219,7 @@ class Session:
             now: Seconds on the monotonic clock.
             started: When its body really started, or None if it never did.
         """
-        rejected = Discard.NO_SLOT if started is None else _rejection(outcome, size > self.limits.max_result_bytes)
+        rejected = self._rejection(outcome, size, started)
         before = self.table.get(id)
         was_over = before is not None and before.over
         speculation = self.table.finish(id, outcome, now, rejected)
@@ -249,11 +228,21 @@ class Session:
         speculation.ran_s = seconds = 0.0 if started is None else now - started
         tool = speculation.call.name
         if started is not None:
-            self._tell(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
+            self._journal.note(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
         if speculation.reason is not None:
             if not was_over:
-                self._discarded(speculation, now)
-            self._wasted(speculation, now)
+                self._journal.discarded(speculation, now)
+            self._journal.wasted(speculation, now)
+
+    def _rejection(self, outcome: Outcome, size: int, started: float | None) -> Discard | None:
+        """Why the outcome of a body cannot be used, or None."""
+        if started is None:
+            return Discard.NO_SLOT
+        if outcome.taint is not None:
+            return Discard.TAINTED
+        if outcome.error is not None:
+            return Discard.FAILED
+        return Discard.TOO_LARGE if size > self.limits.max_result_bytes else None
 
     def begin_call(self, tool: ToolFacts, call: Call, now: float) -> tuple[frozenset[str], list[Command]]:
         """A real call's body starts: what it may write changes from now on. Returns the tags to hand to `end_call`."""
@@ -275,7 +264,7 @@ class Session:
         """A real call has its answer."""
         self._hits += hit is not None
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
-        self._tell(
+        self._journal.note(
             events.CallSettled,
             now,
             tool=tool,
@@ -294,24 +283,20 @@ class Session:
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
         self.closed = True
-        self._tell(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
+        self._journal.note(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
         return [Cancel(s.id, drain=False) for s in alive]
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
 
-    def _tell(self, kind: type[events.Event], now: float, **facts: Any) -> None:
-        self.events.append(kind(run=self.run, at=now, **facts))
-
     def take_events(self) -> list[events.Event]:
         """What happened since this was last asked."""
-        happened, self.events = self.events, []
-        return happened
+        return self._journal.take()
 
     def _settle_step(self, now: float) -> None:
         times = self._path.settle()
         if times is not None:
             self._hidden_s += times.hidden_s
-            self._tell(events.StepSettled, now, tool=times.tool, tool_s=times.tool_s, waited_s=times.waited_s)
+            self._journal.note(events.StepSettled, now, tool=times.tool, tool_s=times.tool_s, waited_s=times.waited_s)
 
     def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -319,24 +304,12 @@ class Session:
             if speculation.state is State.PROMOTED and event != "fail":
                 continue  # a real call waits for it: only its own end, or that of the run, ends it
             self.table.discard(speculation, event, reason)
-            self._discarded(speculation, now)
+            self._journal.discarded(speculation, now)
             if speculation.ended_at is None:
                 commands.append(Cancel(speculation.id, speculation.drain))
             else:
-                self._wasted(speculation, now)
+                self._journal.wasted(speculation, now)
         return commands
-
-    def _discarded(self, speculation: Speculation, now: float) -> None:
-        reason = (speculation.reason or Discard.FAILED).value
-        self._tell(events.Discarded, now, id=speculation.id, tool=speculation.call.name, reason=reason)
-
-    def _wasted(self, speculation: Speculation, now: float) -> None:
-        tool, seconds = speculation.call.name, speculation.ran_s
-        self._tell(events.Wasted, now, id=speculation.id, tool=tool, seconds=seconds)
-
-    def _denied(self, turn: str, tool: str, verdict: Deny, now: float, count: int = 1) -> None:
-        reason, detail = verdict.reason.value, verdict.detail
-        self._tell(events.Denied, now, turn=turn, tool=tool, reason=reason, detail=detail, count=count)
 
 
 _REASONS: dict[Reason, tuple[str, Discard]] = {
@@ -347,19 +320,4 @@ _REASONS: dict[Reason, tuple[str, Discard]] = {
 
 def _alike(call: Call, guess: Call) -> bool:
     """Whether a guess was right: equality first, because it costs a fraction of two keys."""
-    return call.name == guess.name and call.args == guess.args and _key(call) == _key(guess)
-
-
-def _key(call: Call) -> str | None:
-    try:
-        return call.key
-    except UnkeyableArguments:
-        return None
-
-
-def _rejection(outcome: Outcome, too_large: bool) -> Discard | None:
-    if outcome.taint is not None:
-        return Discard.TAINTED
-    if outcome.error is not None:
-        return Discard.FAILED
-    return Discard.TOO_LARGE if too_large else None
+    return call.name == guess.name and call.args == guess.args and key_of(call) == key_of(guess)

@@ -10,9 +10,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
-from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.gate import ToolFacts
-from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat import body_parameters, has_own_run, injected_arguments
 from langgraph_speculate.host.reach import context_variables
 from langgraph_speculate.policy import SpeculationPolicy
@@ -163,8 +162,5 @@ def _overrides_arun(kind: type) -> bool:
 
 
 def keyable(call: Call) -> Call | None:
-    """The call, or None when its arguments have no canonical form, so that it cannot be compared."""
-    try:
-        return call if call.key else None
-    except UnkeyableArguments:
-        return None
+    """The call, or None when it cannot be compared with others."""
+    return None if key_of(call) is None else call
