@@ -1,0 +1,257 @@
+"""What wrapping sees of hand-written code: tools a node reaches, and what stands between a model and its tools."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from agents import (
+    ASYNC_WAYS,
+    NOTEBOOK_HITS,
+    NOTEBOOK_POLICY,
+    NOTEBOOK_SCRIPT,
+    START_INPUT,
+    Oracle,
+    ScriptedModel,
+    State,
+    World,
+    agent_graph,
+    ask,
+    drive,
+    notebook,
+    outcome,
+    sync_only_graph,
+    tool_node_graph,
+)
+from langchain.agents.middleware import wrap_tool_call
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import StructuredTool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import Command, interrupt
+
+from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
+
+TENANT: ContextVar[str] = ContextVar("tenant_of_reach")
+WORLD = World()
+TOOLS = {tool.name: tool for tool in notebook(WORLD)}
+FIND, READ, WRITE = TOOLS.values()
+THREAD: dict[str, Any] = {"configurable": {"thread_id": "t"}}
+
+
+def _by_variable(state: State) -> Any:
+    answers = []
+    for call in state["messages"][-1].tool_calls:
+        chosen = TOOLS[call["name"]]
+        answers.append(chosen.invoke(call))
+    return {"messages": answers}
+
+
+def _by_subscript(state: State) -> Any:
+    answers = []
+    for call in state["messages"][-1].tool_calls:
+        answers.append(TOOLS[call["name"]].invoke(call))
+    return {"messages": answers}
+
+
+def _by_comprehension(state: State) -> Any:
+    return {"messages": [TOOLS[call["name"]].invoke(call) for call in state["messages"][-1].tool_calls]}
+
+
+def _by_inner_function(state: State) -> Any:
+    def run(call: Any) -> Any:
+        return TOOLS[call["name"]].invoke(call)
+
+    return {"messages": list(map(run, state["messages"][-1].tool_calls))}
+
+
+def _by_name(state: State) -> Any:
+    answers = []
+    for call in state["messages"][-1].tool_calls:
+        if call["name"] == "find":
+            answers.append(FIND.invoke(call))
+        elif call["name"] == "read":
+            answers.append(READ.invoke(call))
+        else:
+            answers.append(WRITE.invoke(call))
+    return {"messages": answers}
+
+
+_LEAVES = pytest.mark.xfail(
+    strict=True,
+    reason="get_function_nonlocals() stops where all globals are plain tables, and skips globals of inner code",
+)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        pytest.param(_by_variable, marks=_LEAVES),
+        _by_name,
+        pytest.param(_by_subscript, marks=_LEAVES),
+        pytest.param(_by_comprehension, marks=_LEAVES),
+        pytest.param(_by_inner_function, marks=_LEAVES),
+    ],
+)
+def test_tools_in_globals_of_a_hand_written_node_are_found(node: Any) -> None:
+    """
+    A module-level table of tools, used as people write it.
+    """
+    graph = tool_node_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005), list(TOOLS.values()), node)
+    wrapped = speculate(graph, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
+    wrapped.invoke(START_INPUT)
+    assert speculation_of(wrapped).stats().hits == NOTEBOOK_HITS
+
+
+_SOURCELESS = """
+def tenant(id: int) -> str:
+    "Which tenant this is."
+    return TENANT.get("nobody")
+"""
+
+
+def _sourceless() -> Any:
+    namespace: dict[str, Any] = {"TENANT": TENANT, "__name__": __name__}
+    exec(_SOURCELESS, namespace)
+    return namespace["tenant"]
+
+
+VARIABLES = {"tenant": TENANT}
+
+
+def _in_a_table(id: int) -> str:
+    "Which tenant this is."
+    return str(VARIABLES["tenant"].get("nobody"))
+
+
+_TABLE = pytest.mark.xfail(strict=True, reason="context_variables() does not look into tables that a body names")
+
+
+@pytest.mark.parametrize(
+    "body", [pytest.param(_sourceless(), id="without_source"), pytest.param(_in_a_table, id="in_a_table", marks=_TABLE)]
+)
+def test_context_variables_are_noticed_however_the_code_is_written(body: Any) -> None:
+    """
+    Code without source (notebooks, compiled packages) or a variable in a table: the answer is the own tenant's.
+    """
+    script = [ask(("tenant", {"id": 1})), AIMessage("done")]
+    graph = speculate(
+        agent_graph(ScriptedModel(script=script, pace_s=0.01), [StructuredTool.from_function(body, name="tenant")]),
+        {"tools": {"tenant": True}},
+        predictor=Oracle(script),
+    )
+    token = TENANT.set("acme")
+    try:
+        assert graph.invoke(START_INPUT)["messages"][-2].content == "acme"
+    finally:
+        TENANT.reset(token)
+
+
+# -- between the model and its tools ---------------------------------------------------------------------------------
+
+
+@wrap_tool_call  # type: ignore[arg-type]
+def _forbid(request: Any, handler: Any) -> Any:
+    return ToolMessage("forbidden", tool_call_id=request.tool_call["id"])
+
+
+@pytest.mark.xfail(strict=True, reason="middleware around tool calls that nobody knows is overtaken at launch")
+@pytest.mark.parametrize("by", ["speculate", "middleware"])
+def test_no_body_runs_that_a_guard_around_tool_calls_forbids(by: str, world: World) -> None:
+    """
+    An unknown `wrap_tool_call` may be an authorisation check: what it would forbid must not have run.
+    """
+    oracle = Oracle(NOTEBOOK_SCRIPT)
+    beside = [SpeculationMiddleware(NOTEBOOK_POLICY, predictor=oracle)] if by == "middleware" else []
+    graph = agent_graph(
+        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005), notebook(world), middleware=[_forbid, *beside]
+    )
+    if by == "speculate":
+        graph = speculate(graph, NOTEBOOK_POLICY, predictor=oracle)
+    graph.invoke(START_INPUT)
+    assert world.log == []
+
+
+@pytest.mark.xfail(strict=True, reason="a node between model and tools that nobody named is overtaken")
+def test_no_body_runs_before_a_node_that_asks_a_person_although_nobody_named_it(world: World) -> None:
+    """
+    A node that cannot be seen through stands between model and tools: nothing runs ahead until the owner says so.
+    """
+    tools = notebook(world)
+    model = ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005)
+
+    def call_model(state: State) -> Any:
+        return {"messages": [model.bind_tools(tools).invoke(state["messages"])]}
+
+    def approve(state: State) -> Command[Any]:
+        return Command(goto="tools" if interrupt("ok?") == "yes" else END)
+
+    builder = StateGraph(State)
+    builder.add_node("model", call_model)
+    builder.add_node("approve", approve, destinations=("tools", END))
+    builder.add_node("tools", ToolNode(tools))
+    builder.add_edge(START, "model")
+    builder.add_edge("model", "approve")
+    builder.add_edge("tools", "model")
+    graph = speculate(builder.compile(checkpointer=InMemorySaver()), NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
+    graph.invoke(START_INPUT, THREAD)
+    assert world.log == []
+
+
+@pytest.mark.xfail(strict=True, reason="a hand-written tool node that refers to `interrupt` is not looked at")
+def test_no_body_runs_before_a_tool_node_of_ones_own_has_asked_a_person() -> None:
+    """
+    A hand-written tool node that calls `interrupt()` before it runs its tools.
+    """
+
+    def asks(state: State) -> Any:
+        if interrupt("ok?") != "yes":
+            return {}
+        answers = []
+        for call in state["messages"][-1].tool_calls:
+            chosen = TOOLS[call["name"]]
+            answers.append(chosen.invoke(call))
+        return {"messages": answers}
+
+    graph = tool_node_graph(
+        ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005), list(TOOLS.values()), asks, checkpointer=InMemorySaver()
+    )
+    wrapped = speculate(graph, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
+    WORLD.log.clear()
+    wrapped.invoke(START_INPUT, THREAD)
+    assert WORLD.log == []
+
+
+# -- venues ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xfail(strict=True, reason="an async run starts the native body, sync nodes ask for the other: all wasted")
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_sync_nodes_in_async_runs_adopt_tools_with_both_bodies(way: str, world: World) -> None:
+    """
+    Nodes without an async twin call the sync body, also in an async run: guesses of it must not all go to waste.
+    """
+    graph = speculate(
+        sync_only_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.01), notebook(world, "both")),
+        NOTEBOOK_POLICY,
+        predictor=Oracle(NOTEBOOK_SCRIPT),
+    )
+    for _ in range(3):
+        drive(graph, way)
+    assert speculation_of(graph).stats().hits > 0
+
+
+# -- configs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xfail(strict=True, reason="_astream makes the run's config outside of the `try` that closes the run")
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_a_config_that_cannot_be_used_leaves_no_run_open(way: str, world: World) -> None:
+    """
+    The caller's mistake is theirs to see; nothing stays open because of it.
+    """
+    graph = speculate(agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(world)), NOTEBOOK_POLICY)
+    assert "Error" in outcome(lambda: drive(graph, way, START_INPUT, {"callbacks": 3}))
+    assert not len(speculation_of(graph)._runs)
