@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from langchain_core.tools import BaseTool
@@ -124,17 +125,14 @@ def _stream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> Iterato
 async def _astream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> AsyncIterator[Any]:
     """As the plain graph's, inside of a run scope."""
     run = _open(self, config, kwargs, asyncio.get_running_loop())
-    given = config if run is None else run_config(config, run, observer_for(run))
-    chunks = self.plain_kind.astream(self, input, given, **kwargs)
     try:
-        async for chunk in chunks:
-            yield chunk
+        given = config if run is None else run_config(config, run, observer_for(run))
+        async with aclosing(self.plain_kind.astream(self, input, given, **kwargs)) as chunks:
+            async for chunk in chunks:
+                yield chunk
     finally:
-        try:
-            await chunks.aclose()
-        finally:
-            if run is not None:
-                await run.aclose()
+        if run is not None:
+            await run.aclose()
 
 
 def _copy(self: Any, update: dict[str, Any] | None = None) -> Any:
@@ -154,7 +152,8 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
     """Why nothing of this graph may run ahead, as it is called now."""
     before = kwargs.get("interrupt_before") or getattr(graph, "interrupt_before_nodes", ())
     after = kwargs.get("interrupt_after") or getattr(graph, "interrupt_after_nodes", ())
-    return approvals.static_interrupt(before, after, graph.tool_users, graph.tool_nodes)
+    stops = approvals.static_interrupt(before, after, graph.tool_users, graph.tool_nodes)
+    return stops or approvals.unnamed(graph.asking, graph.speculation.policy.approval_gated)
 
 
 def _is_wrapped(graph: Any) -> bool:
@@ -199,6 +198,7 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
             "toolbox": toolbox,
             "tool_nodes": found.tool_nodes,
             "tool_users": found.tool_users,
+            "asking": found.asking,
             "plain_kind": plain_kind,
         },
     )

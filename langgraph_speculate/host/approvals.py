@@ -11,6 +11,8 @@ from langchain.agents.middleware import (
     ModelRetryMiddleware,
     ToolRetryMiddleware,
 )
+from langgraph.errors import GraphInterrupt, NodeInterrupt
+from langgraph.types import interrupt
 
 from langgraph_speculate.host.compat import middleware_of
 
@@ -25,6 +27,24 @@ def gated_by(middleware: Iterable[Any]) -> frozenset[str]:
     return frozenset(
         name for one in middleware if isinstance(one, HumanInTheLoopMiddleware) for name in one.interrupt_on
     )
+
+
+def is_known(bound: Any) -> bool:
+    """Whether a node belongs to a middleware that says itself which tools it asks about."""
+    return isinstance(middleware_of(bound), HumanInTheLoopMiddleware)
+
+
+def can_ask(values: Iterable[Any]) -> bool:
+    """Whether code that refers to *values* can stop a run to ask a person."""
+    return any(value is interrupt or value is NodeInterrupt or value is GraphInterrupt for value in values)
+
+
+def unnamed(asking: Iterable[str], approval_gated: str | Iterable[str]) -> str | None:
+    """Why nodes that can ask a person keep all tools from running ahead, or None if the owner said what they gate."""
+    names = sorted(asking)
+    if not names or approval_gated != "auto":
+        return None
+    return f"{names} can ask a person: name the tools that wait for it in approval_gated ([] if none does)"
 
 
 def overtaken(middleware: Iterable[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
-from types import CellType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from langgraph_speculate.host.compat import get_function_nonlocals
@@ -51,10 +51,25 @@ def _inner_functions(function: Any) -> list[Callable[..., Any]]:
 
 
 def _nonlocals(function: Callable[..., Any]) -> list[Any]:
+    """What a function's code names, and the code inside of it: the host's own search, and tables among the globals."""
     try:
-        return get_function_nonlocals(function)
+        found = get_function_nonlocals(function)
     except Exception:  # noqa: BLE001 - it reads attributes, which may be anybody's code
-        return []
+        found = []
+    plain = function.__func__ if isinstance(function, MethodType) else function
+    if isinstance(plain, FunctionType):
+        codes = [plain.__code__]
+        for code in codes:
+            codes.extend(const for const in code.co_consts if isinstance(const, CodeType))
+            found.extend(plain.__globals__[name] for name in code.co_names if name in plain.__globals__)
+    return found
+
+
+def members(value: Any) -> list[Any]:
+    """What a table or list holds."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
 
 
 def _attribute(value: Any, name: str) -> Any:
@@ -76,8 +91,7 @@ def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
     rest: list[tuple[Any, int, bool]] = [(function, 0, True)]
     while rest:
         value, depth, bound = rest.pop()
-        if isinstance(value, ContextVar):
-            found.add(value)
+        found.update(one for one in (value, *members(value)) if isinstance(one, ContextVar))
         if not callable(value) or isinstance(value, type) or id(value) in seen or depth > _DEEPEST:
             continue
         package = str(_attribute(value, "__module__") or "").partition(".")[0]

@@ -122,6 +122,7 @@ class Run:
 
     def _resolve(self, call: Call, facts: ToolFacts, venue: str) -> Commit | Join | Miss:
         missed: Commit | Join | Miss = MISS
+        self._toolbox.ran(facts, self._is_async, venue)
         if not len(self._session.table) or keyable(call) is None:
             return missed
         here = circumstances_of(child_config() or {}, self.turns.variables())

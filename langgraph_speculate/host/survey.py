@@ -5,7 +5,7 @@ Only looks; nothing is changed until everything has been looked at and the polic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.compat import Pregel, ToolNode, node_functions, tools_by_name
-from langgraph_speculate.host.reach import values_around
+from langgraph_speculate.host.reach import members, values_around
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Survey:
         tool_nodes: Names of its ToolNodes: nodes that run tools and nothing else.
         tool_users: Names of all nodes that may run tools.
         gated: Names of tools that an approval middleware may ask a person about.
+        asking: Names of other nodes whose code refers to `interrupt`, so that they may ask a person about any tool.
         inner: Graphs that are its nodes.
     """
 
@@ -36,6 +37,7 @@ class Survey:
     tool_nodes: frozenset[str]
     tool_users: frozenset[str]
     gated: frozenset[str]
+    asking: frozenset[str]
     inner: Mapping[str, Survey]
 
     def names(self) -> set[str]:
@@ -55,11 +57,8 @@ def survey(graph: Any, named: Iterable[BaseTool] = ()) -> Survey:
     listed = [tool for bound in tool_nodes.values() for tool in tools_by_name(bound).values()]
     covered = {tool.name for tool in listed}
     # Model nodes hold on to the same tools as ToolNodes do; those reach their calls through clones and stay untouched.
-    held = {
-        name: [tool for tool in _held_tools(node.bound) if tool.name not in covered]
-        for name, node in graph.nodes.items()
-        if name not in tool_nodes
-    }
+    reached = {name: _reached(node.bound) for name, node in graph.nodes.items() if name not in tool_nodes}
+    held = {name: [t for t in _tools_in(values) if t.name not in covered] for name, values in reached.items()}
     return Survey(
         graph=graph,
         listed=tuple(listed),
@@ -67,25 +66,23 @@ def survey(graph: Any, named: Iterable[BaseTool] = ()) -> Survey:
         tool_nodes=frozenset(tool_nodes),
         tool_users=frozenset(tool_nodes) | {name for name, tools in held.items() if tools},
         gated=approvals.gated_tools(graph.nodes),
+        asking=frozenset(
+            name
+            for name, values in reached.items()
+            if approvals.can_ask(values) and not approvals.is_known(graph.nodes[name].bound)
+        ),
         inner={name: survey(node.bound) for name, node in graph.nodes.items() if isinstance(node.bound, Pregel)},
     )
 
 
-def _held_tools(bound: Any) -> list[BaseTool]:
-    """The tools that a hand-written node's functions reach."""
+def _reached(bound: Any) -> list[Any]:
+    """What the functions of a hand-written node refer to."""
+    return [value for function in node_functions(bound) for value in values_around(function)]
+
+
+def _tools_in(values: Iterable[Any]) -> list[BaseTool]:
     found: dict[int, BaseTool] = {}
-    for function in node_functions(bound):
-        for value in values_around(function):
-            found.update((id(tool), tool) for tool in _tools_in(value))
+    for value in values:
+        inside = tools_by_name(value).values() if isinstance(value, ToolNode) else members(value)
+        found.update((id(one), one) for one in (value, *inside) if isinstance(one, BaseTool))
     return list(found.values())
-
-
-def _tools_in(value: Any) -> Iterator[BaseTool]:
-    if isinstance(value, BaseTool):
-        yield value
-    elif isinstance(value, ToolNode):
-        yield from tools_by_name(value).values()
-    elif isinstance(value, dict):
-        yield from (item for item in list(value.values()) if isinstance(item, BaseTool))
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        yield from (item for item in list(value) if isinstance(item, BaseTool))

@@ -76,6 +76,7 @@ class Toolbox:
         self._policy = policy
         self._gated = frozenset(gated)
         self._entries: dict[str, Entry] = {}
+        self._venues: dict[tuple[str, bool], str] = {}
         self._clones: dict[str, BaseTool] = {}  # by name: the object that was last found to be the entry's tool
         self.ambiguous: set[str] = set()
         for tool in tools:
@@ -99,6 +100,15 @@ class Toolbox:
         """The tool of that name, if there is exactly one and its body can be reached."""
         entry = self._entries.get(name)
         return None if entry is None or name in self.ambiguous or has_own_run(entry.tool) else entry
+
+    def venue(self, facts: ToolFacts, is_async: bool) -> str:
+        """Where to run a guess of a tool: where its last real call ran, or else where a run of that kind should."""
+        natural = TASK if is_async and TASK in facts.venues else THREAD
+        return self._venues.get((facts.name, is_async), natural)
+
+    def ran(self, facts: ToolFacts, is_async: bool, venue: str) -> None:
+        """A real call of a tool came in this venue; sync nodes of an async run call the sync body."""
+        self._venues[facts.name, is_async] = venue
 
     def facts_of(self, tool: BaseTool) -> ToolFacts:
         """What is known about the tool of a real call, also one that was not there when the graph was wrapped."""

@@ -87,7 +87,7 @@ class Turns:
         entry = self._toolbox.get(name)
         if entry is None:
             return Proposal(candidate, None, None, THREAD)
-        venue = TASK if self._is_async and TASK in entry.facts.venues else THREAD
+        venue = self._toolbox.venue(entry.facts, self._is_async)
         if name in forbidden or forbids(entry.facts, venue, self._view) is not None:  # whatever the arguments
             forbidden.add(name)
             return Proposal(candidate, None, entry.facts, venue)

@@ -79,20 +79,14 @@ def _by_name(state: State) -> Any:
     return {"messages": answers}
 
 
-_LEAVES = pytest.mark.xfail(
-    strict=True,
-    reason="get_function_nonlocals() stops where all globals are plain tables, and skips globals of inner code",
-)
-
-
 @pytest.mark.parametrize(
     "node",
     [
-        pytest.param(_by_variable, marks=_LEAVES),
+        _by_variable,
         _by_name,
-        pytest.param(_by_subscript, marks=_LEAVES),
-        pytest.param(_by_comprehension, marks=_LEAVES),
-        pytest.param(_by_inner_function, marks=_LEAVES),
+        _by_subscript,
+        _by_comprehension,
+        _by_inner_function,
     ],
 )
 def test_tools_in_globals_of_a_hand_written_node_are_found(node: Any) -> None:
@@ -126,11 +120,8 @@ def _in_a_table(id: int) -> str:
     return str(VARIABLES["tenant"].get("nobody"))
 
 
-_TABLE = pytest.mark.xfail(strict=True, reason="context_variables() does not look into tables that a body names")
-
-
 @pytest.mark.parametrize(
-    "body", [pytest.param(_sourceless(), id="without_source"), pytest.param(_in_a_table, id="in_a_table", marks=_TABLE)]
+    "body", [pytest.param(_sourceless(), id="without_source"), pytest.param(_in_a_table, id="in_a_table")]
 )
 def test_context_variables_are_noticed_however_the_code_is_written(body: Any) -> None:
     """
@@ -174,7 +165,6 @@ def test_no_body_runs_that_a_guard_around_tool_calls_forbids(by: str, world: Wor
     assert world.log == []
 
 
-@pytest.mark.xfail(strict=True, reason="a node between model and tools that nobody named is overtaken")
 def test_no_body_runs_before_a_node_that_asks_a_person_although_nobody_named_it(world: World) -> None:
     """
     A node that cannot be seen through stands between model and tools: nothing runs ahead until the owner says so.
@@ -200,7 +190,6 @@ def test_no_body_runs_before_a_node_that_asks_a_person_although_nobody_named_it(
     assert world.log == []
 
 
-@pytest.mark.xfail(strict=True, reason="a hand-written tool node that refers to `interrupt` is not looked at")
 def test_no_body_runs_before_a_tool_node_of_ones_own_has_asked_a_person() -> None:
     """
     A hand-written tool node that calls `interrupt()` before it runs its tools.
@@ -227,7 +216,6 @@ def test_no_body_runs_before_a_tool_node_of_ones_own_has_asked_a_person() -> Non
 # -- venues ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="an async run starts the native body, sync nodes ask for the other: all wasted")
 @pytest.mark.parametrize("way", ASYNC_WAYS)
 def test_sync_nodes_in_async_runs_adopt_tools_with_both_bodies(way: str, world: World) -> None:
     """
@@ -246,7 +234,6 @@ def test_sync_nodes_in_async_runs_adopt_tools_with_both_bodies(way: str, world: 
 # -- configs ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="_astream makes the run's config outside of the `try` that closes the run")
 @pytest.mark.parametrize("way", ASYNC_WAYS)
 def test_a_config_that_cannot_be_used_leaves_no_run_open(way: str, world: World) -> None:
     """
