@@ -67,9 +67,12 @@ def _nonlocals(function: Callable[..., Any]) -> list[Any]:
 
 def members(value: Any) -> list[Any]:
     """What a table or list holds."""
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
+    try:
+        if isinstance(value, dict):
+            return list(value.values())
+        return list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
+    except Exception:  # noqa: BLE001 - a subclass with code of its own
+        return []
 
 
 def _attribute(value: Any, name: str) -> Any:
