@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.candidates import Predictor
@@ -143,9 +144,20 @@ def _copy(self: Any, update: dict[str, Any] | None = None) -> Any:
 
 
 def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
+    if not _is_usable(config):
+        return None  # the plain graph says best what is wrong with it
     configurable = configurable_of(getattr(graph, "config", None), config)
     engine: Engine = graph.speculation
     return engine.open_run(graph.toolbox, configurable, _blocked(graph, kwargs), loop)
+
+
+def _is_usable(config: Any) -> bool:
+    if config is None:
+        return True
+    if not isinstance(config, dict) or not isinstance(config.get("configurable") or {}, dict):
+        return False
+    callbacks = config.get("callbacks")
+    return callbacks is None or isinstance(callbacks, (list, BaseCallbackManager))
 
 
 def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:

@@ -244,3 +244,15 @@ def test_a_config_that_cannot_be_used_leaves_no_run_open(way: str, world: World)
     still_open = len(speculation_of(graph)._runs)
     speculation_of(graph).close()
     assert not still_open
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream", *ASYNC_WAYS])
+@pytest.mark.parametrize("config", ["oops", {"callbacks": 3}, {"configurable": "oops"}], ids=str)
+def test_a_config_that_cannot_be_used_fails_as_in_the_plain_graph(config: Any, way: str, world: World) -> None:
+    """
+    Same exception, same text.
+    """
+    plain = agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(world))
+    wrapped = speculate(agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(world)), NOTEBOOK_POLICY)
+    expected = outcome(lambda: drive(plain, way, START_INPUT, config))
+    assert outcome(lambda: drive(wrapped, way, START_INPUT, config)) == expected
