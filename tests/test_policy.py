@@ -172,15 +172,19 @@ def test_what_is_no_readable_file_is_refused(tmp_path: Path):
         ),
         ({"tools": {"a b": {"x": 1}}}, 'tools."a b".x: unknown key'),
         ({"Level": "off"}, "Level: unknown key; did you mean 'level'?"),
-        ({"level": "declred"}, "level: must be one of 'off', 'shadow', 'declared', got 'declred'; did you mean 'declared'?"),  # noqa: E501
-        ({"level": None}, "level: must be one of 'off', 'shadow', 'declared', got None"),
-        (
-            {"level": "annotated"},
-            "level: 'annotated' is not available in this version; it must be one of 'off', 'shadow', 'declared'",
-        ),
+        ({"level": "declred"}, "level: must be one of 'off', 'shadow', 'declared', 'annotated', 'open_world', got 'declred'; did you mean 'declared'?"),  # noqa: E501
+        ({"level": None}, "level: must be one of 'off', 'shadow', 'declared', 'annotated', 'open_world', got None"),
         (
             {"level": "open_world"},
-            "level: 'open_world' is not available in this version; it must be one of 'off', 'shadow', 'declared'",
+            "limits.max_ghost_per_run: must be set at level 'open_world': how many unwanted calls may others see?",
+        ),
+        (
+            {"tools": {"t": {"read_only": True, "disclosure": "declared"}}},
+            "tools.t: disclosure is for tools that leave your trust boundary; add open_world = true, or remove it",
+        ),
+        (
+            {"tools": {"t": {"read_only": True, "open_world": True, "scope": "run"}}},
+            "tools.t: scope 'run' is not for what others may change; use scope 'step'",
         ),
         ({"tools": []}, "tools: must be a table, got []"),
         ({"tools": {"t": 1}}, "tools.t: must be a table of settings, true or false, got 1"),
@@ -495,7 +499,7 @@ def test_names_nobody_has_are_refused():
         ("off", "shadow", "off"),
         ("off", "on", "off"),
         ("declared", "no", "off"),
-        ("declared", "open_world", "off"),
+        ("declared", "everything", "off"),
     ],
 )
 def test_the_environment_lowers_the_level_and_never_raises_it(level: Any, value: str | None, effective: str):
@@ -507,10 +511,13 @@ def test_the_environment_lowers_the_level_and_never_raises_it(level: Any, value:
     assert SpeculationPolicy(level=level).effective_level(environ) == effective
 
 
-def test_a_word_the_environment_does_not_know_is_warned_about_once(caplog: pytest.LogCaptureFixture):
+def test_a_word_the_environment_does_not_know_is_warned_about_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     """
     It counts as off at every run; one line in the log is enough.
     """
+    monkeypatch.setattr("langgraph_speculate.policy.settings._warned_about", set())
     environ = {"LANGGRAPH_SPECULATE": "disable-please"}
     with caplog.at_level(logging.WARNING):
         levels = [SpeculationPolicy().effective_level(environ) for _ in range(3)]

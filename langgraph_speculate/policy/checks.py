@@ -7,6 +7,7 @@ A check takes a value and returns why it will not do, or None. Nothing here know
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from langgraph_speculate.errors import PolicyError
+from langgraph_speculate.policy.hosts import host_problem
 from langgraph_speculate.policy.templates import template_problem
 
 Check = Callable[[Any], str | None]
@@ -47,9 +49,19 @@ def located(path: str, key: object) -> str:
     >>> located("tools", "search_*")
     'tools."search_*"'
     """
-    text = key if isinstance(key, str) else repr(key)
+    text = printable(key if isinstance(key, str) else shown(key))
     part = text if _BARE_KEY.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
     return f"{path}.{part}" if path else part
+
+
+def printable(text: str) -> str:
+    """Return *text* as one line that ends where it should, whatever characters are in it.
+
+    >>> printable("get\\x1b[31m_order\\n")
+    'get\\\\x1b[31m_order\\\\n'
+    """
+    plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return plain if len(plain) <= _SHOWN else plain[:_SHOWN] + "…"
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -89,19 +101,22 @@ def positive_seconds(value: Any) -> str | None:
     return None if _is_finite(value) and value > 0 else _wrong("must be a finite number of seconds > 0", value)
 
 
-def one_of(options: Collection[str], *, later: Collection[str] = ()) -> Check:
-    """Return a check for one of *options*; *later* names what a coming version will know."""
+def one_of(options: Collection[str]) -> Check:
+    """Return a check for one of *options*."""
 
     def check(value: Any) -> str | None:
         if isinstance(value, str) and value in options:
             return None
         expected = "must be one of " + ", ".join(repr(option) for option in options)
-        if isinstance(value, str) and value in later:
-            return f"{value!r} is not available in this version; it {expected}"
         hint = did_you_mean(value, options) if isinstance(value, str) else ""
         return _wrong(expected, value) + hint
 
     return check
+
+
+def optional_count(value: Any) -> str | None:
+    """A whole number from 0, or None for "not said"."""
+    return None if value is None else count(value)
 
 
 def optional_text(value: Any) -> str | None:
@@ -134,6 +149,11 @@ def templates(value: Any) -> str | None:
     return texts(value) or next((complaint for item in value if (complaint := template_problem(item))), None)
 
 
+def hosts(value: Any) -> str | None:
+    """A list of hosts such as `"docs.python.org"`, or `"*.example.org"` for all below one."""
+    return texts(value) or next((complaint for item in value if (complaint := host_problem(item))), None)
+
+
 def optional_templates(value: Any) -> str | None:
     """A list of resource templates, or None for "not said"."""
     return None if value is None else templates(value)
@@ -161,6 +181,14 @@ def context_variables(value: Any) -> str | None:
     if isinstance(value, list | tuple) and all(isinstance(item, ContextVar) for item in value):
         return None
     return _wrong("must be a list of ContextVar objects, so it can only be set in code", value)
+
+
+def guards(value: Any) -> str | None:
+    """A list or tuple of plain functions."""
+    if not isinstance(value, list | tuple) or not all(callable(item) for item in value):
+        return _wrong("must be a list of functions, so it can only be set in code", value)
+    waiting = [item for item in value if any(map(inspect.iscoroutinefunction, (item, type(item).__call__)))]
+    return f"{shown(waiting[0])} is async; a guard answers at once" if waiting else None
 
 
 def _is_finite(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from langgraph_speculate.errors import PolicyError
 
 MAX_FILE_BYTES = 1_000_000
+_MAX_PARTS = 100
 
 
 def read_policy_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -26,8 +28,10 @@ def read_policy_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise PolicyError(f"{os.fspath(path)!r}: the policy cannot be read: {reason}") from None
     if len(content) > MAX_FILE_BYTES:
         raise PolicyError(f"{path}: the policy is larger than {MAX_FILE_BYTES} bytes")
+    if _is_deep(content):
+        raise PolicyError(f"{path}: the policy has a key of more than {_MAX_PARTS} parts")
     try:
-        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PolicyError(f"{path}: the policy is not UTF-8 (line {line})") from None
@@ -35,6 +39,12 @@ def read_policy_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise PolicyError(f"{path}: the policy is not TOML: {error}") from None
     except RecursionError:
         raise PolicyError(f"{path}: the policy is nested too deeply") from None
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether a dotted key may be so long that reading it takes the square of its length."""
+    tokens = re.split(rb"[\n=\[\]{},]", content.replace(b" ", b"").replace(b"\t", b""))
+    return any(sum(map(bool, token.split(b"."))) > _MAX_PARTS for token in tokens)  # rows of dots alone are no key
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:

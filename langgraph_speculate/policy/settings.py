@@ -16,7 +16,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.policy import checks
+from langgraph_speculate.policy.annotations import annotations_of
 from langgraph_speculate.policy.file import read_policy_file
+from langgraph_speculate.policy.guards import Guard
 from langgraph_speculate.policy.rules import (
     Reason,
     Rule,
@@ -24,16 +26,18 @@ from langgraph_speculate.policy.rules import (
     entry_problems,
     is_glob,
     matching,
+    narrowed,
+    reason_for,
     rule_in_metadata,
     tool_policy,
 )
 from langgraph_speculate.policy.tool import ToolPolicy
 
-Level = Literal["off", "shadow", "declared"]  # each allows what the one before it allows, and more
+# Each allows what the one before it allows, and more.
+Level = Literal["off", "shadow", "declared", "annotated", "open_world"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-LATER_LEVELS = ("annotated", "open_world")
 ENVIRONMENT_VARIABLE = "LANGGRAPH_SPECULATE"
-_ENVIRONMENT_LEVELS: Mapping[str, Level] = {"off": "off", "shadow": "shadow", "on": "declared", "declared": "declared"}
+_ENVIRONMENT_LEVELS: Mapping[str, Level] = {name: name for name in LEVELS} | {"on": LEVELS[-1]}
 _log = logging.getLogger(__name__)
 _warned_about: set[str] = set()
 
@@ -47,7 +51,10 @@ class Limits:
         max_per_turn: Attempts per model turn.
         max_per_run: Attempts per run of the graph.
         max_wasted_per_run: Attempts per run that nobody wanted; then the run goes on without.
+        max_ghost_per_run: Attempts per run that left your trust boundary and that nobody wanted. Must be set for the
+            level `open_world`.
         max_result_bytes: A larger result is dropped and the real call runs.
+        max_cache_bytes: Results of one run that wait for a real call; beyond it the oldest is dropped.
         attempt_timeout_s: Seconds after which an attempt is given up.
 
     Raises:
@@ -61,7 +68,9 @@ class Limits:
     max_per_turn: int = 3
     max_per_run: int = 20
     max_wasted_per_run: int = 10
+    max_ghost_per_run: int = 0
     max_result_bytes: int = 1_000_000
+    max_cache_bytes: int = 64_000_000
     attempt_timeout_s: float = 30.0
 
     CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
@@ -70,7 +79,9 @@ class Limits:
             "max_per_turn": checks.count,
             "max_per_run": checks.count,
             "max_wasted_per_run": checks.count,
+            "max_ghost_per_run": checks.count,
             "max_result_bytes": checks.count,
+            "max_cache_bytes": checks.count,
             "attempt_timeout_s": checks.positive_seconds,
         }
     )
@@ -85,10 +96,17 @@ class SpeculationPolicy:
 
     Attributes:
         level: `off`: nothing happens. `shadow`: predict and score, run nothing. `declared`: run what owners declared.
+            `annotated`: also what `trusted_servers` annotate as read-only. `open_world`: also declared tools that leave
+            your trust boundary.
         tools: One entry per tool name or glob (`search_*`). Values may be given as dicts, or as True for read-only and
             False for not. Where several globs match, the one with the most literal characters decides, then the first.
         limits: How much may run.
         approval_gated: Tools that wait for a person. `auto` finds them in the graph; a tuple names them all.
+        trusted_servers: Names of MCP servers whose annotations may be believed.
+        transparent: Names of middleware classes, or of functions given as `wrap_tool_call`, that let every call through
+            and change neither it nor whether it runs.
+        guards: Functions asked about each call before it runs ahead and before its result is used; only True lets it
+            pass (`policy.guards`). Only in code.
         partition_by: Keys of `config["configurable"]` that tell users apart.
         propagate_context: Context variables an attempt may see. Only in code.
 
@@ -106,15 +124,21 @@ class SpeculationPolicy:
     tools: Mapping[str, ToolPolicy] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     approval_gated: Literal["auto"] | tuple[str, ...] = "auto"
+    trusted_servers: tuple[str, ...] = ()
+    transparent: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = ()
     partition_by: tuple[str, ...] = ()
     propagate_context: tuple[ContextVar[Any], ...] = ()
 
     CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
         {
-            "level": checks.one_of(LEVELS, later=LATER_LEVELS),
+            "level": checks.one_of(LEVELS),
             "tools": checks.mapping,
             "limits": checks.anything,  # a record or its settings, checked on their own
             "approval_gated": checks.auto_or_texts,
+            "trusted_servers": checks.texts,
+            "transparent": checks.texts,
+            "guards": checks.guards,
             "partition_by": checks.texts,
             "propagate_context": checks.context_variables,
         }
@@ -128,7 +152,14 @@ class SpeculationPolicy:
             "tools": MappingProxyType({name: tool_policy(entry) for name, entry in values["tools"].items()}),
             "limits": limits if isinstance(limits, Limits) else Limits(**limits),
         }
-        for name in ("approval_gated", "partition_by", "propagate_context"):
+        for name in (
+            "approval_gated",
+            "trusted_servers",
+            "transparent",
+            "guards",
+            "partition_by",
+            "propagate_context",
+        ):
             changed[name] = values[name] if isinstance(values[name], str) else tuple(values[name])
         for name, value in changed.items():
             object.__setattr__(self, name, value)
@@ -180,12 +211,18 @@ class SpeculationPolicy:
     def rule_for(self, name: str, metadata: Mapping[str, Any] | None = None) -> Rule:
         """Return the entry that decides about a tool: by name, by glob, by the tool's own metadata, or none.
 
+        Annotations of an MCP server in the metadata narrow what the owner declared, and declare nothing by themselves
+        unless the level and `trusted_servers` say so.
+
         Raises:
             PolicyError: The metadata speaks of speculation, but not in a way that can be understood.
         """
         if (key := matching(self.tools, name)) is not None:
-            return Rule(self.tools[key], checks.located("tools", key))
-        return rule_in_metadata(name, metadata)
+            rule = Rule(self.tools[key], checks.located("tools", key))
+        else:
+            believes = LEVELS.index(self.level) >= LEVELS.index("annotated")
+            rule = rule_in_metadata(name, metadata, believes=believes, trusted=self.trusted_servers)
+        return narrowed(rule, annotations_of(metadata))
 
     def check_names(self, known: Collection[str]) -> None:
         """Check that every entry speaks of a tool in *known*.
@@ -221,11 +258,16 @@ class SpeculationPolicy:
             return self.level
         if value not in _ENVIRONMENT_LEVELS and value not in _warned_about:
             _warned_about.add(value)
-            _log.warning("%s=%s means nothing here and counts as off", ENVIRONMENT_VARIABLE, value)
+            _log.warning("%s=%s means nothing here and counts as off", ENVIRONMENT_VARIABLE, checks.printable(value))
         return min(self.level, _ENVIRONMENT_LEVELS.get(value, "off"), key=LEVELS.index)
 
     def explain(
-        self, tool: str, args: Mapping[str, Any] | None = None, *, metadata: Mapping[str, Any] | None = None
+        self,
+        tool: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        fingerprint: str | None = None,
     ) -> Verdict:
         """Say whether a tool may run ahead as far as the policy goes, and why.
 
@@ -233,6 +275,7 @@ class SpeculationPolicy:
             tool: The tool's name.
             args: The arguments of one call, to name the resources it would read.
             metadata: The tool's own metadata.
+            fingerprint: The tool's fingerprint, to be compared with a `pin`; None leaves that to the graph.
 
         Raises:
             PolicyError: See `rule_for`.
@@ -241,30 +284,27 @@ class SpeculationPolicy:
         >>> print(policy.explain("get_order", {"order_id": 7}))
         get_order may run ahead: its owner declared it read-only (tools.get_order); reads order:7
         """
-        rule = self.rule_for(tool, metadata)
-        level = self.effective_level()
-        level_origin = "level" if level == self.level else ENVIRONMENT_VARIABLE
-        reason: Reason = "declared"
+        rule, level = self.rule_for(tool, metadata), self.effective_level()
+        reason: Reason = "level_off"
+        if level != "off":
+            reason = "approval_gated" if tool in self._gated_names() else reason_for(rule, level, fingerprint)
         origin = rule.origin
-        if level == "off":
-            reason, origin = "level_off", level_origin
-        elif tool in self._gated_names():
-            reason, origin = "approval_gated", "approval_gated"
-        elif rule.tool is None:
-            reason = "undeclared"
-        elif not rule.tool.read_only:
-            reason = "not_read_only"
-        elif rule.tool.open_world:
-            reason = "open_world"
-        elif rule.tool.ttl_s == 0:
-            reason = "ttl_zero"
-        elif level == "shadow":
-            reason, origin = "level_shadow", level_origin
+        if reason == "approval_gated":
+            origin = "approval_gated"
+        elif reason in ("level_off", "level_shadow") or (reason == "undeclared" and rule.tool is not None):
+            origin = "level" if level == self.level else ENVIRONMENT_VARIABLE
         resources = () if rule.tool is None or args is None else rule.tool.resources_read(args)
-        return Verdict(tool, reason == "declared", reason, origin, resources)
+        detail = rule.detail if reason in ("undeclared", "not_read_only", "open_world") else ""
+        return Verdict(tool, reason in ("declared", "annotated"), reason, origin, resources, detail)
+
+
+def _ghosts(limits: Any) -> Any:
+    return limits.get("max_ghost_per_run") if isinstance(limits, Mapping) else getattr(limits, "max_ghost_per_run", 0)
 
 
 def _policy_problems(values: Mapping[Any, Any]) -> Iterator[str]:
+    if values.get("level") == "open_world" and not _ghosts(values.get("limits", {})):
+        yield "limits.max_ghost_per_run: must be set at level 'open_world': how many unwanted calls may others see?"
     yield from checks.problems(values, SpeculationPolicy.CHECKS)
     limits = values.get("limits", {})
     if isinstance(limits, Mapping):

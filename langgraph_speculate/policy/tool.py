@@ -12,6 +12,8 @@ from langgraph_speculate.policy.templates import EVERYTHING, filled, template_ar
 
 Eagerness = Literal["auto", "immediate", "eager", "moderate", "conservative"]
 
+Disclosure = Literal["none", "same_args_only", "declared"]
+
 PROBABILITY_FLOORS: Mapping[Eagerness, float | None] = MappingProxyType(
     {"auto": None, "immediate": 0.0, "eager": 0.3, "moderate": 0.5, "conservative": 0.8}
 )
@@ -23,7 +25,8 @@ class ToolPolicy:
 
     Attributes:
         read_only: Calling it changes nothing. Only such tools ever run ahead.
-        open_world: It leaves your trust boundary (the web, third parties). Never runs ahead in this version.
+        open_world: It leaves your trust boundary (the web, third parties). Runs ahead only at the level `open_world`,
+            and only with `disclosure`.
         idempotent: Calling it twice changes no more than once. A description; it allows nothing.
         destructive: It may destroy. A description; it allows nothing. None means unless `read_only`.
         eagerness: How sure a prediction must be. `auto` weighs benefit against cost; others set `probability_floor`.
@@ -35,6 +38,17 @@ class ToolPolicy:
         deterministic: Two calls at one instant give one answer. False requires the scope `step`.
         on_mispredict: Whether an unwanted attempt finishes unseen (`drain`) or is stopped (`cancel`).
         uses: What the tool may see of the run while it runs ahead: nothing, or the runtime `context`.
+        reads_state: Keys of the graph's state it reads through `InjectedState` or `ToolRuntime`; compared again before
+            its result is used.
+        run_limit, thread_limit: Most bodies per run and per thread, real and early ones together. Needed for a tool
+            that has a call limit of its own; None means no such limit.
+        disclosure: What an early call may tell a third party: nothing (`none`, it never runs ahead), arguments that its
+            destination has seen in this thread (`same_args_only`), or any, by your statement that its arguments are
+            public (`declared`).
+        allowed_hosts: Hosts that an open-world tool may be sent to early, such as `"docs.python.org"`, or
+            `"*.example.org"` for its subdomains. Public ones only, without scheme, path or port.
+        trusted_output: Its results may choose where an open-world tool is sent.
+        pin: The fingerprint of the tool as you approved it; any other never runs ahead.
         tag: A label for traces.
 
     Raises:
@@ -56,6 +70,13 @@ class ToolPolicy:
     deterministic: bool = True
     on_mispredict: Literal["drain", "cancel"] = "drain"
     uses: tuple[Literal["context"], ...] = ()
+    reads_state: tuple[str, ...] = ()
+    run_limit: int | None = None
+    thread_limit: int | None = None
+    disclosure: Disclosure = "none"
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_output: bool = False
+    pin: str | None = None
     tag: str | None = None
 
     CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
@@ -72,13 +93,20 @@ class ToolPolicy:
             "deterministic": checks.boolean,
             "on_mispredict": checks.one_of(("drain", "cancel")),
             "uses": checks.texts_of(("context",)),
+            "reads_state": checks.texts,
+            "run_limit": checks.optional_count,
+            "thread_limit": checks.optional_count,
+            "disclosure": checks.one_of(get_args(Disclosure)),
+            "allowed_hosts": checks.hosts,
+            "trusted_output": checks.boolean,
+            "pin": checks.optional_text,
             "tag": checks.optional_text,
         }
     )
 
     def __post_init__(self) -> None:
         checks.refuse_any(tool_problems({name: getattr(self, name) for name in self.CHECKS}))
-        for name in ("reads", "writes", "uses"):
+        for name in ("reads", "writes", "uses", "reads_state", "allowed_hosts"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else tuple(value))
         object.__setattr__(self, "ttl_s", float(self.ttl_s))
@@ -137,3 +165,9 @@ def tool_problems(values: Mapping[Any, Any], path: str = "") -> Iterator[str]:
         yield f"{where}read_only and writes contradict each other; remove one"
     if values.get("scope") == "run" and values.get("deterministic") is False:
         yield f"{where}scope 'run' needs a deterministic tool; use scope 'step'"
+    if not values.get("open_world"):
+        for name in ("disclosure", "allowed_hosts"):
+            if values.get(name) not in (None, "none", (), []):
+                yield f"{where}{name} is for tools that leave your trust boundary; add open_world = true, or remove it"
+    elif values.get("scope") == "run":
+        yield f"{where}scope 'run' is not for what others may change; use scope 'step'"
