@@ -4,11 +4,12 @@
     ├── PolicyError          a policy that contradicts itself, misspells something or cannot be read
     ├── UnsupportedGraph     an object `speculate()` cannot wrap (also a TypeError)
     ├── MisplacedMiddleware  `SpeculationMiddleware` is not the last of its list (also a ValueError)
+    ├── BadLog               a log of events that cannot be read or written (also a ValueError)
     ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
     └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
 
-All of them are the caller's mistakes, found when a graph is wrapped. A wrong guess is no error: it is a miss,
-and the real call runs as if this package were not there.
+All of them are the caller's mistakes, found when a graph is wrapped or a log is opened. A wrong guess is no
+error: it is a miss, and the real call runs as if this package were not there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class UnsupportedGraph(SpeculateError, TypeError):
 
 class MisplacedMiddleware(SpeculateError, ValueError):
     """`SpeculationMiddleware` stands outside of other middleware, which it would overtake."""
+
+
+class BadLog(SpeculateError, ValueError):
+    """A log of events cannot be read or written; the message names the path, the line and what is wrong with it."""
 
 
 class UnkeyableArguments(SpeculateError, ValueError):

@@ -28,6 +28,8 @@ class Refusal(StrEnum):
     MAX_IN_FLIGHT = "max_in_flight"
     MAX_PER_RUN = "max_per_run"
     MAX_WASTED = "max_wasted_per_run"
+    MAX_GHOST = "max_ghost_per_run"
+    CALL_LIMIT = "call_limit"  # a limit on tool calls leaves no room for one that nobody may want
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,27 @@ class Spent:
         run: Launches in this run.
         wasted: Discarded launches of this run.
         in_flight: Bodies that are running now, those of discarded speculations included.
+        ghosts: Launches that left the trust boundary and that no real call has adopted.
+        room: How many more bodies the limits on tool calls leave, or None.
     """
 
     turn: int = 0
     run: int = 0
     wasted: int = 0
     in_flight: int = 0
+    ghosts: int = 0
+    room: int | None = None
 
 
 def admit(
-    key: str, probability: float, floor: float | None, *, alive: Iterable[str], spent: Spent, limits: Limits
+    key: str,
+    probability: float,
+    floor: float | None,
+    *,
+    alive: Iterable[str],
+    spent: Spent,
+    limits: Limits,
+    leaves: bool = False,
 ) -> Refusal | None:
     """Return why a candidate should not be launched now, or None if it should.
 
@@ -59,6 +72,7 @@ def admit(
         alive: Keys of the speculations that could still answer a call.
         spent: What the run has used.
         limits: What it may use.
+        leaves: Whether it leaves the trust boundary.
     """
     if not probability >= (AUTO_FLOOR if floor is None else floor):  # also refuses NaN
         return Refusal.LOW_PROBABILITY
@@ -72,4 +86,8 @@ def admit(
         return Refusal.MAX_PER_RUN
     if spent.wasted >= limits.max_wasted_per_run:
         return Refusal.MAX_WASTED
+    if leaves and spent.ghosts >= limits.max_ghost_per_run:
+        return Refusal.MAX_GHOST
+    if spent.room is not None and spent.room < 1:
+        return Refusal.CALL_LIMIT
     return None

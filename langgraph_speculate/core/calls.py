@@ -22,6 +22,7 @@ import orjson
 import xxhash
 
 from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.policy.checks import shown
 
 _INT64 = 2**63
 _TAG = "\x00"  # no JSON argument name starts with NUL; one that does is tagged itself, so the encoding stays injective
@@ -43,10 +44,11 @@ def canonical_key(name: str, args: Mapping[str, Any]) -> str:
     False
     """
     try:
-        encoded = orjson.dumps([name, _plain(dict(args))], option=orjson.OPT_SORT_KEYS)
+        # Only true text: orjson (3.13.0) writes a tuple nested thousands deep past the end of its buffer.
+        encoded = orjson.dumps([str.__str__(name), _plain(dict(args))], option=orjson.OPT_SORT_KEYS)
     except Exception as error:  # noqa: BLE001 - reading a value may run its own code
         reason = type(error).__name__
-        raise UnkeyableArguments(f"the arguments of {name!r} have no canonical form ({reason})") from None
+        raise UnkeyableArguments(f"the arguments of {shown(name)} have no canonical form ({reason})") from None
     return xxhash.xxh3_128_hexdigest(encoded)
 
 

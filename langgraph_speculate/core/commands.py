@@ -11,9 +11,12 @@ from typing import Any
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.errors import IllegalTransition
+from langgraph_speculate.policy import ToolPolicy
+from langgraph_speculate.policy.hosts import is_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +28,22 @@ class Proposal:
         call: The call with arguments coerced by the tool's schema, or None when they do not fit.
         tool: What is known about the tool, or None when the graph has none of that name.
         venue: Where its body would run.
+        circumstances: What a tool may see of the run besides its arguments; compared again at commit.
+        objection: Why a guard does not let it run ahead, or None.
+        found: Where its arguments come from and would go, if its tool leaves the trust boundary.
+        asked: How often the model has asked for this tool in this thread.
     """
 
     candidate: Candidate
     call: Call | None
     tool: ToolFacts | None
     venue: str
+    circumstances: Any = None
+    objection: str | None = None
+    found: Provenance | None = None
+    asked: int = 0
 
-    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float, circumstances: Any) -> Speculation:
+    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float) -> Speculation:
         """The speculation that launching this makes.
 
         Raises:
@@ -53,10 +64,22 @@ class Proposal:
             epoch=epoch,
             ttl_s=policy.ttl_s,
             scope=policy.scope,
+            leaves=policy.open_world,
+            destinations=self._destinations(policy),
             drain=policy.on_mispredict == "drain",
             launched_at=now,
-            circumstances=circumstances,
+            circumstances=self.circumstances,
         )
+
+    def _destinations(self, policy: ToolPolicy) -> tuple[str, ...]:
+        """Who would see the call, in words that tell nothing of the user's."""
+        if self.found is None:
+            return ()
+        hosts = {host if is_allowed(host, policy.allowed_hosts) else _USERS_HOST for host in self.found.destinations}
+        return tuple(sorted(hosts)) or (self.candidate.call.name,)
+
+
+_USERS_HOST = "a host the user named"
 
 
 @dataclass(frozen=True, slots=True)

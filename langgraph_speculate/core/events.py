@@ -2,6 +2,10 @@
 
 Values stay out: a record names tools and ids, never arguments or results. `at` is seconds on the host's monotonic
 clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation.
+
+A log of all records is a history that can be checked (`observe/audit.py`): `number` says in which order things happened
+in a run, epochs in which order writes and reads did across runs, and marks (`core/marks.py`) stand for what was read
+and written.
 """
 
 from __future__ import annotations
@@ -11,10 +15,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Base of all records."""
+    """Base of all records.
+
+    Attributes:
+        number: Its place among the run's records, from 1: threads may hand them out in another order than they
+            happened. 0 if nobody counted.
+    """
 
     run: str
     at: float
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegan(Event):
+    """The first record of a run.
+
+    Attributes:
+        partition: A hash of what sets its user apart; the same within one wrapped graph only.
+        world: Names the resources it shares with the runs of its partition: their epochs have one order.
+    """
+
+    partition: str
+    world: str
+    max_in_flight: int
+    max_per_turn: int
+    max_per_run: int
+    max_wasted_per_run: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +81,20 @@ class Refused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched(Event):
-    """A speculation started."""
+    """A speculation started.
+
+    Attributes:
+        epoch: The epoch of the run's resources at that moment.
+        ttl_s: Seconds for which its result may be used, or None if nobody said.
+    """
 
     turn: str
     id: str
     tool: str
     probability: float
     source: str
+    epoch: int = 0
+    ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +105,30 @@ class Finished(Event):
     tool: str
     seconds: float
     ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched(Event):
+    """A real call asked for a speculation, and the gate agreed: it is committed now, or when its body has ended well.
+
+    Attributes:
+        epoch: The epoch of the run's resources at that moment: what is written later does not count, because the real
+            call was already there.
+        reads: Marks of what it reads.
+    """
+
+    id: str
+    tool: str
+    epoch: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed(Event):
+    """A speculation's result became the answer of the real call that asked for it."""
+
+    id: str
+    tool: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +150,40 @@ class Wasted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ghost(Event):
+    """Somebody outside of the trust boundary saw a call that nobody asked for.
+
+    Attributes:
+        destinations: Who: hosts that the policy names, or the tool itself where it knows its own.
+    """
+
+    id: str
+    tool: str
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnded(Event):
     """The model's message is complete: how many calls it made, and how many of them stood among the predictions."""
 
     turn: str
     calls: tuple[str, ...]
     foreseen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrote(Event):
+    """A real call that may write began, or ended.
+
+    Attributes:
+        began: True when it began, False when it ended.
+        epoch: The epoch that this made.
+        writes: Marks of what it may write.
+    """
+
+    began: bool
+    epoch: int
+    writes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

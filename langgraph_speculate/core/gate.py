@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from langgraph_speculate.core import egress
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.policy import Rule
@@ -20,11 +22,15 @@ class Reason(StrEnum):
     """Why a call may not run ahead. The same words in `stats().denied`, events and traces."""
 
     UNKNOWN_TOOL = "unknown_tool"  # the graph has no such tool, or its body cannot be reached
+    PIN = "pin_changed"  # it is not the tool that was pinned, or that was there when the graph was wrapped
     UNDECLARED = "undeclared"  # nobody declared it read-only
     NOT_READ_ONLY = "not_read_only"  # its entry does not say read_only
     OPEN_WORLD = "open_world"  # it leaves the trust boundary
     GATED = "gated"  # it waits for an approval
     BLOCKED = "blocked"  # something around the tools cannot be seen through (static interrupt, unknown middleware, …)
+    CALL_LIMIT = "call_limit"  # it has a limit of its own, and its entry does not say how much of that to spend early
+    EGRESS = "egress"  # it would tell somebody outside what they do not know, or go where nobody trusted sent it
+    GUARD = "guard"  # a guard of the policy did not let it pass
     RETURN_DIRECT = "return_direct"  # its result ends the run
     INJECTED = "injected_arguments"  # it takes state, store, runtime or its call id
     CONTEXT = "context_variables"  # it reads context variables that a speculation would not see
@@ -49,19 +55,23 @@ class ToolFacts:
         name: The tool's name.
         rule: What the policy says about it.
         gated: It waits for an approval.
+        limited: Settings its entry needs because a limit on calls of this tool is kept elsewhere.
         return_direct: Its result ends the run.
-        injected: Arguments the host injects.
+        injected: Arguments the host injects and a speculation cannot have.
         variables: Names of context variables it reads that the policy does not pass on.
         venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
+        changed: How it differs from the tool that was approved, in words, or None.
     """
 
     name: str
     rule: Rule
     gated: bool = False
+    limited: tuple[str, ...] = ()
     return_direct: bool = False
     injected: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
     venues: frozenset[str] = frozenset({"thread"})
+    changed: str | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -74,6 +84,16 @@ class ToolFacts:
         return self.rule.tool.uses if self.rule.tool else ()
 
     @property
+    def leaves(self) -> bool:
+        """Whether it leaves the trust boundary."""
+        return self.rule.tool is not None and self.rule.tool.open_world
+
+    @property
+    def counts_thread(self) -> bool:
+        """Whether its calls are counted over the thread."""
+        return self.rule.tool is not None and self.rule.tool.thread_limit is not None
+
+    @property
     def writes(self) -> tuple[str, ...]:
         """Templates of the resources it writes; everything when undeclared."""
         return self.rule.tool.effective_writes if self.rule.tool else ("*",)
@@ -84,7 +104,7 @@ class RunView:
     """What the gate may know about the run.
 
     Attributes:
-        level: `"shadow"` or `"declared"`.
+        level: The policy's level after the environment had its say; not `"off"`.
         blocked: Why no tool of this graph may run ahead, in words, or None.
         epochs: Epochs of the resources this run shares with others.
         tripped: Names of tools that tripped a wire when run ahead.
@@ -104,11 +124,13 @@ class Moment:
         now: Seconds on the host's monotonic clock.
         step: The step of the run that the call belongs to.
         circumstances: What a tool may see of its run besides its arguments; compared for equality.
+        objection: Why a guard does not let the result be used, or None.
     """
 
     now: float
     step: int = 0
     circumstances: Any = None
+    objection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +147,7 @@ class Deny:
 
 
 ALLOW = Allow()
+_RUNS = ("declared", "annotated", "open_world")  # levels at which anything runs ahead
 
 
 def decide(
@@ -133,6 +156,8 @@ def decide(
     venue: str,
     view: RunView,
     *,
+    objection: str | None = None,
+    found: Provenance | None = None,
     commits: Speculation | None = None,
     real: Moment | None = None,
 ) -> Allow | Deny:
@@ -143,6 +168,8 @@ def decide(
         tool: What is known about its tool, or None when the graph has none of that name.
         venue: Where it would run.
         view: The run.
+        objection: Why a guard does not let it run ahead, or None.
+        found: Where its arguments come from, and where they would go; needed if its tool leaves the trust boundary.
         commits: The speculation a real call wants, at commit.
         real: When and under which circumstances the real call arrived, at commit.
     """
@@ -150,7 +177,9 @@ def decide(
     if forbidden is not None:
         return forbidden
     try:
-        reason, detail = _issue(call, tool, view) if commits is None else _commit(call, view, commits, real)
+        reason, detail = (
+            _issue(call, tool, view, objection, found) if commits is None else _commit(call, view, commits, real)
+        )
     except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
         return Deny(Reason.GATE_ERROR, type(error).__name__)
     return ALLOW if reason is None else Deny(reason, detail)
@@ -172,17 +201,25 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView) -> _Verdict:
     """Rules about the tool alone, most telling first."""
     if tool is None:
         return Reason.UNKNOWN_TOOL, "the graph has no reachable tool of that name"
-    policy = tool.rule.tool
+    if tool.changed is not None:
+        return Reason.PIN, tool.changed
+    policy, why = tool.rule.tool, tool.rule.detail
     if policy is None:
-        return Reason.UNDECLARED, f"declare [tools.{tool.name}] read_only = true if it only reads"
+        return Reason.UNDECLARED, why or f"declare [tools.{tool.name}] read_only = true if it only reads"
+    if tool.rule.needs == "annotated" and view.level == "declared":
+        return Reason.UNDECLARED, f"{tool.rule.origin} need the level annotated"
     if not policy.read_only:
-        return Reason.NOT_READ_ONLY, f"{tool.rule.origin} does not say read_only = true"
-    if policy.open_world:
-        return Reason.OPEN_WORLD, f"{tool.rule.origin} says open_world = true"
+        return Reason.NOT_READ_ONLY, why or f"{tool.rule.origin} does not say read_only = true"
+    if policy.open_world and view.level != "open_world":
+        return Reason.OPEN_WORLD, why or f"{tool.rule.origin} says open_world = true, and level is {view.level}"
+    if policy.open_world and policy.disclosure == "none":
+        return Reason.OPEN_WORLD, why or f"{tool.rule.origin} does not say what an early call may disclose"
     if tool.gated:
         return Reason.GATED, "it waits for an approval"
     if view.blocked is not None:
         return Reason.BLOCKED, view.blocked
+    if tool.limited:
+        return Reason.CALL_LIMIT, f"its calls are limited; say {' and '.join(tool.limited)} in its entry"
     if tool.return_direct:
         return Reason.RETURN_DIRECT, "its result ends the run"
     if tool.injected:
@@ -198,12 +235,25 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView) -> _Verdict:
     return None, ""
 
 
-def _issue(call: Call | None, tool: ToolFacts | None, view: RunView) -> _Verdict:
+def _issue(
+    call: Call | None, tool: ToolFacts | None, view: RunView, objection: str | None, found: Provenance | None
+) -> _Verdict:
     if call is None:
         return Reason.INVALID_ARGUMENTS, "the guessed arguments do not fit the tool's schema"
+    if objection is not None:
+        return Reason.GUARD, objection
+    if tool is not None and (against := _egress(tool, found)) is not None:
+        return Reason.EGRESS, against
     if tool is not None and view.epochs.writing(render(tool.reads, call.args)):
         return Reason.PENDING_WRITE, "something it reads is being written"
     return _level(view)
+
+
+def _egress(tool: ToolFacts, found: Provenance | None) -> str | None:
+    policy = tool.rule.tool
+    if policy is None or not policy.open_world:
+        return None
+    return "nobody looked where it goes" if found is None else egress.objection(policy, found)
 
 
 def _commit(call: Call | None, view: RunView, speculation: Speculation, real: Moment | None) -> _Verdict:
@@ -215,10 +265,12 @@ def _commit(call: Call | None, view: RunView, speculation: Speculation, real: Mo
         return Reason.EXPIRED, f"older than ttl_s = {speculation.ttl_s:g}"
     if view.epochs.changed(speculation.reads, since=speculation.epoch):
         return Reason.STALE, "something it read was written since"
+    if real.objection is not None:
+        return Reason.GUARD, real.objection
     if speculation.circumstances != real.circumstances:
         return Reason.CHANGED, "what a tool sees of its run is not what it was when this ran"
     return _level(view)
 
 
 def _level(view: RunView) -> _Verdict:
-    return (None, "") if view.level == "declared" else (Reason.SHADOW, f"level is {view.level}")
+    return (None, "") if view.level in _RUNS else (Reason.SHADOW, f"level is {view.level}")

@@ -27,9 +27,13 @@ _JSON_BEGINS = frozenset('{["-0123456789tfn')
 
 @dataclass(frozen=True)
 class UserTurn:
-    """What the user said."""
+    """What the user said, or, unless *own*, somebody else in the user's place.
+
+    Middleware writes summaries, pinned files and reminders as messages of the user, with a name or a mark of its own.
+    """
 
     text: str
+    own: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,8 @@ class _Reader:
     def read(self, message: Any) -> None:
         role = _role(message)
         if role in _USER_ROLES:
-            self._events.append(UserTurn(text_of(_get(message, "content"))))
+            own = not _get(message, "name") and not _get(message, "additional_kwargs")
+            self._events.append(UserTurn(text_of(_get(message, "content")), own))
         elif role in _MODEL_ROLES:
             calls = list(_calls(message))
             self._events.append(ModelTurn(text_of(_get(message, "content")), len(calls), self._step))

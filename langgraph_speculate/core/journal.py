@@ -6,7 +6,9 @@ from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.gate import Deny
-from langgraph_speculate.core.speculation import Discard, Speculation
+from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.policy import Limits
 
 
 class Journal:
@@ -14,18 +16,41 @@ class Journal:
 
     Args:
         run: The run's id.
+        limits: Its budgets.
+        epochs: The epochs of its resources. Asked here once more, so that a log does not repeat what a speculation
+            believes of itself.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, limits: Limits, epochs: Epochs) -> None:
         self._run = run
+        self._limits = limits
+        self._epochs = epochs
         self._events: list[events.Event] = []
+        self._noted = 0
 
     def note(self, kind: type[events.Event], now: float, **facts: Any) -> None:
         """Something of that kind happened."""
-        self._events.append(kind(run=self._run, at=now, **facts))
+        if not self._noted and kind is not events.RunBegan:
+            self._began(now)
+        self._noted += 1
+        self._events.append(kind(run=self._run, at=now, number=self._noted, **facts))
+
+    def _began(self, now: float) -> None:
+        limits, epochs = self._limits, self._epochs
+        self.note(
+            events.RunBegan,
+            now,
+            partition=epochs.partition,
+            world=epochs.world,
+            max_in_flight=limits.max_in_flight,
+            max_per_turn=limits.max_per_turn,
+            max_per_run=limits.max_per_run,
+            max_wasted_per_run=limits.max_wasted_per_run,
+        )
 
     def launched(self, speculation: Speculation, now: float) -> None:
         """A speculation started."""
+        self._epochs.marks.note(speculation.reads)
         self.note(
             events.Launched,
             now,
@@ -34,7 +59,24 @@ class Journal:
             tool=speculation.call.name,
             probability=speculation.probability,
             source=speculation.source,
+            epoch=self._epochs.now,
+            ttl_s=speculation.ttl_s,
         )
+
+    def matched(self, speculation: Speculation, now: float) -> None:
+        """A real call may have the result of a speculation, now or when it ends."""
+        id, tool, reads = speculation.id, speculation.call.name, self._epochs.marks.of(speculation.reads)
+        self.note(events.Matched, now, id=id, tool=tool, epoch=self._epochs.now, reads=reads)
+        self.committed(speculation, now)
+
+    def committed(self, speculation: Speculation, now: float) -> None:
+        """If a speculation is committed, tell."""
+        if speculation.state is State.COMMITTED:
+            self.note(events.Committed, now, id=speculation.id, tool=speculation.call.name)
+
+    def wrote(self, tags: frozenset[str], now: float, *, began: bool) -> None:
+        """A write to *tags* began or ended."""
+        self.note(events.Wrote, now, began=began, epoch=self._epochs.now, writes=self._epochs.marks.of(tags))
 
     def denied(self, turn: str, tool: str, verdict: Deny, now: float, count: int = 1) -> None:
         """The gate said no."""
@@ -48,7 +90,10 @@ class Journal:
 
     def wasted(self, speculation: Speculation, now: float) -> None:
         """The body of a discarded speculation has stopped."""
-        self.note(events.Wasted, now, id=speculation.id, tool=speculation.call.name, seconds=speculation.ran_s)
+        id, tool = speculation.id, speculation.call.name
+        self.note(events.Wasted, now, id=id, tool=tool, seconds=speculation.ran_s)
+        if speculation.leaves:
+            self.note(events.Ghost, now, id=id, tool=tool, destinations=speculation.destinations)
 
     def take(self) -> list[events.Event]:
         """What happened since this was last asked."""

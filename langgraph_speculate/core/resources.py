@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.policy.templates import EVERYTHING, filled
 
 _MAX_TAGS = 4096
@@ -43,6 +44,15 @@ def overlap(left: str, right: str) -> bool:
 class Epochs:
     """The epoch of every resource, shared by all runs that may touch the same world.
 
+    Args:
+        world: A name in logs; each instance needs its own, because each counts epochs from 0.
+        partition: A hash of what sets the users of these resources apart, for logs.
+        seed: Goes into the hashes of tags in logs.
+
+    Attributes:
+        now: The latest epoch: how many writes have begun or ended.
+        marks: Makes what logs show of tags.
+
     >>> epochs = Epochs()
     >>> before = epochs.now
     >>> epochs.begin_write(frozenset({"order:7"})); epochs.end_write(frozenset({"order:7"}))
@@ -50,7 +60,10 @@ class Epochs:
     (True, False)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, world: str = "", partition: str = "", seed: int = 0) -> None:
+        self.world = world
+        self.partition = partition
+        self.marks = Marks(seed)
         self.now = 0
         self._bumped: dict[str, int] = {}
         self._floor = 0

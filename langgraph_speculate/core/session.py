@@ -20,6 +20,7 @@ from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.tally import Tally
 from langgraph_speculate.policy import Limits
 
 
@@ -30,23 +31,26 @@ class Session:
         run: The run's id.
         view: What the gate may know about the run.
         limits: Its budgets.
+        thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
 
     Attributes:
         table: The run's speculations, and the ledger.
     """
 
-    def __init__(self, run: str, view: RunView, limits: Limits) -> None:
+    def __init__(self, run: str, view: RunView, limits: Limits, thread: Counter[str] | None = None) -> None:
         self.run = run
         self.view = view
         self.limits = limits
         self.table = Table()
-        self._journal = Journal(run)
+        self._journal = Journal(run, limits, view.epochs)
         self.closed = False
         self._step = 0
         self._open: set[str] = set()
         self._ended = False
         self._predicted: dict[str, list[Call]] = {}
         self._launched: Counter[str] = Counter()
+        self._tally = Tally(Counter() if thread is None else thread)
+        self._ghosts = 0
         self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
@@ -68,7 +72,7 @@ class Session:
         return self._drop(over, "expire", Discard.EXPIRED, now)
 
     def predicted(
-        self, turn: str, proposals: Sequence[Proposal], now: float, circumstances: Any = None
+        self, turn: str, proposals: Sequence[Proposal], now: float, headroom: int | None = None
     ) -> list[Command]:
         """The predictor answered for *turn*: gate and admit its candidates, best first. Too late is ignored.
 
@@ -76,7 +80,7 @@ class Session:
             turn: The model turn.
             proposals: The candidates, best first.
             now: Seconds on the monotonic clock.
-            circumstances: What a tool may see of the run besides its arguments; compared again at commit.
+            headroom: How many more calls the limits that are kept elsewhere leave, or None for no such limit.
         """
         if self.closed or turn not in self._open:
             return []
@@ -90,7 +94,7 @@ class Session:
             name = proposal.candidate.call.name
             if name not in forbidden:
                 forbidden[name] = forbids(proposal.tool, proposal.venue, self.view)
-            outcome = forbidden[name] or self._consider(turn, proposal, now, circumstances)
+            outcome = forbidden[name] or self._consider(turn, proposal, now, headroom)
             if isinstance(outcome, Deny):
                 denied[name, outcome] += 1
             elif outcome is not None:
@@ -99,11 +103,11 @@ class Session:
             self._journal.denied(turn, name, verdict, now, count)
         return commands
 
-    def _consider(self, turn: str, proposal: Proposal, now: float, circumstances: Any) -> Launch | Deny | None:
+    def _consider(self, turn: str, proposal: Proposal, now: float, headroom: int | None) -> Launch | Deny | None:
         call, tool, candidate = proposal.call, proposal.tool, proposal.candidate
         if call is not None and key_of(call) is None:
             call = None  # it could never be matched
-        verdict = decide(call, tool, proposal.venue, self.view)
+        verdict = decide(call, tool, proposal.venue, self.view, objection=proposal.objection, found=proposal.found)
         if isinstance(verdict, Deny):
             return verdict
         policy = tool.rule.tool if tool is not None else None
@@ -114,26 +118,31 @@ class Session:
             candidate.probability,
             policy.probability_floor,
             alive=[s.call.key for s in self.table],
-            spent=self._spent(turn),
+            spent=self._spent(turn, self._tally.room(tool.name, policy, proposal.asked, headroom)),
             limits=self.limits,
+            leaves=policy.open_world,
         )
         if refusal is not None:
             self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
             return None
         id = f"{self.run}:{self.table.issued + 1}"
-        speculation = proposal.speculation(id, turn, self._step, self.view.epochs.now, now, circumstances)
+        speculation = proposal.speculation(id, turn, self._step, self.view.epochs.now, now)
         self.table.launch(speculation)
         self._launched[turn] += 1
+        self._tally.launched(tool.name)
+        self._ghosts += speculation.leaves
         self._journal.launched(speculation, now)
         return Launch(speculation)
 
-    def _spent(self, turn: str) -> Spent:
+    def _spent(self, turn: str, room: int | None) -> Spent:
         return Spent(
             turn=self._launched[turn],
             run=self.table.issued,
             # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
             wasted=self.table.discarded.total() + len(self.table),
             in_flight=self.table.in_flight,
+            ghosts=self._ghosts,
+            room=room,
         )
 
     # -- moment 3 ----------------------------------------------------------------------------------------------------
@@ -177,11 +186,17 @@ class Session:
     # -- moment 4 ----------------------------------------------------------------------------------------------------
 
     def resolve(
-        self, call: Call, tool: ToolFacts, venue: str, now: float, circumstances: Any = None
+        self,
+        call: Call,
+        tool: ToolFacts,
+        venue: str,
+        now: float,
+        circumstances: Any = None,
+        objection: str | None = None,
     ) -> tuple[Commit | Join | Miss, list[Command]]:
         """A real call arrived in the tool's body: answer with a result, one to wait for, or a miss."""
         commands: list[Command] = []
-        real = Moment(now, self._step, circumstances)
+        real = Moment(now, self._step, circumstances, objection)
         for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
             verdict = decide(call, tool, venue, self.view, commits=speculation, real=real)
             if isinstance(verdict, Deny):
@@ -190,6 +205,7 @@ class Session:
                 continue
             outcome = speculation.outcome
             self.table.match(speculation)
+            self._journal.matched(speculation, now)
             if speculation.state is State.COMMITTED and outcome is not None:
                 return Commit(speculation, outcome), commands
             return Join(speculation), commands
@@ -229,10 +245,23 @@ class Session:
         tool = speculation.call.name
         if started is not None:
             self._journal.note(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
-        if speculation.reason is not None:
+        self._journal.committed(speculation, now)
+        speculation.size = size
+        if speculation.reason is None:
+            self._make_room(now)
+        else:
             if not was_over:
                 self._journal.discarded(speculation, now)
             self._journal.wasted(speculation, now)
+
+    def _make_room(self, now: float) -> None:
+        """Let the oldest results go until those that wait take no more than the cache may hold."""
+        waiting = self.table.ready
+        total = sum(speculation.size for speculation in waiting)
+        while total > self.limits.max_cache_bytes:
+            oldest = waiting.pop(0)
+            total -= oldest.size
+            self._drop([oldest], "squash", Discard.EVICTED, now)
 
     def _rejection(self, outcome: Outcome, size: int, started: float | None) -> Discard | None:
         """Why the outcome of a body cannot be used, or None."""
@@ -250,19 +279,23 @@ class Session:
         if not tags:
             return tags, []
         self.view.epochs.begin_write(tags)
+        self._journal.wrote(tags, now, began=True)
         stale = [s for s in self.table if self.view.epochs.changed(s.reads, since=s.epoch)]
         return tags, self._drop(stale, "squash", Discard.STALE, now)
 
-    def end_call(self, tags: frozenset[str]) -> None:
+    def end_call(self, tags: frozenset[str], now: float) -> None:
         """A real call's body ended, one way or another."""
         if tags:
             self.view.epochs.end_write(tags)
+            self._journal.wrote(tags, now, began=False)
 
     def settle(
         self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float
     ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
+        self._ghosts -= hit is not None and hit.leaves
+        self._tally.settled(tool, adopted=hit is not None)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(
             events.CallSettled,
@@ -320,4 +353,7 @@ _REASONS: dict[Reason, tuple[str, Discard]] = {
 
 def _alike(call: Call, guess: Call) -> bool:
     """Whether a guess was right: equality first, because it costs a fraction of two keys."""
-    return call.name == guess.name and call.args == guess.args and key_of(call) == key_of(guess)
+    try:
+        return call.name == guess.name and call.args == guess.args and key_of(call) == key_of(guess)
+    except Exception:  # noqa: BLE001 - a value that cannot be compared was no good guess
+        return False

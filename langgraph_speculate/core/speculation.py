@@ -78,6 +78,7 @@ class Discard(StrEnum):
     FAILED = "failed"  # the tool raised; the real call runs and may raise again
     TAINTED = "tainted"  # it reached for something only a real call may have
     TOO_LARGE = "too_large"  # its result exceeds max_result_bytes
+    EVICTED = "evicted"  # newer results needed its place in max_cache_bytes
     OVERRUN = "overrun"  # a real call waited for it to its deadline
     ABANDONED = "abandoned"  # the real call that waited for it was cancelled
     DENIED = "denied"  # the gate allowed it at issue and no longer at commit
@@ -102,10 +103,13 @@ class Speculation:
         epoch: The epoch before it started reading.
         ttl_s: Seconds from launch for which its result may be committed.
         scope: `"step"`: only for the calls of its own step; `"run"`: until the ttl passes.
+        leaves: Whether it leaves the trust boundary.
+        destinations: Who outside sees it.
         drain: When it is discarded, let the body finish (True) or cancel it.
         circumstances: What a tool may see of its run besides its arguments.
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
+        size: About how many bytes its result takes.
         state, outcome, reason: How it stands; `reason` is set with DISCARDED only.
     """
 
@@ -123,8 +127,11 @@ class Speculation:
     drain: bool
     launched_at: float
     circumstances: Any = None
+    leaves: bool = False
+    destinations: tuple[str, ...] = ()
     ended_at: float | None = None
     ran_s: float = 0.0
+    size: int = 0
     state: State = State.RUNNING
     outcome: Outcome | None = None
     reason: Discard | None = None

@@ -37,6 +37,11 @@ class Table:
         """Bodies that are running, those of discarded speculations that drain included."""
         return sum(1 for speculation in self._by_id.values() if speculation.ended_at is None)
 
+    @property
+    def ready(self) -> list[Speculation]:
+        """Results that wait for a real call, oldest first."""
+        return [speculation for speculation in self if speculation.state is State.READY]
+
     def get(self, id: str) -> Speculation | None:
         """The speculation of that id, unless it is over and done with."""
         return self._by_id.get(id)

@@ -19,6 +19,7 @@ FULL = {
     Refusal.MAX_IN_FLIGHT: Spent(in_flight=4),
     Refusal.MAX_PER_RUN: Spent(run=20),
     Refusal.MAX_WASTED: Spent(wasted=10),
+    Refusal.CALL_LIMIT: Spent(room=0),
 }
 
 
@@ -92,35 +93,74 @@ def test_a_budget_of_nothing_launches_nothing(limits: Limits, refusal: Refusal):
     assert ask(limits=limits) is refusal
 
 
+@pytest.mark.parametrize(
+    ("ghosts", "leaves", "refusal"), [(0, True, None), (1, True, Refusal.MAX_GHOST), (1, False, None)]
+)
+def test_what_leaves_the_trust_boundary_has_a_budget_of_its_own(ghosts: int, leaves: bool, refusal: Refusal | None):
+    """
+    Others pay with their privacy for each call that nobody wanted.
+    """
+    limits = Limits(max_ghost_per_run=1)
+    assert admit("key", 1.0, None, alive=(), spent=Spent(ghosts=ghosts), limits=limits, leaves=leaves) is refusal
+
+
+@pytest.mark.parametrize(
+    ("room", "refusal"), [(None, None), (2, None), (1, None), (0, Refusal.CALL_LIMIT), (-1, Refusal.CALL_LIMIT)]
+)
+def test_the_last_call_a_limit_leaves_may_be_made_early(room: int | None, refusal: Refusal | None):
+    """
+    None is no limit.
+    """
+    assert ask(spent=Spent(room=room)) is refusal
+
+
 def test_every_refusal_has_a_case_here():
     """
     The names stand in traces and reports.
     """
-    assert {*FULL, Refusal.LOW_PROBABILITY, Refusal.DUPLICATE} == set(Refusal)
+    assert {*FULL, Refusal.LOW_PROBABILITY, Refusal.DUPLICATE, Refusal.MAX_GHOST} == set(Refusal)
 
 
 counts = st.integers(0, 5)
 
 
 @given(
-    st.builds(Spent, turn=counts, run=counts, wasted=counts, in_flight=counts),
-    st.builds(Limits, max_per_turn=counts, max_in_flight=counts, max_per_run=counts, max_wasted_per_run=counts),
+    st.builds(
+        Spent,
+        turn=counts,
+        run=counts,
+        wasted=counts,
+        in_flight=counts,
+        ghosts=counts,
+        room=st.none() | st.integers(-1, 2),
+    ),
+    st.builds(
+        Limits,
+        max_per_turn=counts,
+        max_in_flight=counts,
+        max_per_run=counts,
+        max_wasted_per_run=counts,
+        max_ghost_per_run=counts,
+    ),
     st.floats(allow_nan=True, allow_infinity=True),
     st.none() | st.floats(0, 1),
     st.sets(st.sampled_from(["key", "other"])),
+    st.booleans(),
 )
 def test_no_launch_exceeds_a_limit(
-    spent: Spent, limits: Limits, probability: float, floor: float | None, alive: set[str]
+    spent: Spent, limits: Limits, probability: float, floor: float | None, alive: set[str], leaves: bool
 ):
     """
     Admitted exactly where one more stays within every budget.
     """
-    answer = admit("key", probability, floor, alive=alive, spent=spent, limits=limits)
+    answer = admit("key", probability, floor, alive=alive, spent=spent, limits=limits, leaves=leaves)
     fits = (
         spent.turn + 1 <= limits.max_per_turn
         and spent.run + 1 <= limits.max_per_run
         and spent.wasted + 1 <= limits.max_wasted_per_run
         and spent.in_flight + 1 <= limits.max_in_flight
+        and (not leaves or spent.ghosts + 1 <= limits.max_ghost_per_run)
+        and (spent.room is None or spent.room >= 1)
     )
     likely = probability >= (AUTO_FLOOR if floor is None else floor)
     assert (answer is None) is (fits and likely and "key" not in alive)

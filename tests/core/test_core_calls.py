@@ -617,6 +617,30 @@ def test_a_tool_name_that_cannot_be_encoded_is_unkeyable():
         canonical_key("\ud800", {})
 
 
+@pytest.mark.parametrize(
+    "make", [lambda: 7, lambda: None, lambda: ("get",), Explosive, lambda: nested(5_000, lambda value: (value,))]
+)
+def test_a_tool_name_that_is_no_text_is_unkeyable(make: Callable[[], Any]):
+    """
+    It never reaches JSON's writer, which writes tuples past the end of its memory if they are nested deep enough.
+    """
+    name = make()
+    with pytest.raises(UnkeyableArguments):
+        canonical_key(name, {})
+
+
+def test_a_tool_name_is_its_text_whatever_its_type_shows():
+    """
+    A kind of text that somebody derived names the same tool.
+    """
+
+    class Loud(str):
+        def __str__(self) -> str:
+            return self.upper()
+
+    assert canonical_key(Loud("get"), {}) == canonical_key("get", {})
+
+
 @given(
     st.recursive(
         st.sampled_from(LEAVES) | st.sampled_from([cycle_of_lists(), cycle_of_dicts(), object(), len, math]),

@@ -8,11 +8,12 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.gate import ALLOW, Allow, Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.errors import PolicyError
@@ -62,12 +63,14 @@ def commit(speculation: Speculation, tool: ToolFacts | None, run: RunView, *, st
 
 STATIC: dict[Reason, tuple[ToolFacts | None, str, RunView, str]] = {
     Reason.UNKNOWN_TOOL: (None, THREAD, view(), "no reachable tool"),
+    Reason.PIN: (facts(changed="its description changed", declared=False), THREAD, view(), "description changed"),
     Reason.UNDECLARED: (facts(declared=False), THREAD, view(), "[tools.get_order] read_only = true"),
     Reason.NOT_READ_ONLY: (facts(policy={"read_only": False}), THREAD, view(), "tools.get_order"),
     Reason.OPEN_WORLD: (facts(policy={"open_world": True}), THREAD, view(), "open_world = true"),
     Reason.GATED: (facts(gated=True), THREAD, view(), "approval"),
     Reason.CONTEXT: (facts(variables=frozenset({"tenant"})), THREAD, view(), "list tenant in propagate_context"),
     Reason.BLOCKED: (facts(), THREAD, view(blocked="a static interrupt"), "a static interrupt"),
+    Reason.CALL_LIMIT: (facts(limited=("run_limit", "thread_limit")), THREAD, view(), "run_limit and thread_limit"),
     Reason.RETURN_DIRECT: (facts(return_direct=True), THREAD, view(), "ends the run"),
     Reason.INJECTED: (facts(injected=frozenset({"store", "state"})), THREAD, view(), "state, store"),
     Reason.CONTEXT: (facts(variables=frozenset({"tenant", "locale"})), THREAD, view(), "locale, tenant"),
@@ -121,6 +124,27 @@ def test_what_the_call_is_forbids_a_launch(call: Call | None, run: RunView, reas
     assert isinstance(verdict, Deny)
     assert (verdict.reason, words in verdict.detail) == (reason, True)
     assert forbids(facts(), THREAD, run) is None
+
+
+@pytest.mark.parametrize("level", ["off", "shadow", "declared", "annotated", "open_world"])
+def test_what_rests_on_annotations_needs_their_level(level: str):
+    """
+    The environment may lower the level after the graph was wrapped.
+    """
+    tool = facts(rule=Rule(ToolPolicy(read_only=True), "annotations of server 'billing'", needs="annotated"))
+    verdict = decide(CALL, tool, THREAD, view(level=level))
+    assert (verdict is ALLOW) is (level in ("annotated", "open_world"))
+    assert level != "declared" or verdict.reason is Reason.UNDECLARED  # type: ignore[union-attr]
+
+
+def test_why_a_rule_says_no_is_told_in_its_own_words():
+    """
+    An entry that a server's annotations narrowed does not say what it then amounts to.
+    """
+    for policy in (None, ToolPolicy(), ToolPolicy(read_only=True, open_world=True)):
+        verdict = decide(CALL, facts(rule=Rule(policy, "tools.get_order", "its server says no")), THREAD, view())
+        assert isinstance(verdict, Deny)
+        assert verdict.detail == "its server says no"
 
 
 @pytest.mark.parametrize("run", [view(), view(writing={"order:8", "stock"}), view(tripped={"other"})])
@@ -307,6 +331,50 @@ def test_a_result_of_other_circumstances_is_never_used():
     assert verdicts[1].reason is Reason.CHANGED
 
 
+@pytest.mark.parametrize("objection", ["guard mine said no", ""])
+def test_a_guard_that_objects_denies_at_issue_and_at_commit(objection: str):
+    """
+    Whatever its words: only None means that no guard objects.
+    """
+    launches = decide(CALL, facts(), THREAD, view(), objection=objection)
+    real = Moment(101.0, 3, objection=objection)
+    commits = decide(CALL, facts(), THREAD, view(), commits=launched(), real=real)
+    assert launches == commits == Deny(Reason.GUARD, objection)
+
+
+@pytest.mark.parametrize(
+    ("level", "disclosure", "allowed"),
+    [
+        ("declared", "declared", False),
+        ("annotated", "declared", False),
+        ("open_world", "none", False),
+        ("open_world", "same_args_only", True),
+        ("open_world", "declared", True),
+    ],
+)
+def test_what_leaves_the_trust_boundary_needs_its_level_and_a_disclosure(level: str, disclosure: str, allowed: bool):
+    """
+    Neither alone is enough, and somebody must have looked where it goes.
+    """
+    tool = facts(policy={"open_world": True, "disclosure": disclosure})
+    assert (decide(CALL, tool, THREAD, view(level=level), found=Provenance()) is ALLOW) is allowed
+    assert isinstance(decide(CALL, tool, THREAD, view(level=level)), Deny)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [None, Provenance(complaint="no public address"), Provenance(frozenset({"a.org"}), None, frozenset({"a.org"}))],
+)
+def test_a_call_that_goes_where_nobody_trusted_sent_it_is_denied(found: Provenance | None):
+    """
+    The rule itself has tests of its own; the gate asks it.
+    """
+    tool = facts(policy={"open_world": True, "disclosure": "declared"})
+    verdict = decide(CALL, tool, THREAD, view(level="open_world"), found=found)
+    assert isinstance(verdict, Deny)
+    assert verdict.reason is Reason.EGRESS
+
+
 def test_stopping_the_process_is_no_denial():
     """
     Ctrl-C goes through.
@@ -315,7 +383,158 @@ def test_stopping_the_process_is_no_denial():
         decide(CALL, Raises(KeyboardInterrupt()), THREAD, view())  # type: ignore[arg-type]
 
 
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+AHEAD = facts(policy={"open_world": True, "disclosure": "declared"})
+NARROWED = Rule(ToolPolicy(), "tools.get_order", "its server says no")
+OPENED = Rule(ToolPolicy(read_only=True, open_world=True), "tools.get_order", "its server says open")
+SENTENCES: list[tuple[ToolFacts | None, str, RunView, Deny]] = [
+    (None, THREAD, view(), Deny(Reason.UNKNOWN_TOOL, "the graph has no reachable tool of that name")),
+    (facts(changed="it grew"), THREAD, view(), Deny(Reason.PIN, "it grew")),
+    (
+        facts(declared=False),
+        THREAD,
+        view(),
+        Deny(Reason.UNDECLARED, "declare [tools.get_order] read_only = true if it only reads"),
+    ),
+    (facts(rule=Rule(None, "undeclared", "why")), THREAD, view(), Deny(Reason.UNDECLARED, "why")),
+    (
+        facts(rule=Rule(ToolPolicy(read_only=True), "annotations of server 'a'", needs="annotated")),
+        THREAD,
+        view(),
+        Deny(Reason.UNDECLARED, "annotations of server 'a' need the level annotated"),
+    ),
+    (
+        facts(policy={"read_only": False}),
+        THREAD,
+        view(),
+        Deny(Reason.NOT_READ_ONLY, "tools.get_order does not say read_only = true"),
+    ),
+    (facts(rule=NARROWED), THREAD, view(), Deny(Reason.NOT_READ_ONLY, "its server says no")),
+    (
+        AHEAD,
+        THREAD,
+        view(),
+        Deny(Reason.OPEN_WORLD, "tools.get_order says open_world = true, and level is declared"),
+    ),
+    (facts(rule=OPENED), THREAD, view(), Deny(Reason.OPEN_WORLD, "its server says open")),
+    (facts(rule=OPENED), THREAD, view(level="open_world"), Deny(Reason.OPEN_WORLD, "its server says open")),
+    (
+        facts(policy={"open_world": True}),
+        THREAD,
+        view(level="open_world"),
+        Deny(Reason.OPEN_WORLD, "tools.get_order does not say what an early call may disclose"),
+    ),
+    (facts(gated=True), THREAD, view(), Deny(Reason.GATED, "it waits for an approval")),
+    (facts(), THREAD, view(blocked=""), Deny(Reason.BLOCKED, "")),
+    (
+        facts(limited=("run_limit", "thread_limit")),
+        THREAD,
+        view(),
+        Deny(Reason.CALL_LIMIT, "its calls are limited; say run_limit and thread_limit in its entry"),
+    ),
+    (facts(return_direct=True), THREAD, view(), Deny(Reason.RETURN_DIRECT, "its result ends the run")),
+    (
+        facts(injected=frozenset({"store", "state"})),
+        THREAD,
+        view(),
+        Deny(Reason.INJECTED, "the host injects state, store"),
+    ),
+    (
+        facts(variables=frozenset({"tenant", "locale"})),
+        THREAD,
+        view(),
+        Deny(Reason.CONTEXT, "list locale, tenant in propagate_context"),
+    ),
+    (
+        facts(),
+        THREAD,
+        view(tripped={"get_order"}),
+        Deny(Reason.TRIPPED, "run ahead before, it reached for something only a real call may have"),
+    ),
+    (facts(policy={"ttl_s": 0}), THREAD, view(), Deny(Reason.TTL_ZERO, "tools.get_order says ttl_s = 0")),
+    (facts(), "task", view(), Deny(Reason.VENUE, "it has no body that can run in a task here")),
+]
+
+
+@pytest.mark.parametrize(("tool", "venue", "run", "verdict"), SENTENCES, ids=lambda value: getattr(value, "reason", ""))
+def test_each_reason_about_the_tool_has_its_sentence(tool: ToolFacts | None, venue: str, run: RunView, verdict: Deny):
+    """
+    To the letter, for people read them in logs and reports.
+    """
+    assert forbids(tool, venue, run) == verdict
+
+
+def test_each_reason_about_a_launch_has_its_sentence():
+    """
+    The same for what the arguments, the guards and the level say.
+    """
+    assert decide(None, facts(), THREAD, view()) == Deny(
+        Reason.INVALID_ARGUMENTS, "the guessed arguments do not fit the tool's schema"
+    )
+    assert decide(CALL, facts(), THREAD, view(writing={"order:7"})) == Deny(
+        Reason.PENDING_WRITE, "something it reads is being written"
+    )
+    assert decide(CALL, facts(), THREAD, view(level="shadow")) == Deny(Reason.SHADOW, "level is shadow")
+    outside = view(level="open_world")
+    assert decide(CALL, AHEAD, THREAD, outside) == Deny(Reason.EGRESS, "nobody looked where it goes")
+    assert decide(CALL, AHEAD, THREAD, outside, found=Provenance(complaint="why")) == Deny(Reason.EGRESS, "why")
+
+
+def test_each_reason_against_a_commit_has_its_sentence():
+    """
+    And the same for what has happened since the launch.
+    """
+    other = Deny(Reason.OTHER_CALL, "it is the result of another call")
+    late = Deny(Reason.EXPIRED, "its model turn is over")
+    old = Deny(Reason.EXPIRED, "older than ttl_s = 10")
+    here = {"user": "ann"}
+    assert decide(Call("get"), facts(), THREAD, view(), commits=launched(), real=Moment(101.0, 3)) == other
+    assert decide(None, facts(), THREAD, view(), commits=launched(), real=Moment(101.0, 3)) == other
+    assert decide(CALL, facts(), THREAD, view(), commits=launched()) == other
+    assert decide(None, facts(), THREAD, view(), commits=launched()) == other
+    assert commit(launched(), facts(), view(), step=4) == late
+    assert commit(launched(), facts(), view(), now=110.5) == old
+    assert commit(launched(), facts(), view(writing={"order:7"})) == Deny(
+        Reason.STALE, "something it read was written since"
+    )
+    assert commit(launched(circumstances=here), facts(), view()) == Deny(
+        Reason.CHANGED, "what a tool sees of its run is not what it was when this ran"
+    )
+    assert commit(launched(), facts(), view(level="shadow")) == Deny(Reason.SHADOW, "level is shadow")
+
+
+def test_a_result_may_be_kept_for_less_than_a_second():
+    """
+    Zero alone is not at all.
+    """
+    assert decide(CALL, facts(policy={"ttl_s": 0.5}), THREAD, view()) is ALLOW
+
+
+@pytest.mark.parametrize(("tool", "leaves"), [(facts(), False), (facts(declared=False), False), (AHEAD, True)])
+def test_only_a_declared_tool_can_be_known_to_leave(tool: ToolFacts, leaves: bool):
+    """
+    What nobody declared does not run ahead at all.
+    """
+    assert tool.leaves is leaves
+
+
+@pytest.mark.parametrize("limit", [None, 0, 3])
+def test_a_tool_is_counted_over_its_thread_if_its_entry_limits_it_there(limit: int | None):
+    """
+    Zero is a limit.
+    """
+    assert facts(policy={"thread_limit": limit}).counts_thread is (limit is not None)
+    assert not facts(declared=False).counts_thread
+
+
 # -- never ------------------------------------------------------------------------------------------------------------
+
+
+def sound(policy: dict[str, Any]) -> dict[str, Any]:
+    """What the policy itself would refuse is not asked of the gate."""
+    inside = {} if policy["open_world"] else {"disclosure": "none"}
+    return policy | inside | ({"scope": "step"} if policy["open_world"] else {})
 
 
 @given(
@@ -326,15 +545,17 @@ def test_stopping_the_process_is_no_denial():
             "ttl_s": st.sampled_from([0.0, 5.0]),
             "reads": st.sampled_from([(), ("*",), ("order:{id}",), ("order:{missing}",)]),
             "scope": st.sampled_from(["step", "run"]),
+            "disclosure": st.sampled_from(["none", "same_args_only", "declared"]),
         }
-    ),
+    ).map(sound),
     declared=st.booleans(),
     gated=st.booleans(),
     return_direct=st.booleans(),
     injected=st.frozensets(st.just("state")),
     venues=st.frozensets(st.sampled_from(["task", "thread"])),
     venue=st.sampled_from(["task", "thread", ""]),
-    level=st.sampled_from(["off", "shadow", "declared", "annotated", ""]),
+    objection=st.sampled_from([None, "", "guard mine said no"]),
+    level=st.sampled_from(["off", "shadow", "declared", "annotated", "open_world", ""]),
     blocked=st.sampled_from([None, "", "interrupt"]),
     tripped=st.sets(st.sampled_from(["get_order", "other"])),
     writing=st.sets(st.sampled_from(["order:7", "order:8", "*"])),
@@ -351,6 +572,7 @@ def test_nothing_runs_ahead_unless_every_condition_holds(
     injected: frozenset[str],
     venues: frozenset[str],
     venue: str,
+    objection: str | None,
     level: str,
     blocked: str | None,
     tripped: set[str],
@@ -363,6 +585,7 @@ def test_nothing_runs_ahead_unless_every_condition_holds(
     """
     Allowed means: declared read-only, inside the trust boundary, ungated, unblocked, reachable, at this level, fresh.
     """
+    assume(not (policy["open_world"] and policy["scope"] == "run"))  # the policy refuses it
     tool = facts(
         policy=policy, declared=declared, gated=gated, return_direct=return_direct, injected=injected, venues=venues
     )
@@ -372,7 +595,8 @@ def test_nothing_runs_ahead_unless_every_condition_holds(
     allowed = (
         declared
         and policy["read_only"]
-        and not policy["open_world"]
+        and not (policy["open_world"] and (level != "open_world" or policy["disclosure"] == "none"))
+        and objection is None
         and not (gated or return_direct or injected or blocked is not None or "get_order" in tripped)
         and policy["ttl_s"] > 0
         and venue in venues
@@ -380,11 +604,12 @@ def test_nothing_runs_ahead_unless_every_condition_holds(
     )
     if asks_to_commit:
         speculation = launched(ttl_s=policy["ttl_s"], scope=policy["scope"], reads=reads)
-        verdict = decide(call, tool, venue, run, commits=speculation, real=Moment(100.0 + age, step))
+        verdict = decide(call, tool, venue, run, commits=speculation, real=Moment(100.0 + age, step, None, objection))
         allowed = allowed and age <= policy["ttl_s"] and (policy["scope"] == "run" or step == 3)
     else:
-        verdict = decide(call, tool, venue, run)
-        allowed = allowed and call is not None and level == "declared"
+        verdict = decide(call, tool, venue, run, objection=objection, found=Provenance())
+        allowed = allowed and call is not None
+    allowed = allowed and level in ("declared", "annotated", "open_world")
     assert isinstance(verdict, Allow) is allowed
     assert isinstance(verdict, Allow) or verdict.reason in Reason
 
@@ -393,7 +618,7 @@ def test_every_reason_has_a_case_here():
     """
     A reason nobody can reach would be a promise nobody keeps.
     """
-    issue = {Reason.INVALID_ARGUMENTS, Reason.PENDING_WRITE, Reason.SHADOW}
+    issue = {Reason.INVALID_ARGUMENTS, Reason.PENDING_WRITE, Reason.SHADOW, Reason.GUARD, Reason.EGRESS}
     commit_only = {Reason.EXPIRED, Reason.STALE, Reason.OTHER_CALL, Reason.CHANGED}
     assert set(STATIC) | issue | commit_only | {Reason.GATE_ERROR} == set(Reason)
 

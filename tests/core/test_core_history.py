@@ -159,6 +159,26 @@ def test_a_call_without_arguments_may_have_empty_argument_text():
     assert read([message])[1:] == [("now", {}, None, "pending", 0)]
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "a", "function": {"name": "now", "arguments": "{no"}},
+        {"id": "a", "function": {"name": "now", "arguments": 7}},
+        {"id": "a", "function": {"name": "now", "arguments": "[1]"}},
+        {"id": "a", "function": {"name": 7, "arguments": "{}"}},
+        {"id": "a", "function": {"arguments": "{}"}},
+        {"id": "a", "name": "now", "args": "{}"},
+    ],
+)
+def test_what_is_no_call_is_left_out(call: dict[str, Any]):
+    """
+    Models write broken JSON, and recordings hold anything; the calls beside it stay.
+    """
+    good = {"id": "b", "function": {"name": "now", "arguments": "{}"}}
+    told = read([{"role": "assistant", "tool_calls": [call, good]}])
+    assert told[1:] == [("now", {}, None, "pending", 0)]
+
+
 # -- content -----------------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Cancel, Command, Commit, Launch, Miss, Proposal, Session
 from langgraph_speculate.core.speculation import Discard, Speculation
+from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
 MAX_BYTES = 100
@@ -122,6 +123,7 @@ class OneRun(RuleBasedStateMachine):
         self.now = 100.0
         self.known: dict[str, Known] = {}
         self.log: list[events.Event] = []
+        self.log_of_other: list[events.Event] = []
         self.open_turns: list[str] = []
         self.turns = 0
         self.step = 0
@@ -247,10 +249,16 @@ class OneRun(RuleBasedStateMachine):
 
     def guess(self, turn: str, guesses: list[tuple[Call, float, bool]]) -> None:
         proposals = [
-            Proposal(Candidate(call, probability, "test"), call if fits else None, TOOLS[call.name], venue_of(call))
+            Proposal(
+                Candidate(call, probability, "test"),
+                call if fits else None,
+                TOOLS[call.name],
+                venue_of(call),
+                {"user": self.user},
+            )
             for call, probability, fits in guesses
         ]
-        commands = self.session.predicted(turn, proposals, self.now, {"user": self.user})
+        commands = self.session.predicted(turn, proposals, self.now)
         launches = [command for command in commands if isinstance(command, Launch)]
         assert launches == commands
         remaining = iter(launches)
@@ -409,7 +417,7 @@ class OneRun(RuleBasedStateMachine):
     def execute(self, call: Call) -> None:
         tags, commands = self.session.begin_call(TOOLS[call.name], call, self.now)
         assert (tags, commands) == (frozenset(), [])
-        self.session.end_call(tags)
+        self.session.end_call(tags, self.now)
         self.settle(call.name, None, False, 1.0, 1.0)
 
     def settle(self, tool: str, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float) -> None:
@@ -458,7 +466,7 @@ class OneRun(RuleBasedStateMachine):
 
     def close_write(self, index: int) -> None:
         session, call, tags = self.writing.pop(index)
-        session.end_call(tags)
+        session.end_call(tags, self.now)
         self.happened.append(call)
         assert self.heard() == []
 
@@ -567,6 +575,14 @@ class OneRun(RuleBasedStateMachine):
         assert all(known.launched.over for known in self.known.values())
         assert (len(self.session.table), self.session.table.in_flight) == (0, 0)
         assert not self.session.table._by_id, "an ended run keeps results alive"
+        assert audit(self.history()) == []
+
+    def history(self) -> list[events.Event]:
+        """The records of both runs, in an order in which threads might have handed them out."""
+        self.log_of_other += self.other.take_events()
+        records = [*self.log, *self.log_of_other]
+        random.Random(len(records)).shuffle(records)
+        return records
 
     # -- always ----------------------------------------------------------------------------------------------------
 

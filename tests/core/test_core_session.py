@@ -10,10 +10,11 @@ import pytest
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.gate import ALLOW, RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Cancel, Commit, Join, Launch, Miss, Proposal, Session
 from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.errors import IllegalTransition
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
 
@@ -262,7 +263,7 @@ def test_a_write_takes_stale_results_with_it_and_no_others():
     assert (tags, commands) == (frozenset({"order:7"}), [])
     assert (stale.reason, fresh.state) == (Discard.STALE, State.RUNNING)
     assert propose(session, SEVEN) == []
-    session.end_call(tags)
+    session.end_call(tags, 2.0)
     assert len(propose(session, SEVEN)) == 1
 
 
@@ -273,7 +274,7 @@ def test_a_write_of_another_run_is_noticed_at_commit():
     session, speculation = ready()
     other = Session("other", session.view, Limits())
     tags, _ = other.begin_call(SET, Call("set", {"id": "7"}), 2.0)
-    other.end_call(tags)
+    other.end_call(tags, 2.0)
     assert session.resolve(SEVEN, GET, "thread", 3.0) == (Miss(), [])
     assert speculation.reason is Discard.STALE
 
@@ -289,7 +290,7 @@ def test_a_write_named_plainly_makes_a_read_named_by_an_enum_stale():
     call = Call("get", {"id": Region.NORTH})
     session, _ = ready(call)
     tags, _ = session.begin_call(SET, Call("set", {"id": "north"}), 2.0)
-    session.end_call(tags)
+    session.end_call(tags, 2.0)
     assert session.resolve(call, GET, "thread", 3.0) == (Miss(), [])
 
 
@@ -341,7 +342,7 @@ def test_a_write_that_outlives_its_run_still_counts_for_others():
     other.close(1.0)
     tags, _ = other.begin_call(SET, Call("set", {"id": 7}), 2.0)
     assert session.resolve(SEVEN, GET, "thread", 3.0) == (Miss(), [])
-    other.end_call(tags)
+    other.end_call(tags, 2.0)
     assert speculation.reason is Discard.STALE
 
 
@@ -355,3 +356,45 @@ def test_what_a_discarded_body_cost_is_told_once_it_has_ended():
     session.finish(speculation.id, Outcome("value"), 5, 4.0, 0.5)
     happened = session.take_events()
     assert [(type(event), event.seconds) for event in happened] == [(events.Finished, 3.5), (events.Wasted, 3.5)]
+
+
+# -- corners -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_results_make_room_for_newer_ones():
+    """
+    The cache holds what it may and no more; what is evicted was wasted.
+    """
+    session = a_session(max_cache_bytes=10)
+    session.begin_turn("t1", 0.0)
+    first, second, third = (launch(session, Call("get", {"id": number})) for number in (1, 2, 3))
+    for speculation, size in ((first, 4), (second, 4), (third, 6)):
+        session.finish(speculation.id, Outcome("value"), size, 1.0, 0.0)
+    assert [one.state for one in (first, second, third)] == [State.DISCARDED, State.READY, State.READY]
+    assert first.reason is Discard.EVICTED
+
+
+def test_a_result_that_fills_the_whole_cache_stays():
+    """
+    Up to the last byte.
+    """
+    session = a_session(max_cache_bytes=10)
+    session.begin_turn("t1", 0.0)
+    speculation = launch(session)
+    session.finish(speculation.id, Outcome("value"), 10, 1.0, 0.0)
+    assert speculation.state is State.READY
+
+
+@pytest.mark.parametrize("facts", [None, GET, ToolFacts("get", Rule(None, "undeclared"))])
+def test_what_has_no_call_or_no_policy_is_never_launched(facts: ToolFacts | None, monkeypatch: pytest.MonkeyPatch):
+    """
+    Not even by a gate that lets everything pass.
+    """
+    monkeypatch.setattr("langgraph_speculate.core.session.decide", lambda *asked, **more: ALLOW)
+    session = a_session()
+    session.begin_turn("t1", 0.0)
+    call = None if facts is GET else SEVEN
+    proposal = Proposal(Candidate(SEVEN, 0.9, "test"), call, facts, "thread")
+    assert session.predicted("t1", [proposal], 0.0) == []
+    with pytest.raises(IllegalTransition, match="get was launched although the gate cannot have allowed it"):
+        proposal.speculation("r:1", "t1", 0, 0, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "wasted": 1,
         "denied": {"not_read_only": 1, "max_per_turn": 2},
         "discarded": {"contradicted": 1},
+        "ghosts": {},
         "hidden_s": 0.5,
         "wasted_s": 2.0,
         "tool_wait_s": 1.0,
@@ -154,11 +156,29 @@ def test_a_snapshot_cannot_be_changed(field: str):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(stats, field, None)
     value = getattr(stats, field)
-    if field in ("denied", "discarded", "by_tool"):
+    if field in ("denied", "discarded", "ghosts", "by_tool"):
         with pytest.raises(TypeError):
             value["x"] = 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         stats.by_tool["get"].hits = 9  # type: ignore[misc]
+
+
+def test_a_run_that_ends_while_events_are_added_waits_for_nobody():
+    """
+    A run that nobody holds on to ends when it is collected, which may be in the midst of counting another's events.
+    """
+    collector = StatsCollector()
+
+    def interrupted() -> Iterator[events.Event]:
+        for event in ONE_RUN:
+            collector.add([])
+            yield event
+
+    adding = threading.Thread(target=lambda: collector.add(interrupted()), daemon=True)
+    adding.start()
+    adding.join(10)
+    assert not adding.is_alive()
+    assert collector.snapshot() == stats_of(*ONE_RUN)
 
 
 def test_a_snapshot_does_not_move():

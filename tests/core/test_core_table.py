@@ -113,6 +113,20 @@ def test_a_discarded_body_counts_as_in_flight_until_it_ends():
     assert ledger(table) == (1, 0, {Discard.CONTRADICTED: 1}, 0, 0)
 
 
+def test_the_ledger_counts_every_commit_and_every_discard():
+    """
+    Not only whether there was one.
+    """
+    table = Table()
+    for number in (1, 2, 3):
+        speculation = launched(table, number)
+        table.finish(speculation.id, Outcome(), 1.0, None)
+        table.match(speculation)
+    for number in (4, 5):
+        table.discard(launched(table, number), "squash", Discard.STALE)
+    assert ledger(table) == (5, 3, {Discard.STALE: 2}, 0, 2)
+
+
 def test_only_the_first_end_of_a_body_counts():
     """
     A second report, or one of something unknown, is nothing.
