@@ -4,6 +4,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from langgraph_speculate.errors import MisplacedMiddleware, PolicyError, SpeculateError, UnsupportedGraph
 from langgraph_speculate.graph import speculate, speculation_of
+from langgraph_speculate.host.current import current_speculation
+from langgraph_speculate.host.mcp import from_server
+from langgraph_speculate.host.pins import fingerprint_of
 from langgraph_speculate.middleware import SpeculationMiddleware
 from langgraph_speculate.policy import Limits, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.predict import default_predictor
@@ -22,7 +25,10 @@ __all__ = [
     "SpeculationPolicy",
     "ToolPolicy",
     "UnsupportedGraph",
+    "current_speculation",
     "default_predictor",
+    "fingerprint_of",
+    "from_server",
     "speculate",
     "speculation_of",
 ]

@@ -27,6 +27,7 @@ from langgraph_speculate.host.compat import (
     configurable_of,
     copy_graph,
     mappers,
+    max_concurrency_of,
     run_config,
     tools_by_name,
 )
@@ -35,6 +36,7 @@ from langgraph_speculate.host.observer import observer_for
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
+from langgraph_speculate.host.transparency import opaque_around
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
@@ -90,7 +92,7 @@ def speculate(
         if not isinstance(tool, BaseTool):
             raise UnsupportedGraph(f"tools= takes LangChain tools, not {type(tool).__qualname__}")
     settings = SpeculationPolicy.load(policy)
-    found = survey(graph, tools)
+    found = survey(graph, tools, settings.transparent)
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     engine = Engine(settings, predictor if predictor is not None else default_predictor(), observers)
@@ -148,7 +150,8 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
         return None  # the plain graph says best what is wrong with it
     configurable = configurable_of(getattr(graph, "config", None), config)
     engine: Engine = graph.speculation
-    return engine.open_run(graph.toolbox, configurable, _blocked(graph, kwargs), loop)
+    blocked = _blocked(graph, kwargs) or approvals.bounded(max_concurrency_of(getattr(graph, "config", None), config))
+    return engine.open_run(graph.toolbox, configurable, blocked, loop)
 
 
 def _is_usable(config: Any) -> bool:
@@ -164,8 +167,13 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
     """Why nothing of this graph may run ahead, as it is called now."""
     before = kwargs.get("interrupt_before") or getattr(graph, "interrupt_before_nodes", ())
     after = kwargs.get("interrupt_after") or getattr(graph, "interrupt_after_nodes", ())
-    stops = approvals.static_interrupt(before, after, graph.tool_users, graph.tool_nodes)
-    return stops or approvals.unnamed(graph.asking, graph.speculation.policy.approval_gated)
+    return approvals.static_interrupt(before, after, graph.tool_users, graph.tool_nodes) or graph.standing
+
+
+def _standing(found: Survey, policy: SpeculationPolicy) -> str | None:
+    """Why nothing of this graph may run ahead, however it is called."""
+    unnamed = approvals.unnamed(found.asking, found.between, policy.approval_gated)
+    return unnamed or opaque_around(found.around, policy.transparent)
 
 
 def _is_wrapped(graph: Any) -> bool:
@@ -175,7 +183,7 @@ def _is_wrapped(graph: Any) -> bool:
 def _toolboxes(found: Survey, policy: SpeculationPolicy) -> dict[int, Toolbox]:
     """The tools of a graph and of the graphs in it, described under a policy, by the graph's id."""
     gated = found.gated | set(approvals.named(policy.approval_gated))
-    boxes = {id(found.graph): Toolbox((*found.listed, *found.loose), policy, gated)}
+    boxes = {id(found.graph): Toolbox((*found.listed, *found.loose), policy, gated, found.limits)}
     for inner in found.inner.values():
         boxes.update(_toolboxes(inner, policy))
     return boxes
@@ -210,7 +218,7 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
             "toolbox": toolbox,
             "tool_nodes": found.tool_nodes,
             "tool_users": found.tool_users,
-            "asking": found.asking,
+            "standing": _standing(found, engine.policy),
             "plain_kind": plain_kind,
         },
     )

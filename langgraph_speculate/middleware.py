@@ -24,15 +24,32 @@ from langgraph_speculate.errors import MisplacedMiddleware, PolicyError
 from langgraph_speculate.graph import PolicySource
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopting_clone
-from langgraph_speculate.host.compat import RUN_KEY, Building, agent_being_built, child_config, configurable_of
+from langgraph_speculate.host.compat import (
+    RUN_KEY,
+    Building,
+    agent_being_built,
+    child_config,
+    configurable_of,
+    max_concurrency_of,
+    stops_of,
+)
 from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
+from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
+_TOOL_NODES = frozenset({"tools"})  # as create_agent names its only one
 _CLONES = 1024  # tools whose adopting clones are kept
 _UNSEEN = "the agent around SpeculationMiddleware cannot be seen; wrap the agent with speculate() instead"
+
+
+def _bounds_of_call() -> str | None:
+    """Why nothing may run ahead in the run that this is called in, because of how the agent was called."""
+    before, after = stops_of(child_config() or {}) or ((), ())
+    stops = approvals.static_interrupt(before, after, _TOOL_NODES, _TOOL_NODES)
+    return stops or approvals.bounded(max_concurrency_of(None, None))
 
 
 class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
@@ -61,6 +78,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
     0
     """
 
+    speculation_transparent = True
     trace_policy = TracePolicy(process_inputs=omit_payload)
 
     def __init__(
@@ -99,12 +117,24 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
                 f"(only retry middleware may follow)"
             )
         gated = self._gated | approvals.gated_by(building.middleware)
-        tools = frozenset({"tools"})
-        self._blocked = approvals.static_interrupt(building.interrupt_before, building.interrupt_after, tools, tools)
-        if gated != self._gated or self._blocked != self.speculation.views[0][1]:
+        self._blocked = self._standing(building)
+        limits = limits_among(building.middleware)
+        if gated != self._gated or limits or self._blocked != self.speculation.views[0][1]:
             self._gated = gated
-            self._toolbox = Toolbox((), self._policy, gated)
+            self._toolbox = Toolbox((), self._policy, gated, limits)
             self.speculation.views[:] = [(self._toolbox, self._blocked)]
+
+    def _standing(self, building: Building) -> str | None:
+        """Why nothing may run ahead in the agent that is being built."""
+        named = self._policy.transparent
+        others = [one for one in building.middleware if one is not self]
+        asking = [type(one).__name__ for one in others if approvals.asks_around_model(one)]
+        after_model = [type(one).__name__ for one in others if is_opaque_after_model(one, named)]
+        return (
+            approvals.static_interrupt(building.interrupt_before, building.interrupt_after, _TOOL_NODES, _TOOL_NODES)
+            or approvals.unnamed(asking, after_model, self._policy.approval_gated)
+            or opaque_around([one for one in others if approvals.wraps_tool_calls(type(one))], named)
+        )
 
     # -- the model ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +181,8 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         writer = request.runtime.stream_writer
         run = self._runs.get(writer)
         if run is None:
-            run = self.speculation.open_run(self._toolbox, configurable_of(None, None), self._blocked, loop)
+            blocked = self._blocked or _bounds_of_call()
+            run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop)
             if run is not None:
                 self._runs[writer] = run
                 weakref.finalize(writer, run.close)

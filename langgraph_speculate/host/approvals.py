@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable
+from types import MethodType
 from typing import Any
 
 from langchain.agents.middleware import (
@@ -14,12 +16,9 @@ from langchain.agents.middleware import (
 from langgraph.errors import GraphInterrupt, NodeInterrupt
 from langgraph.types import interrupt
 
-from langgraph_speculate.host.compat import middleware_of
-
-
-def gated_tools(nodes: Mapping[str, Any]) -> frozenset[str]:
-    """Names of all tools that a `HumanInTheLoopMiddleware` among a graph's nodes may ask a person about."""
-    return gated_by(middleware_of(node.bound) for node in nodes.values())
+from langgraph_speculate.host.compat import is_agent_model_node, middleware_of
+from langgraph_speculate.host.reach import Reach, reach_of
+from langgraph_speculate.host.transparency import overrides
 
 
 def gated_by(middleware: Iterable[Any]) -> frozenset[str]:
@@ -34,30 +33,76 @@ def is_known(bound: Any) -> bool:
     return isinstance(middleware_of(bound), HumanInTheLoopMiddleware)
 
 
-def can_ask(values: Iterable[Any]) -> bool:
-    """Whether code that refers to *values* can stop a run to ask a person."""
-    return any(value is interrupt or value is NodeInterrupt or value is GraphInterrupt for value in values)
+def can_ask(reach: Reach) -> bool:
+    """Whether code can stop a run to ask a person: it gets at `interrupt`, or names it."""
+    return bool(_ASKING_NAMES & reach.names) or any(
+        value is interrupt or value is NodeInterrupt or value is GraphInterrupt for value in reach.values
+    )
 
 
-def unnamed(asking: Iterable[str], approval_gated: str | Iterable[str]) -> str | None:
-    """Why nodes that can ask a person keep all tools from running ahead, or None if the owner said what they gate."""
-    names = sorted(asking)
-    if not names or approval_gated != "auto":
+def asks(bound: Any, reach: Reach) -> bool:
+    """Whether a node can ask a person about any tool; what middleware says itself of the tools it asks about is known.
+
+    Args:
+        bound: The node.
+        reach: What it gets at.
+    """
+    if not is_agent_model_node(bound):
+        return can_ask(reach) and not is_known(bound)
+    # The model node of an agent gets at all of its middleware; only what stands around the model acts in it.
+    owners = {id(value.__self__): value.__self__ for value in reach.values if isinstance(value, MethodType)}
+    return any(isinstance(one, AgentMiddleware) and asks_around_model(one) for one in owners.values())
+
+
+def asks_around_model(middleware: AgentMiddleware[Any, Any, Any]) -> bool:
+    """Whether somebody's own middleware can ask a person where it stands around the model."""
+    kind = type(middleware)
+    # What a decorator makes claims to come from LangChain, but does not stand there.
+    supplied = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+    if supplied and kind.__module__.partition(".")[0] in _SUPPLIERS:
+        return False
+    return can_ask(reach_of([getattr(middleware, hook) for hook in _MODEL_HOOKS], abroad=ABROAD))
+
+
+_SUPPLIERS = frozenset({"langchain", "deepagents", "langgraph_speculate"})
+_MODEL_HOOKS = ("wrap_model_call", "awrap_model_call")
+ABROAD = 3
+"""How many calls deep a way to ask a person is looked for in other people's packages."""
+_ASKING_NAMES = frozenset({"interrupt", "NodeInterrupt", "GraphInterrupt"})
+
+
+def unnamed(asking: Iterable[str], between: Iterable[str], approval_gated: str | Iterable[str]) -> str | None:
+    """Why other nodes keep all tools from running ahead, or None if the owner said what they gate.
+
+    Args:
+        asking: Nodes that can ask a person.
+        between: Nodes that stand between the model and its tools.
+        approval_gated: What the owner said.
+    """
+    if approval_gated != "auto":
         return None
-    return f"{names} can ask a person: name the tools that wait for it in approval_gated ([] if none does)"
+    if names := sorted(asking):
+        return f"{names} can ask a person: name the tools that wait for it in approval_gated ([] if none does)"
+    if names := sorted(between):
+        return f"{names} may stop what the model asked for: name the tools it gates in approval_gated ([] if none)"
+    return None
 
 
 def overtaken(middleware: Iterable[Any]) -> list[str]:
     """Names of those that stand around model or tool calls, other than by repeating them."""
-    return [type(one).__name__ for one in middleware if not isinstance(one, _RETRIES) and _wraps_calls(type(one))]
+    return [
+        type(one).__name__ for one in middleware if not isinstance(one, _RETRIES) and overrides(type(one), _CALL_HOOKS)
+    ]
 
 
 _RETRIES = (ToolRetryMiddleware, ModelRetryMiddleware)
-_CALL_HOOKS = ("wrap_model_call", "awrap_model_call", "wrap_tool_call", "awrap_tool_call")
+_TOOL_HOOKS = ("wrap_tool_call", "awrap_tool_call")
+_CALL_HOOKS = (*_MODEL_HOOKS, *_TOOL_HOOKS)
 
 
-def _wraps_calls(kind: type) -> bool:
-    return any(getattr(kind, hook, None) is not getattr(AgentMiddleware, hook) for hook in _CALL_HOOKS)
+def wraps_tool_calls(kind: type) -> bool:
+    """Whether a kind of middleware stands around tool calls."""
+    return overrides(kind, _TOOL_HOOKS)
 
 
 def static_interrupt(
@@ -80,6 +125,14 @@ def static_interrupt(
         return f"interrupt_before={stops} stops before the tools"
     stops = [name for name in named(after) if name == "*" or name not in tool_nodes]
     return f"interrupt_after={stops} may stop before the tools" if stops else None
+
+
+def bounded(max_concurrency: int | None) -> str | None:
+    """Why a bound on what runs at once keeps tools from running ahead, or None if there is none.
+
+    Bodies that nobody wants any more may still run when the real calls start, and would come on top.
+    """
+    return None if max_concurrency is None else f"the run is called with max_concurrency={max_concurrency}"
 
 
 def named(given: str | Iterable[str] | None) -> list[str]:

@@ -10,8 +10,9 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.callbacks.manager import ahandle_event, handle_event
 from langchain_core.runnables import RunnableConfig
@@ -21,15 +22,18 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools.base import _get_runnable_config_param
 from langgraph._internal._constants import (
     CONF,
+    CONFIG_KEY_CALL,
     CONFIG_KEY_CHECKPOINT_ID,
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINT_NS,
+    CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_THREAD_ID,
     NS_SEP,
 )
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt.tool_node import _get_all_injected_args
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
 from langgraph.pregel._utils import get_function_nonlocals
@@ -44,6 +48,7 @@ __all__ = [
     "CONFIG_KEY_RUNTIME",
     "RUN_KEY",
     "Building",
+    "Injections",
     "Pregel",
     "PregelNode",
     "ToolNode",
@@ -55,18 +60,28 @@ __all__ = [
     "clone_tool_node",
     "configurable_of",
     "copy_graph",
+    "deciding_functions",
     "get_function_nonlocals",
     "handle_event",
     "has_own_run",
+    "has_steps_before_tools",
     "injected_arguments",
+    "injections_of",
+    "is_agent_model_node",
     "is_node_private",
     "mappers",
+    "max_concurrency_of",
     "middleware_of",
     "namespace_depth",
     "node_functions",
+    "parts_of",
     "run_config",
     "runtime_of",
     "set_class",
+    "state_of",
+    "stops_of",
+    "successors",
+    "tool_call_wrappers",
     "tools_by_name",
     "var_child_runnable_config",
 ]
@@ -106,6 +121,15 @@ def configurable_of(bound: Mapping[str, Any] | None, config: Mapping[str, Any] |
     return {**around, **((bound or {}).get(CONF) or {}), **given}
 
 
+def max_concurrency_of(bound: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> int | None:
+    """The `max_concurrency` that a graph with *bound* config will run under when it is called with *config* here."""
+    for source in (config, bound, var_child_runnable_config.get()):
+        found: int | None = (source or {}).get("max_concurrency")
+        if found is not None:
+            return found
+    return None
+
+
 def namespace_depth(configurable: Mapping[str, Any]) -> int:
     """How deep in nested graphs a run lives: 0 for a root graph's, 1 for its nodes."""
     namespace = configurable.get(CONFIG_KEY_CHECKPOINT_NS) or ""
@@ -120,6 +144,18 @@ def is_node_private(key: str) -> bool:
 def runtime_of(config: Mapping[str, Any]) -> Any:
     """The LangGraph runtime in a node's config, or None outside of a graph."""
     return (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
+
+
+def stops_of(config: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    """Static interrupts of the run that a node with that *config* belongs to: before and after which nodes it stops.
+
+    However they were given, with the graph or with the call; None outside of a graph.
+    """
+    call = (config.get(CONF) or {}).get(CONFIG_KEY_CALL)
+    if call is None:
+        return None
+    loop = call.keywords["schedule_task"].__self__
+    return loop.interrupt_before, loop.interrupt_after
 
 
 @dataclass(frozen=True)
@@ -183,22 +219,69 @@ def tools_by_name(node: ToolNode) -> dict[str, BaseTool]:
     return dict(node._tools_by_name)
 
 
+def tool_call_wrappers(node: ToolNode) -> list[Callable[..., Any]]:
+    """The functions around a ToolNode's calls."""
+    return [wrapper for wrapper in (node._wrap_tool_call, node._awrap_tool_call) if wrapper is not None]
+
+
 def node_functions(bound: Any) -> Iterator[Callable[..., Any]]:
     """The Python functions a hand-written node runs."""
-    if isinstance(bound, (RunnableSequence, RunnableSeq)):
-        for step in bound.steps:
-            yield from node_functions(step)
-    elif isinstance(bound, RunnableBindingBase):
-        yield from node_functions(bound.bound)
-    elif isinstance(bound, (RunnableCallable, RunnableLambda)):
-        yield from (f for f in (getattr(bound, "func", None), getattr(bound, "afunc", None)) if callable(f))
+    for part, _ in parts_of(bound):
+        if isinstance(part, (RunnableCallable, RunnableLambda)):
+            yield from (f for f in (getattr(part, "func", None), getattr(part, "afunc", None)) if callable(f))
+
+
+def successors(graph: Any, name: str) -> set[str] | None:
+    """The nodes that a node may lead to: edges, conditional edges, declared commands. None: it may lead anywhere."""
+    builder = getattr(graph, "builder", None)
+    if builder is None:
+        return None
+    after = {target for source, target in builder.edges if source == name}
+    after |= {target for sources, target in getattr(builder, "waiting_edges", ()) if name in sources}
+    for branch in builder.branches.get(name, {}).values():
+        if branch.ends is None:
+            return None
+        after |= set(branch.ends.values())
+    spec = builder.nodes.get(name)
+    return after | set(getattr(spec, "ends", None) or ())
+
+
+def deciding_functions(graph: Any, name: str) -> list[Callable[..., Any]]:
+    """The functions that decide where a node leads to."""
+    branches = getattr(getattr(graph, "builder", None), "branches", {}).get(name, {})
+    return [function for branch in branches.values() for function in node_functions(branch.path)]
+
+
+def has_steps_before_tools(bound: Any) -> bool:
+    """Whether a node runs something else before a ToolNode in it."""
+    steps = [step for step, _ in parts_of(bound)]
+    return any(isinstance(step, ToolNode) for step in steps[1:])
+
+
+def parts_of(value: Any, kwargs: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """The runnables that a runnable is put together from, each with what is bound to its calls."""
+    if isinstance(value, (RunnableSequence, RunnableSeq)):
+        for step in value.steps:
+            yield from parts_of(step)
+    elif isinstance(value, RunnableBindingBase):
+        yield from parts_of(value.bound, {**(kwargs or {}), **value.kwargs})
+    else:
+        yield value, kwargs or {}
+
+
+def is_agent_model_node(bound: Any) -> bool:
+    """Whether a node is the model node of a `create_agent` graph."""
+    return any(getattr(function, "__qualname__", None) in _MODEL_NODES for function in node_functions(bound))
+
+
+_MODEL_NODES = ("create_agent.<locals>.model_node", "create_agent.<locals>.amodel_node")
 
 
 def middleware_of(bound: Any) -> Any:
     """The middleware instance a `create_agent` hook node belongs to, or None."""
     for function in node_functions(bound):
         owner = getattr(function, "__self__", None)
-        if owner is not None:
+        if isinstance(owner, AgentMiddleware):  # a method of anything else may do anything
             return owner
     return None
 
@@ -214,12 +297,14 @@ def body_slots(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(slots | ({config_slot} if config_slot else set()))
 
 
-def body_parameters(tool: BaseTool, args: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Raw arguments validated, coerced and defaulted as the tool's own `run` does it.
+def body_parameters(
+    tool: BaseTool, args: Mapping[str, Any], injected: Mapping[str, Any] | None = None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Raw arguments validated, coerced and defaulted as the tool's own `run` does it, with what the host *injected*.
 
     Raises whatever the tool's schema raises.
     """
-    positional, named = tool._to_args_and_kwargs(copy.deepcopy(dict(args)), None)
+    positional, named = tool._to_args_and_kwargs({**copy.deepcopy(dict(args)), **(injected or {})}, None)
     return tuple(positional), dict(named)
 
 
@@ -232,8 +317,34 @@ def injected_arguments(tool: BaseTool) -> frozenset[str]:
     return frozenset(hidden)
 
 
+class Injections(NamedTuple):
+    """What a ToolNode injects: by argument the key of the state (None: all of it), and two arguments' names."""
+
+    state: dict[str, str | None]
+    store: str | None
+    runtime: str | None
+
+
+def injections_of(tool: BaseTool) -> Injections:
+    """What a ToolNode injects into a tool's arguments."""
+    found = _get_all_injected_args(tool)
+    return Injections(dict(found.state), found.store, found.runtime)
+
+
+def state_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The graph's state as a node with that *config* sees it; empty outside of a node."""
+    read = (config.get(CONF) or {}).get(CONFIG_KEY_READ)
+    if read is None:
+        return {}
+    return dict(read([name for name in read.args[1] if not name.startswith(_INTERNAL_CHANNELS)], False))
+
+
+_INTERNAL_CHANNELS = ("__", "branch:")
+
+
 def _fields(model: Any) -> Sequence[str]:
-    return list(getattr(model, "model_fields", None) or getattr(model, "__fields__", {}))
+    found = getattr(model, "model_fields", None)  # an empty one is an answer; pydantic warns of the other name
+    return list(getattr(model, "__fields__", {}) if found is None else found)
 
 
 _OWN_RUN = ("run", "arun")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from time import monotonic
 from typing import Any, TypeVar
 
 from langgraph_speculate.core.commands import Cancel, Command, Launch
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.host import clock
 from langgraph_speculate.host.runner import Attempt, Runner
 
 Answer = TypeVar("Answer")
@@ -70,7 +70,7 @@ class Driver:
         commands: list[Command] = []
         try:
             with self._lock:
-                answer, commands = step(monotonic())
+                answer, commands = step(clock.now())
                 happened = self.session.take_events()
         except Exception as error:  # noqa: BLE001 - a bug of ours must not become the user's
             self._warn(f"internal-{error!r}", f"an internal error, so this run speculates no further: {error!r}")

@@ -9,27 +9,34 @@ import asyncio
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 from weakref import WeakSet, WeakValueDictionary
 
+from cachetools import LRUCache
+
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.durations import Durations
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
+from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.host.compat import namespace_depth
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.stats import Stats, StatsCollector
-from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.policy import Level, SpeculationPolicy
+from langgraph_speculate.policy.checks import printable
 
 _LOG = logging.getLogger("langgraph_speculate")
 _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
+
+_THREADS = 4096  # whose early bodies are counted
 
 Observer = Callable[[Event], None]
 
@@ -54,7 +61,8 @@ class ToolVerdict:
 
     def __str__(self) -> str:
         verdict = "yes" if self.allowed else "no"
-        return f"{verdict:<4}{self.tool:<28} {self.reason:<20} {self.origin}  {self.detail}".rstrip()
+        tool, origin, detail = printable(self.tool), self.origin, " ".join(self.detail.split())
+        return f"{verdict:<4}{tool:<28} {self.reason:<20} {origin}  {detail}".rstrip()
 
 
 class Explanation(tuple[ToolVerdict, ...]):
@@ -79,11 +87,14 @@ class Engine:
         self.durations = Durations()
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         self.width = _WIDTH
-        self._collector = StatsCollector()
+        self._collector = StatsCollector(self._is_tool)
         self._observers: list[Observer] = [*observers]
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
         self._warned: set[str] = set()
+        self._threads: LRUCache[str, Counter[str]] = LRUCache(_THREADS)
+        self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
+        self._worlds = itertools.count(1)
         self._epochs: WeakValueDictionary[tuple[Any, ...], Epochs] = WeakValueDictionary()
         self._runs: WeakSet[Run] = WeakSet()
         self._prefix, self._count = uuid4().hex[:8], itertools.count(1)
@@ -101,6 +112,7 @@ class Engine:
         level = self.policy.effective_level()
         verdicts = []
         for toolbox, blocked in self.views:
+            toolbox.recheck()
             view = RunView(level, blocked, Epochs(), self._tripped)
             verdicts += [_verdict(entry.facts, toolbox, view) for entry in toolbox]
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool))
@@ -121,6 +133,12 @@ class Engine:
     def know(self, toolbox: Toolbox, blocked: str | None) -> None:
         """A graph (or a graph in it) with these tools uses this engine."""
         self.views.append((toolbox, blocked))
+        self._tell(blocked, self.policy.level, toolbox)
+
+    def _tell(self, blocked: str | None, level: Level, toolbox: Toolbox) -> None:
+        """Say once why a graph that could run calls ahead does not."""
+        if blocked is not None and len(toolbox) and level not in ("off", "shadow"):
+            self.warn(f"blocked-{blocked}", f"nothing runs ahead, calls are only predicted: {blocked}")
 
     def open_run(
         self,
@@ -133,9 +151,12 @@ class Engine:
         level = self.policy.effective_level()
         if self._closed or level == "off" or not len(toolbox):
             return None
+        self._tell(blocked, level, toolbox)
+        toolbox.recheck()
         epochs = self._epochs_of(configurable)
         view = RunView(level, blocked, epochs, self._tripped)
-        run = Run(self, f"{self._prefix}-{next(self._count)}", toolbox, view, loop, namespace_depth(configurable))
+        id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
+        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable))
         self._runs.add(run)
         return run
 
@@ -175,16 +196,28 @@ class Engine:
             self._warned.add(cause)
             _LOG.warning("speculation: %s", message)
 
+    def _is_tool(self, name: str) -> bool:
+        return any(toolbox.knows(name) for toolbox, _ in self.views)
+
     def _drop(self, observer: Observer) -> None:
         if observer in self._observers:
             self._observers.remove(observer)
+
+    def _thread_of(self, configurable: Mapping[str, Any]) -> Counter[str]:
+        """Early bodies of a thread's earlier runs, by tool."""
+        thread = configurable.get("thread_id")
+        if thread is None:
+            return Counter()
+        with self.lock:
+            return self._threads.setdefault(str(thread), Counter())
 
     def _epochs_of(self, configurable: Mapping[str, Any]) -> Epochs:
         partition = tuple(str(configurable.get(key)) for key in self.policy.partition_by)
         with self.lock:
             epochs = self._epochs.get(partition)
             if epochs is None:
-                self._epochs[partition] = epochs = Epochs()
+                world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([repr(partition)])[0]
+                self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
             return epochs
 
 

@@ -20,10 +20,13 @@ from typing import Any
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate, Predictor
 from langgraph_speculate.core.history import History
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.threads import start_daemon
 
 PATIENCE_S = 0.005
 """Seconds a model call may be held up by a predictor."""
 _BACKLOG = 256
+_OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)  # no other end of a guess is the run's
 _LOG = logging.getLogger("langgraph_speculate")
 
 
@@ -35,10 +38,7 @@ class Prediction:
 
     def wait(self) -> None:
         """Give it a moment, but not more."""
-        try:
-            self._future.result(PATIENCE_S)
-        except TimeoutError:
-            return
+        clock.wait(self._future, PATIENCE_S)
 
     async def await_(self) -> None:
         """`wait` without holding up the loop."""
@@ -78,8 +78,11 @@ class Forecaster:
             try:
                 with self._asking:
                     self.predictor.learn(history, list(calls))
-            except Exception as error:  # noqa: BLE001 - somebody else's code
-                self._warn("predictor-learn", f"the predictor failed to learn and goes on unchanged: {error!r}")
+            except _OURS_TO_PASS_ON:
+                raise
+            except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
+                kind = type(error).__name__
+                self._warn("predictor-learn", f"the predictor failed to learn and goes on unchanged: {kind}")
 
         self._do(job)
 
@@ -88,8 +91,10 @@ class Forecaster:
             with self._asking:
                 answer = list(islice(self.predictor.predict(history, k=k), k))
             candidates = [candidate for candidate in answer if _is_sound(candidate)]
-        except Exception as error:  # noqa: BLE001 - somebody else's code
-            self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {error!r}")
+        except _OURS_TO_PASS_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
+            self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {type(error).__name__}")
             return []
         if len(candidates) < len(answer):
             self._warn("predictor-rubbish", "the predictor answered with something else than candidates; ignored")
@@ -104,12 +109,21 @@ class Forecaster:
             busy, full = self._working, len(self._jobs) >= _BACKLOG
             if not full:
                 self._jobs.append(lambda: _settle(done, job))
-            if not busy:
-                self._working = True
-                threading.Thread(target=self._work, name="speculate-predictor", daemon=True).start()
+            if not busy and not self._starts():
+                return None
         if full:
             self._warn("predictor-hangs", "the predictor does not keep up; what it would have seen is skipped")
         return None if busy or full else done  # a run does not stand in line for a predictor that is busy
+
+    def _starts(self) -> bool:
+        """Start the thread that asks; without one what is queued is dropped, and the next may have better luck."""
+        try:
+            start_daemon(self._work, "speculate-predictor")
+        except RuntimeError:
+            self._jobs.clear()
+            return False
+        self._working = True
+        return True
 
     def _work(self) -> None:
         while True:
@@ -124,7 +138,7 @@ class Forecaster:
 def _settle(done: Future[None], job: Callable[[], None]) -> None:
     try:
         job()
-    except Exception:  # noqa: BLE001 - a guess must not break the run
+    except BaseException:  # noqa: BLE001 - a guess must not break the run
         _LOG.exception("a speculation could not be started; the run goes on without it")
     finally:
         done.set_result(None)

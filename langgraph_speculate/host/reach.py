@@ -6,8 +6,10 @@ name at run time. It may find more than a call will use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -57,12 +59,18 @@ def _nonlocals(function: Callable[..., Any]) -> list[Any]:
     except Exception:  # noqa: BLE001 - it reads attributes, which may be anybody's code
         found = []
     plain = function.__func__ if isinstance(function, MethodType) else function
-    if isinstance(plain, FunctionType):
-        codes = [plain.__code__]
-        for code in codes:
-            codes.extend(const for const in code.co_consts if isinstance(const, CodeType))
-            found.extend(plain.__globals__[name] for name in code.co_names if name in plain.__globals__)
+    for code in _codes(plain):
+        found.extend(plain.__globals__[name] for name in code.co_names if name in plain.__globals__)
     return found
+
+
+def _codes(function: Any) -> list[CodeType]:
+    """The code of a plain function, and the code inside of it."""
+    plain = function.__func__ if isinstance(function, MethodType) else function
+    codes = [plain.__code__] if isinstance(plain, FunctionType) else []
+    for code in codes:
+        codes.extend(const for const in code.co_consts if isinstance(const, CodeType))
+    return codes
 
 
 def members(value: Any) -> list[Any]:
@@ -82,31 +90,60 @@ def _attribute(value: Any, name: str) -> Any:
         return None
 
 
-def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
-    """The context variables that a function reads, itself or through functions of the packages it is made of.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What code gets at.
 
-    What is bound to it (a decorated function, say) is followed wherever it comes from; what it merely names is followed
-    within those packages.
+    Attributes:
+        values: What it refers to.
+        names: What it names: globals, attributes, modules.
     """
-    found: set[ContextVar[Any]] = set()
+
+    values: tuple[Any, ...]
+    names: frozenset[str]
+
+
+def reach_of(functions: Iterable[Any], *, abroad: int = 0) -> Reach:
+    """What functions get at, themselves or through functions of the packages they are made of.
+
+    What is bound to one (a decorated function, say) is followed wherever it comes from; what it merely names is
+    followed within those packages.
+
+    Args:
+        functions: Where to begin.
+        abroad: How many calls deep what they name is followed into other people's packages.
+    """
+    values: list[Any] = []
+    names: set[str] = set()
     seen: set[int] = set()
     packages: set[str] = set()
-    rest: list[tuple[Any, int, bool]] = [(function, 0, True)]
+    rest: list[tuple[Any, int, bool]] = [(function, 0, True) for function in functions]
     while rest:
         value, depth, bound = rest.pop()
-        found.update(one for one in (value, *members(value)) if isinstance(one, ContextVar))
+        values.append(value)
         if not callable(value) or isinstance(value, type) or id(value) in seen or depth > _DEEPEST:
             continue
         package = str(_attribute(value, "__module__") or "").partition(".")[0]
         if bound and package not in _PLUMBING:
             packages.add(package)
-        if not bound and package not in packages:
+        home = package in packages
+        visited = depth <= abroad and package not in _PLUMBING and package not in sys.stdlib_module_names
+        if not (bound or home or visited):
             continue
         seen.add(id(value))
         rest.extend((inner, depth + 1, True) for inner in bound_values(value))
-        if package in packages:
+        if visited and not home:
             rest.extend((inner, depth + 1, False) for inner in _nonlocals(value))
-    return found
+        if home:
+            names.update(name for code in _codes(value) for name in code.co_names)
+            rest.extend((inner, depth + 1, False) for inner in _nonlocals(value))
+    return Reach(tuple(values), frozenset(names))
+
+
+def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
+    """The context variables that a function reads, itself or through functions of the packages it is made of."""
+    values = reach_of([function]).values
+    return {one for value in values for one in (value, *members(value)) if isinstance(one, ContextVar)}
 
 
 def _is_filled(cell: CellType) -> bool:

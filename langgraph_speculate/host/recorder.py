@@ -7,7 +7,11 @@ instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -32,6 +36,7 @@ _IGNORED_BY = {
     "on_retry": "ignore_retry",
 }
 _STREAM = "stream"
+_COMMIT = "commit"
 
 
 class Recorder(BaseCallbackHandler):
@@ -43,7 +48,8 @@ class Recorder(BaseCallbackHandler):
     Attributes:
         outer: The run id that stands for whatever the real tool run is a child of.
         inner: The run id that stands for the real tool run.
-        effects: (event, positional, named) in order; the event `"stream"` is a write to the stream.
+        effects: (event, positional, named) in order; the event `"stream"` is a write to the stream, `"commit"` a
+            function to call.
     """
 
     run_inline = True
@@ -53,10 +59,22 @@ class Recorder(BaseCallbackHandler):
         self.outer, self.inner = uuid4(), uuid4()
         self.effects: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self._trip = trip
+        self._replayed = False
 
     def write(self, chunk: Any) -> None:
         """Stand in for the run's stream writer."""
         self.effects.append((_STREAM, (chunk,), {}))
+
+    def on_commit(self, effect: Callable[[], Any]) -> None:
+        """Have *effect* called when the result is adopted; at once if that has been."""
+        if self._replayed:
+            effect()
+        else:
+            self.effects.append((_COMMIT, (effect,), {}))
+
+    def replayed(self) -> None:
+        """What is recorded is being made up for."""
+        self._replayed = True
 
     def on_chat_model_start(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """A nested model call."""
@@ -87,12 +105,33 @@ def replay(recorder: Recorder, around: RunnableConfig | None) -> None:
         around: The config that the real call handed to its body, if it takes one.
     """
     for handlers, event, args, kwargs in _translated(recorder, around):
+        if event == _COMMIT:
+            done = args[0]()
+            if inspect.isawaitable(done):
+                _complete(done)
+            continue
         handle_event(handlers, event, _IGNORED_BY[event], *args, **kwargs)
+
+
+def _complete(effect: Awaitable[Any]) -> None:
+    """Wait for an async effect of a body that ran in a thread, on a loop of its own."""
+
+    async def complete() -> None:
+        await effect
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(asyncio.run, complete()))
+    thread.start()
+    thread.join()
 
 
 async def areplay(recorder: Recorder, around: RunnableConfig | None) -> None:
     """`replay` for an async call."""
     for handlers, event, args, kwargs in _translated(recorder, around):
+        if event == _COMMIT:
+            done = args[0]()
+            if inspect.isawaitable(done):
+                await done
+            continue
         await ahandle_event(handlers, event, _IGNORED_BY[event], *args, **kwargs)
 
 
@@ -100,6 +139,7 @@ _Emission = tuple[list[BaseCallbackHandler], str, tuple[Any, ...], dict[str, Any
 
 
 def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_Emission]:
+    recorder.replayed()
     if not recorder.effects:
         return
     inside = child_config() or {}
@@ -112,6 +152,9 @@ def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_
         if event == _STREAM:
             if writer is not None:
                 writer(*args)
+            continue
+        if event == _COMMIT:
+            yield [], event, args, kwargs
             continue
         parent = kwargs.get("parent_run_id") or kwargs["run_id"]
         manager = managers.setdefault(kwargs["run_id"], managers.get(parent, inner))

@@ -7,10 +7,10 @@ most ways a run can end. Nothing of a run outlives it, and no other run sees its
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.tools import BaseTool
@@ -20,13 +20,16 @@ from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import RUN_KEY, child_config
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.recorder import areplay, replay
+from langgraph_speculate.host.results import handed_over
 from langgraph_speculate.host.runner import Attempt, Runner, wind_down
 from langgraph_speculate.host.sandbox import circumstances_of
-from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Toolbox, keyable
-from langgraph_speculate.host.turns import Turns
+from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.turns import Turns, guarded
+from langgraph_speculate.policy.guards import objection
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -45,6 +48,7 @@ class Run:
         view: What the gate may know about the run.
         loop: The run's event loop, or None for a sync run.
         depth: How deep in nested graphs the run lives; 0 for a root graph.
+        thread: Early bodies of earlier runs of the same thread, by tool.
 
     Attributes:
         turns: The model's turns of the run.
@@ -58,11 +62,12 @@ class Run:
         view: RunView,
         loop: asyncio.AbstractEventLoop | None,
         depth: int,
+        thread: Counter[str],
     ) -> None:
         self.depth = depth
         self._engine = engine
         self._toolbox = toolbox
-        self._session = Session(id, view, engine.policy.limits)
+        self._session = Session(id, view, engine.policy.limits, thread)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
         self.turns = Turns(engine, self._driver, toolbox, view, self._is_async)
@@ -90,8 +95,9 @@ class Run:
 
     def call(self, tool: BaseTool, arguments: Arguments, body: Callable[[], Any]) -> Any:
         """A real call reached the tool's sync body: adopt a result, or execute."""
-        facts, call, arrived = self._toolbox.facts_of(tool), arguments.call(tool.name), monotonic()
-        answer = self._resolve(call, facts, THREAD)
+        entry, arrived = self._toolbox.entry_of(tool), clock.now()
+        call = entry.call(arguments)
+        answer = self._resolve(call, entry, arguments, THREAD)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
             with self._waiting(answer.speculation) as (attempt, patience):
@@ -99,15 +105,17 @@ class Run:
                     attempt.wait(patience)
             answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
-            replay(answer.outcome.effects, arguments.config)
-            return self._adopted(answer, joined, arrived)
-        with self._executing(facts, call, arrived):
+            with self._adopting(answer, joined, arrived):
+                replay(answer.outcome.effects, arguments.config)
+            return handed_over(answer.outcome.value)
+        with self._executing(entry.facts, call, arrived):
             return body()
 
     async def acall(self, tool: BaseTool, arguments: Arguments, body: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """`call` for the tool's native async body."""
-        facts, call, arrived = self._toolbox.facts_of(tool), arguments.call(tool.name), monotonic()
-        answer = self._resolve(call, facts, TASK)
+        entry, arrived = self._toolbox.entry_of(tool), clock.now()
+        call = entry.call(arguments)
+        answer = self._resolve(call, entry, arguments, TASK)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
             with self._waiting(answer.speculation) as (attempt, patience):
@@ -115,18 +123,28 @@ class Run:
                     await attempt.await_(patience)
             answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
-            await areplay(answer.outcome.effects, arguments.config)
-            return self._adopted(answer, joined, arrived)
-        with self._executing(facts, call, arrived):
+            with self._adopting(answer, joined, arrived):
+                await areplay(answer.outcome.effects, arguments.config)
+            return handed_over(answer.outcome.value)
+        with self._executing(entry.facts, call, arrived):
             return await body()
 
-    def _resolve(self, call: Call, facts: ToolFacts, venue: str) -> Commit | Join | Miss:
+    def _resolve(self, call: Call, entry: Entry, arguments: Arguments, venue: str) -> Commit | Join | Miss:
         missed: Commit | Join | Miss = MISS
-        self._toolbox.ran(facts, self._is_async, venue)
-        if not len(self._session.table) or keyable(call) is None:
+        self._toolbox.ran(entry.facts, self._is_async, venue)
+        if call.name not in self._session.alive_tools() or keyable(call) is None:
             return missed
-        here = circumstances_of(child_config() or {}, self.turns.variables())
-        return self._driver.answer(lambda now: self._session.resolve(call, facts, venue, now, here), missed)
+        config, guards = child_config() or {}, self._engine.policy.guards
+        try:
+            around = circumstances_of(config, self.turns.variables())
+            here = entry.circumstances(around, arguments, config)
+        except Exception as error:  # noqa: BLE001 - a value of the caller's: what cannot be compared is not used
+            self._engine.trip(call.name, f"what cannot be compared ({type(error).__name__})")
+            return missed
+        against = objection(guards, guarded(call, config, "commit")) if guards else None
+        return self._driver.answer(
+            lambda now: self._session.resolve(call, entry.facts, venue, now, here, against), missed
+        )
 
     @contextmanager
     def _waiting(self, speculation: Speculation) -> Iterator[tuple[Attempt | None, float]]:
@@ -144,12 +162,12 @@ class Run:
     def _patience(self, speculation: Speculation) -> float:
         """Seconds to wait for a running body before the real call runs instead."""
         allowed = self._engine.durations.patience(speculation.call.name, self._engine.policy.limits.attempt_timeout_s)
-        return speculation.launched_at + allowed - monotonic()
+        return min(allowed, speculation.launched_at + allowed - clock.now())  # clocks should not, but do, go back
 
     @contextmanager
     def _executing(self, facts: ToolFacts, call: Call, arrived: float) -> Iterator[None]:
         """Around the body of a real call: what it may write changes at its start and at its end."""
-        began = monotonic()
+        began = clock.now()
         tags: frozenset[str] = frozenset()
         if facts.writes:
             tags = self._driver.answer(lambda now: self._session.begin_call(facts, call, now), tags)
@@ -158,21 +176,25 @@ class Run:
             yield
         finally:
             _INSIDE.reset(token)
-            self._engine.durations.add(facts.name, monotonic() - began)
+            self._engine.durations.add(facts.name, clock.now() - began)
             self._driver.note(lambda now: self._executed(facts, tags, now - arrived, now - began, now))
 
     def _executed(self, facts: ToolFacts, tags: frozenset[str], waited_s: float, tool_s: float, now: float) -> None:
-        self._session.end_call(tags)
+        self._session.end_call(tags, now)
         self._session.settle(facts.name, hit=None, joined=False, waited_s=waited_s, tool_s=tool_s, now=now)
 
-    def _adopted(self, answer: Commit, joined: bool, arrived: float) -> Any:
+    @contextmanager
+    def _adopting(self, answer: Commit, joined: bool, arrived: float) -> Iterator[None]:
+        """Around what is made up for when a result is adopted."""
         hit = answer.speculation
-        self._driver.note(
-            lambda now: self._session.settle(
-                hit.call.name, hit=hit, joined=joined, waited_s=now - arrived, tool_s=hit.ran_s, now=now
+        try:
+            yield
+        finally:
+            self._driver.note(
+                lambda now: self._session.settle(
+                    hit.call.name, hit=hit, joined=joined, waited_s=now - arrived, tool_s=hit.ran_s, now=now
+                )
             )
-        )
-        return answer.outcome.value
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from time import monotonic
 from typing import Any
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.results import unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
 from langgraph_speculate.host.toolbox import TASK
@@ -60,7 +61,7 @@ class Attempt:
         if self._cancelled:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
-        self._started = monotonic()
+        self._started = clock.now()
         try:
             value = self._sandbox.run(self._body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
@@ -96,7 +97,7 @@ class Attempt:
         self._end(Outcome(error=asyncio.CancelledError()))  # one cancelled before its first step never got further
 
     async def _as_task(self) -> None:
-        self._started = monotonic()
+        self._started = clock.now()
         try:
             value = await self._body()
         except asyncio.CancelledError as error:
@@ -111,10 +112,7 @@ class Attempt:
 
     def wait(self, timeout: float) -> None:
         """Block until the body ended, at most *timeout* seconds."""
-        try:
-            self._over.result(max(0.0, timeout))
-        except TimeoutError:
-            return
+        clock.wait(self._over, timeout)
 
     async def await_(self, timeout: float) -> None:
         """`wait` on the loop the task runs on."""
@@ -139,13 +137,14 @@ class Attempt:
         self._end(Outcome(error=error))
 
     def _outcome(self, value: Any) -> Outcome:
-        return Outcome(value=value, taint=self._sandbox.taint, effects=self._sandbox.recorder)
+        taint = self._sandbox.taint or unadoptable(value)
+        return Outcome(value=value, taint=taint, effects=self._sandbox.recorder)
 
     def _end(self, outcome: Outcome) -> None:
         if not self._ended.acquire(blocking=False):
             return
         try:
-            self._report(self.speculation, outcome, self._started, monotonic())
+            self._report(self.speculation, outcome, self._started, clock.now())
         finally:
             self._over.set_result(None)
 

@@ -9,7 +9,8 @@ tainted, even if it swallows the error.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import fields
 from typing import Any, NoReturn, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
@@ -18,6 +19,8 @@ from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, ensure_conf
 from langgraph.runtime import Runtime
 from langsmith.run_helpers import tracing_context
 
+from langgraph_speculate.core.calls import canonical_key
+from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat import (
     CONFIG_KEY_RUNTIME,
     RUN_KEY,
@@ -25,6 +28,7 @@ from langgraph_speculate.host.compat import (
     runtime_of,
     var_child_runnable_config,
 )
+from langgraph_speculate.host.current import CurrentSpeculation
 from langgraph_speculate.host.recorder import Recorder
 
 
@@ -58,20 +62,52 @@ class Poison:
     __setattr__ = __delattr__ = __enter__ = __exit__ = __await__ = __aenter__ = __aexit__ = _use
 
 
+_FORBIDDEN = object()
+
+
+class _AheadRuntime(Runtime[Any]):
+    """The runtime of a speculation: to look at what it may not have trips a wire, even if only for None."""
+
+    def __init__(self, trip: Callable[[str], NoReturn], **given: Any) -> None:
+        super().__init__(**{**{field.name: _FORBIDDEN for field in fields(Runtime)}, **given})
+        object.__setattr__(self, "trip", trip)
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        if value is _FORBIDDEN:
+            object.__getattribute__(self, "trip")(f"runtime.{name}")
+        return value
+
+
+def mark(value: Any) -> Any:
+    """What stands for *value* when it is compared later: a key where it has one, or else itself.
+
+    A key tells that a mutable value has changed, which comparing it with itself would not. Objects that are no values
+    (a client with its pool, say) change for reasons of their own and are compared as their class does it; authority
+    that hides in one is a guard's business.
+    """
+    try:
+        return canonical_key("", {"": value})
+    except UnkeyableArguments:
+        if isinstance(value, dict):
+            return {key: mark(item) for key, item in value.items()}
+        return value
+
+
 def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any]) -> Any:
     """What a tool may see of its run besides its arguments, to be compared between launch and real call."""
-    given = _callers(config.get("configurable"))
+    given = callers(config.get("configurable"))
     return {
-        "configurable": given,
+        "configurable": {key: mark(value) for key, value in given.items()},
         # `invoke` copies what it can of `configurable` into the metadata.
-        "metadata": {key: value for key, value in _callers(config.get("metadata")).items() if key not in given},
+        "metadata": {key: mark(value) for key, value in callers(config.get("metadata")).items() if key not in given},
         "tags": tuple(config.get("tags") or ()),
         "limits": (config.get("recursion_limit", DEFAULT_RECURSION_LIMIT), config.get("max_concurrency")),
-        "variables": dict(variables),
+        "variables": {variable: mark(value) for variable, value in variables.items()},
     }
 
 
-def _callers(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
+def callers(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
     """The entries that are the caller's, not of one node's task."""
     return {
         key: value
@@ -93,10 +129,12 @@ class Sandbox:
     """Where one speculation's body runs.
 
     Args:
+        tool: The tool's name.
         config: The config of the node whose model call the speculation runs beside.
         variables: Context variables the policy passes on, with their values in the run.
         uses_context: Whether the tool may see the run's own runtime context.
         native: Whether the body is a coroutine.
+        hosts: Hosts that the body may contact, as patterns.
 
     Attributes:
         taint: What the body reached for although it must not, or None.
@@ -106,17 +144,20 @@ class Sandbox:
 
     def __init__(
         self,
+        tool: str,
         config: Mapping[str, Any],
         variables: Mapping[contextvars.ContextVar[Any], Any],
         *,
         uses_context: bool,
         native: bool,
+        hosts: Collection[str] = (),
     ) -> None:
         self.taint: str | None = None
-        self.recorder = Recorder(self._trip)
+        self.recorder = Recorder(self.trip)
         self.context = _UNTRACED.copy()
         for variable, value in variables.items():
             self.context.run(variable.set, value)
+        self.context.run(CurrentSpeculation(tool, self.recorder, self.trip, hosts).enter)
         # As `BaseTool.run` has it: a body may be handed the config around its run, and inherits the one inside.
         kind: type[Any] = AsyncCallbackManagerForToolRun if native else CallbackManagerForToolRun
         self._manager = kind(
@@ -125,9 +166,16 @@ class Sandbox:
             inheritable_handlers=[self.recorder],
             parent_run_id=self.recorder.outer,
         )
+        self._uses_context = uses_context
         self._config = self.context.run(self._muted, config, uses_context)
         inner = patch_config(self._config, callbacks=self._manager.get_child())
         self.context.run(var_child_runnable_config.set, inner)
+
+    def tool_runtime(self) -> dict[str, Any]:
+        """What of a `ToolRuntime` the tool may have, besides the state."""
+        runtime = runtime_of(self._config)
+        names = ("stream_writer", "server_info", *(["context"] if self._uses_context else []))
+        return {**{name: getattr(runtime, name) for name in names}, "config": self._config}
 
     def slots(self, names: Iterable[str]) -> dict[str, Any]:
         """Values for the parameters that a real run would fill in: the run manager and the config."""
@@ -138,12 +186,13 @@ class Sandbox:
 
         return self.context.run(body)
 
-    def _trip(self, name: str) -> NoReturn:
+    def trip(self, name: str) -> NoReturn:
+        """Taint the speculation and stop its body."""
         self.taint = self.taint or name
         raise Tripwire(f"a speculation may not use {name}")
 
     def _poison(self, name: str) -> Any:
-        return Poison(name, self._trip)
+        return Poison(name, self.trip)
 
     def _muted(self, config: Mapping[str, Any], uses_context: bool) -> RunnableConfig:
         """The node's config with tripwires where the node's own is, completed as `invoke` completes a config."""
@@ -159,8 +208,8 @@ class Sandbox:
                         [self.recorder], inheritable_handlers=[self.recorder], parent_run_id=self.recorder.outer
                     ),
                     "tags": list(config.get("tags") or ()),
-                    "metadata": _callers(metadata),
-                    "configurable": {**_callers(configurable), **node_only},
+                    "metadata": callers(metadata),
+                    "configurable": {**callers(configurable), **node_only},
                 },
             )
         )
@@ -170,12 +219,9 @@ class Sandbox:
         return muted
 
     def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:
-        return Runtime(
-            context=getattr(runtime, "context", None) if uses_context else self._poison("runtime context"),
-            store=self._poison("store"),
+        return _AheadRuntime(
+            self.trip,
+            context=getattr(runtime, "context", None) if uses_context else _FORBIDDEN,
             stream_writer=self.recorder.write,
-            previous=self._poison("previous"),
-            execution_info=self._poison("execution info"),
             server_info=getattr(runtime, "server_info", None),
-            control=self._poison("run control"),
         )

@@ -5,15 +5,25 @@ Only looks; nothing is changed until everything has been looked at and the polic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
-from langgraph_speculate.host.compat import Pregel, ToolNode, node_functions, tools_by_name
-from langgraph_speculate.host.reach import members, values_around
+from langgraph_speculate.host.between import between, models_among
+from langgraph_speculate.host.compat import (
+    Pregel,
+    ToolNode,
+    deciding_functions,
+    has_steps_before_tools,
+    middleware_of,
+    node_functions,
+    tools_by_name,
+)
+from langgraph_speculate.host.reach import members, reach_of, values_around
+from langgraph_speculate.host.transparency import CallLimit, around_calls, limits_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,10 @@ class Survey:
         tool_users: Names of all nodes that may run tools.
         gated: Names of tools that an approval middleware may ask a person about.
         asking: Names of other nodes whose code refers to `interrupt`, so that they may ask a person about any tool.
+        between: Names of other nodes that stand between the model and its tools.
+        around: Middleware and functions around the calls of its ToolNodes.
+        limits: Limits on tool calls that its middleware keeps.
+        models: Names of its nodes that call a model with tools bound to it.
         inner: Graphs that are its nodes.
     """
 
@@ -38,6 +52,10 @@ class Survey:
     tool_users: frozenset[str]
     gated: frozenset[str]
     asking: frozenset[str]
+    between: frozenset[str]
+    around: tuple[Any, ...]
+    limits: tuple[CallLimit, ...]
+    models: frozenset[str]
     inner: Mapping[str, Survey]
 
     def names(self) -> set[str]:
@@ -46,43 +64,52 @@ class Survey:
         return own.union(*(inner.names() for inner in self.inner.values()))
 
 
-def survey(graph: Any, named: Iterable[BaseTool] = ()) -> Survey:
+def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[str] = ()) -> Survey:
     """Look at a compiled graph and the graphs in it.
 
     Args:
         graph: The compiled graph.
         named: Tools that its nodes fetch at run time, as its owner says.
+        transparent: Names of middleware that leaves calls alone, as its owner says.
     """
-    tool_nodes = {name: node.bound for name, node in graph.nodes.items() if isinstance(node.bound, ToolNode)}
+    nodes = graph.nodes
+    tool_nodes = {name: node.bound for name, node in nodes.items() if isinstance(node.bound, ToolNode)}
     listed = [tool for bound in tool_nodes.values() for tool in tools_by_name(bound).values()]
     covered = {tool.name for tool in listed}
+    others = {name: node.bound for name, node in nodes.items() if name not in tool_nodes}
     # Model nodes hold on to the same tools as ToolNodes do; those reach their calls through clones and stay untouched.
-    reached = {name: _reached(node.bound) for name, node in graph.nodes.items() if name not in tool_nodes}
-    held = {name: [t for t in _tools_in(values) if t.name not in covered] for name, values in reached.items()}
+    held = {name: [t for t in _tools_in(bound) if t.name not in covered] for name, bound in others.items()}
+    tool_users = frozenset(tool_nodes) | {name for name, tools in held.items() if tools}
+    around = tuple(one for bound in tool_nodes.values() for one in around_calls(bound))
+    middleware = [owner for bound in others.values() if (owner := middleware_of(bound)) is not None]
+    inner = {name: survey(bound, (), transparent) for name, bound in others.items() if isinstance(bound, Pregel)}
+    reaches = {
+        name: reach_of([*node_functions(bound), *deciding_functions(graph, name)], abroad=approvals.ABROAD)
+        for name, bound in others.items()
+    }
+    asking = [name for name, bound in others.items() if approvals.asks(bound, reaches[name])]
+    models = models_among(graph, reaches, [name for name, found in inner.items() if found.models])
+    standing = between(graph, tool_users, reaches, models, transparent) if tool_users else frozenset()
     return Survey(
         graph=graph,
         listed=tuple(listed),
         loose=(*(tool for tools in held.values() for tool in tools), *named),
         tool_nodes=frozenset(tool_nodes),
-        tool_users=frozenset(tool_nodes) | {name for name, tools in held.items() if tools},
-        gated=approvals.gated_tools(graph.nodes),
-        asking=frozenset(
-            name
-            for name, values in reached.items()
-            if approvals.can_ask(values) and not approvals.is_known(graph.nodes[name].bound)
-        ),
-        inner={name: survey(node.bound) for name, node in graph.nodes.items() if isinstance(node.bound, Pregel)},
+        tool_users=tool_users,
+        gated=approvals.gated_by([*middleware, *around]),
+        asking=frozenset([*asking, *(f"{name}.{asks}" for name, found in inner.items() for asks in found.asking)]),
+        between=standing | {name for name in held if name in tool_users and has_steps_before_tools(others[name])},
+        around=around,
+        limits=tuple(limits_among([*middleware, *around])),
+        models=models,
+        inner=inner,
     )
 
 
-def _reached(bound: Any) -> list[Any]:
-    """What the functions of a hand-written node refer to."""
-    return [value for function in node_functions(bound) for value in values_around(function)]
-
-
-def _tools_in(values: Iterable[Any]) -> list[BaseTool]:
+def _tools_in(bound: Any) -> list[BaseTool]:
+    """The tools that the functions of a hand-written node refer to."""
     found: dict[int, BaseTool] = {}
-    for value in values:
+    for value in (value for function in node_functions(bound) for value in values_around(function)):
         inside = tools_by_name(value).values() if isinstance(value, ToolNode) else members(value)
         found.update((id(one), one) for one in (value, *inside) if isinstance(one, BaseTool))
     return list(found.values())

@@ -16,13 +16,22 @@ MAX_BUSY = 64
 """Bodies that may run in threads of one process at the same time, abandoned ones included."""
 
 
+def start_daemon(work: Job, name: str) -> None:
+    """Run *work* in a new thread that does not delay the process's exit.
+
+    Raises:
+        RuntimeError: The system has no thread to give, or the interpreter is shutting down.
+    """
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 class _Worker:
     """One thread and what it is to do next; None tells it to end."""
 
     def __init__(self, pool: Threads) -> None:
         self.inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._pool = pool
-        threading.Thread(target=self._work, name="speculate-worker", daemon=True).start()
+        start_daemon(self._work, "speculate-worker")
 
     def _work(self) -> None:
         while (job := self.inbox.get()) is not None:
@@ -46,7 +55,7 @@ class Threads:
 
     def __init__(self, max_busy: int = MAX_BUSY) -> None:
         self._max_busy = max_busy
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collection of garbage may end a run in the midst of this
         self._idle: list[_Worker] = []
         self._busy = 0
         self._users = 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,9 +12,13 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.gate import ToolFacts
-from langgraph_speculate.host.compat import body_parameters, has_own_run, injected_arguments
+from langgraph_speculate.host.compat import body_parameters, has_own_run, runtime_of
+from langgraph_speculate.host.injection import Injection, injection
+from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import context_variables
-from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.host.sandbox import mark
+from langgraph_speculate.host.transparency import CallLimit
+from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
 
 THREAD, TASK = "thread", "task"
 _POSITIONAL = ""  # no schema has an argument of this name
@@ -33,9 +37,10 @@ class Arguments:
     named: dict[str, Any]
     config: RunnableConfig | None = None
 
-    def call(self, name: str) -> Call:
-        """The call these arguments make, to be compared with others."""
-        return Call(name, {_POSITIONAL: list(self.positional), **self.named} if self.positional else self.named)
+    def call(self, name: str, hidden: Collection[str] = ()) -> Call:
+        """The call these arguments make, to be compared with others; *hidden* are the ones the host supplies."""
+        named = {key: value for key, value in self.named.items() if key not in hidden} if hidden else self.named
+        return Call(name, {_POSITIONAL: list(self.positional), **named} if self.positional else named)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,15 +50,47 @@ class Entry:
     Attributes:
         tool: The tool as its owner made it.
         facts: What the gate may know about it.
+        injection: What the host injects into its arguments, or None.
     """
 
     tool: BaseTool
     facts: ToolFacts
+    injection: Injection | None = None
 
-    def coerce(self, args: Mapping[str, Any]) -> Arguments | None:
-        """Raw arguments as the body would receive them, or None when they do not fit the schema."""
+    @property
+    def hidden(self) -> Collection[str]:
+        """Names of the arguments that the host supplies."""
+        return () if self.injection is None else self.injection.names
+
+    def call(self, arguments: Arguments) -> Call:
+        """The call that these arguments make, to be compared with others."""
+        return arguments.call(self.tool.name, self.hidden)
+
+    def circumstances(self, around: Any, arguments: Arguments, config: Mapping[str, Any]) -> Any:
+        """What a call of the tool may see of its run, to be compared between launch and real call.
+
+        Args:
+            around: What every tool may see (`circumstances_of`).
+            arguments: The call's arguments.
+            config: The config that the call runs under.
+
+        Raises:
+            UnkeyableArguments: Something of the state that it reads cannot be compared.
+        """
+        read = () if self.injection is None else self.injection.read_set(arguments.named)
+        context = getattr(runtime_of(config), "context", None) if "context" in self.facts.uses else None
+        return around, read, mark(context)
+
+    def coerce(self, args: Mapping[str, Any], state: Callable[[], Mapping[str, Any]] = dict) -> Arguments | None:
+        """Raw arguments as the body would receive them, or None when they do not fit the schema.
+
+        Args:
+            args: The arguments as a model would write them.
+            state: Returns the graph's state, which may be injected.
+        """
         try:
-            return Arguments(*body_parameters(self.tool, args))
+            placeholders = None if self.injection is None else self.injection.placeholders(state())
+            return Arguments(*body_parameters(self.tool, args, placeholders))
         except Exception:  # noqa: BLE001 - a validator is somebody else's code
             return None
 
@@ -67,15 +104,24 @@ class Toolbox:
         tools: The tools, as their owners made them.
         policy: What may run ahead.
         gated: Names of tools that wait for an approval.
+        limits: Limits on tool calls that middleware keeps.
 
     Raises:
         PolicyError: A tool's metadata or a resource template is wrong.
     """
 
-    def __init__(self, tools: Iterable[BaseTool], policy: SpeculationPolicy, gated: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        tools: Iterable[BaseTool],
+        policy: SpeculationPolicy,
+        gated: Collection[str] = (),
+        limits: Collection[CallLimit] = (),
+    ) -> None:
         self._policy = policy
+        self._limits = tuple(limits)
         self._gated = frozenset(gated)
         self._entries: dict[str, Entry] = {}
+        self._pins: dict[str, Pin] = {}
         self._venues: dict[tuple[str, bool], str] = {}
         self._clones: dict[str, BaseTool] = {}  # by name: the object that was last found to be the entry's tool
         self.ambiguous: set[str] = set()
@@ -94,12 +140,33 @@ class Toolbox:
         if known is not None and not same_body(known.tool, tool):
             self.ambiguous.add(tool.name)
         elif known is None:
-            self._entries[tool.name] = Entry(tool, self._describe(tool))
+            self._entries[tool.name] = entry = self._describe(tool)
+            if (pin := Pin.of(tool, entry.facts.rule)) is not None:
+                self._pins[tool.name] = pin
+
+    def recheck(self) -> None:
+        """Compare the tools that are pinned down with what they were; one that changed stays out from then on."""
+        for name, pin in list(self._pins.items()):
+            if (changed := pin.difference()) is not None:
+                entry = self._entries[name]
+                facts = replace(entry.facts, rule=withdrawn(entry.facts.rule), changed=changed)
+                self._entries[name] = replace(entry, facts=facts)
+                self._pins.pop(name, None)
 
     def get(self, name: str) -> Entry | None:
         """The tool of that name, if there is exactly one and its body can be reached."""
         entry = self._entries.get(name)
         return None if entry is None or name in self.ambiguous or has_own_run(entry.tool) else entry
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a tool of that name, or two."""
+        return name in self._entries
+
+    def trusts(self, name: str) -> bool:
+        """Whether results of the tool of that name may choose where others are sent."""
+        entry = self.get(name)
+        policy = None if entry is None else entry.facts.rule.tool
+        return policy is not None and policy.trusted_output
 
     def venue(self, facts: ToolFacts, is_async: bool) -> str:
         """Where to run a guess of a tool: where its last real call ran, or else where a run of that kind should."""
@@ -110,27 +177,51 @@ class Toolbox:
         """A real call of a tool came in this venue; sync nodes of an async run call the sync body."""
         self._venues[facts.name, is_async] = venue
 
-    def facts_of(self, tool: BaseTool) -> ToolFacts:
+    def entry_of(self, tool: BaseTool) -> Entry:
         """What is known about the tool of a real call, also one that was not there when the graph was wrapped."""
         entry = self.get(tool.name)
         if entry is not None and (self._clones.get(tool.name) is tool or same_body(entry.tool, tool)):
             self._clones[tool.name] = tool
-            return entry.facts
-        return ToolFacts(tool.name, self._policy.rule_for(tool.name))
+            return entry
+        rule, changed = held_to_pin(tool, self._policy.rule_for(tool.name))
+        return Entry(tool, ToolFacts(tool.name, rule, changed=changed))
 
-    def _describe(self, tool: BaseTool) -> ToolFacts:
+    def headroom(self, state: Callable[[], Mapping[str, Any]]) -> int | None:
+        """How many more calls of any tool the limits on all of them leave, or None if there is none."""
+        limits = [limit for limit in self._limits if limit.tool is None]
+        if not limits:
+            return None
+        counted = state()
+        # A state that cannot be read says nothing about what has been spent.
+        return min((room for limit in limits for room in limit.rooms(counted)), default=None) if counted else 0
+
+    def _describe(self, tool: BaseTool) -> Entry:
         rule = self._policy.rule_for(tool.name, tool.metadata)
         if rule.tool is not None:
             rule.tool.check_templates(tool.name, tool.args)
-        return ToolFacts(
+        rule, changed = held_to_pin(tool, rule)
+        injected = injection(tool, rule.tool)
+        facts = ToolFacts(
             name=tool.name,
             rule=rule,
             gated=tool.name in self._gated,
+            limited=self._missing_limits(tool.name, rule.tool),
             return_direct=bool(tool.return_direct),
-            injected=injected_arguments(tool),
+            injected=frozenset() if injected is None else injected.denied,
             variables=frozenset(v.name for v in _variables_of(tool) if v not in self._policy.propagate_context),
             venues=venues_of(tool),
+            changed=changed,
         )
+        return Entry(tool, facts, injected)
+
+    def _missing_limits(self, name: str, policy: ToolPolicy | None) -> tuple[str, ...]:
+        """Settings that a tool's entry lacks because calls of that tool are limited elsewhere."""
+        if policy is None:
+            return ()
+        kept = [limit for limit in self._limits if limit.tool == name]
+        needed = {"run_limit": any(limit.per_run is not None for limit in kept)}
+        needed["thread_limit"] = any(limit.per_thread is not None for limit in kept)
+        return tuple(setting for setting, needs in needed.items() if needs and getattr(policy, setting) is None)
 
 
 def _variables_of(tool: BaseTool) -> set[ContextVar[Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from agents import World
+from blockbuster import blockbuster_ctx
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,16 +36,17 @@ def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     for name in ("LANGGRAPH_SPECULATE", "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
         monkeypatch.delenv(name, raising=False)
     kept = _Kept()
+    before = set(speculating_threads())  # of tests elsewhere, with hung bodies
     log = logging.getLogger("langgraph_speculate")
     log.addHandler(kept)
     yield
     log.removeHandler(kept)
     for _ in range(4):
-        for thread in speculating_threads():
+        for thread in set(speculating_threads()) - before:
             thread.join(0.5)
-        if speculating_threads():
+        if set(speculating_threads()) - before:
             gc.collect()  # a run of the middleware that was interrupted ends when its writer is collected
-    assert not speculating_threads()
+    assert not set(speculating_threads()) - before
     broken = [record.getMessage() for record in kept.records if "internal error" in record.getMessage()]
     assert not broken
     if request.node.get_closest_marker("observers_raise") is None:
@@ -53,6 +55,18 @@ def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 def speculating_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("speculate-") and thread.is_alive()]
+
+
+@pytest.fixture(autouse=True)
+def loops_are_never_blocked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Wherever a loop runs, nothing of ours makes a blocking call in it."""
+    if request.node.get_closest_marker("tools_block") is not None:
+        yield
+        return
+    with blockbuster_ctx("langgraph_speculate") as watched:
+        for function in watched.functions.values():  # a measurement of coverage takes a lock of its own
+            function.can_block_in("coverage/collector.py", "lock_data")
+        yield
 
 
 @pytest.fixture
@@ -64,4 +78,5 @@ def world() -> Iterator[World]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "tools_block: a tool of the test blocks the loop, plain or not")
     config.addinivalue_line("markers", "observers_raise: the test makes an observer or predictor fail on purpose")

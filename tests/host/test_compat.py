@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from agents import START_INPUT, ScriptedModel, Seen, State, World, agent_graph, notebook, tool_node_graph
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
-from langchain.tools import InjectedState
+from langchain.tools import InjectedState, InjectedStore, ToolRuntime
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from langgraph_speculate.host import compat
@@ -57,6 +58,104 @@ def _in_node(look: Any, **config: Any) -> Any:
     builder.add_edge(START, "node")
     builder.compile().invoke(START_INPUT, config or None)
     return seen[0]
+
+
+@contract("Injections", "injections_of")
+def _injections() -> None:
+    @tool
+    def whole(
+        id: int, state: Annotated[dict[str, Any], InjectedState], field: Annotated[list[Any], InjectedState("messages")]
+    ) -> str:
+        "Takes state."
+        return ""
+
+    @tool
+    def other(id: int, runtime: ToolRuntime, store: Annotated[Any, InjectedStore()]) -> str:
+        "Takes the rest."
+        return ""
+
+    assert compat.injections_of(whole) == compat.Injections({"state": None, "field": "messages"}, None, None)
+    assert compat.injections_of(other) == compat.Injections({}, "store", "runtime")
+
+
+@contract("is_agent_model_node")
+def _is_agent_model_node() -> None:
+    agent = agent_graph(ScriptedModel(script=[]), notebook(World()))
+    assert [name for name, node in agent.nodes.items() if compat.is_agent_model_node(node.bound)] == ["model"]
+
+
+@contract("successors", "deciding_functions")
+def _successors() -> None:
+    def anywhere(state: State) -> str:
+        return "b"
+
+    def to_b(state: State) -> Command[Literal["b"]]:
+        return Command(goto="b")
+
+    builder = StateGraph(State)
+    for name in ("a", "b", "c"):
+        builder.add_node(name, lambda state: None)
+    builder.add_node("d", to_b)
+    builder.add_edge(START, "a")
+    builder.add_edge("a", "b")
+    builder.add_edge(["a", "b"], "c")
+    builder.add_conditional_edges("b", anywhere)
+    builder.add_conditional_edges("c", anywhere, ["a", "b"])
+    graph = builder.compile()
+    found = {name: compat.successors(graph, name) for name in ("a", "b", "c", "d")}
+    assert found == {"a": {"b", "c"}, "b": None, "c": {"a", "b"}, "d": {"b"}}
+    assert anywhere in compat.deciding_functions(graph, "b")
+    assert compat.deciding_functions(graph, "a") == []
+
+
+@contract("parts_of", "has_steps_before_tools")
+def _parts_of() -> None:
+    prompt, model, node = RunnableLambda(lambda x: x), ScriptedModel(script=[]), compat.ToolNode([])
+    bound = prompt | model.bind(tools=[{"name": "t"}])
+    assert list(compat.parts_of(bound)) == [(prompt, {}), (model, {"tools": [{"name": "t"}]})]
+    assert compat.has_steps_before_tools(prompt | node)
+    assert not compat.has_steps_before_tools(node)
+    assert not compat.has_steps_before_tools(node | prompt)
+
+
+@contract("max_concurrency_of")
+def _max_concurrency_of() -> None:
+    assert compat.max_concurrency_of(None, None) is None
+    assert compat.max_concurrency_of({"max_concurrency": 2}, {"max_concurrency": 3}) == 3
+    assert compat.max_concurrency_of({"max_concurrency": 2}, {}) == 2
+    assert _in_node(lambda: compat.max_concurrency_of(None, None), max_concurrency=4) == 4
+
+
+@contract("state_of")
+def _state_of() -> None:
+    assert compat.state_of({}) == {}
+    state = _in_node(lambda: compat.state_of(get_config()))
+    assert [message.content for message in state["messages"]] == ["go"]
+    assert not any(name.startswith(("__", "branch:")) for name in state)
+
+
+@contract("stops_of")
+def _stops_of() -> None:
+    assert compat.stops_of({}) is None
+    seen: list[Any] = []
+    builder = StateGraph(State)
+    builder.add_node("node", lambda state: seen.append(compat.stops_of(get_config())))
+    builder.add_edge(START, "node")
+    for graph, given in (
+        (builder.compile(checkpointer=InMemorySaver(), interrupt_after=["node"]), {}),
+        (builder.compile(checkpointer=InMemorySaver()), {"interrupt_after": ["node"]}),
+    ):
+        graph.invoke(START_INPUT, {"configurable": {"thread_id": "1"}}, **given)
+        assert [list(stops) for stops in seen.pop()] == [[], ["node"]]
+
+
+@contract("tool_call_wrappers")
+def _tool_call_wrappers() -> None:
+    def around(request: Any, handler: Any) -> Any:
+        return handler(request)
+
+    assert compat.tool_call_wrappers(compat.ToolNode([])) == []
+    assert compat.tool_call_wrappers(compat.ToolNode([], wrap_tool_call=around)) == [around]
 
 
 @contract("child_config", "var_child_runnable_config")

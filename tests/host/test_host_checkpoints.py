@@ -212,6 +212,7 @@ async def _converse(graph: Any, way: str, answers: list[Any]) -> list[Any]:
     raise AssertionError("the conversation did not end")
 
 
+@pytest.mark.tools_block  # a graph invoked in a coroutine
 @pytest.mark.parametrize("body", INTERRUPTING)
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_interrupt_in_a_speculated_tool_is_the_plain_graphs(body: str, way: str) -> None:

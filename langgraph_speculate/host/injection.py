@@ -1,0 +1,173 @@
+"""What the host injects into a tool's arguments, and what a speculation is handed in its place.
+
+A tool that reads state runs ahead only if its entry names the keys (`reads_state`): it sees those alone, in a copy, and
+their values are compared again before its result is used (the read set of optimistic concurrency control). Any other
+use of what was injected trips a wire.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NoReturn
+
+from langchain_core.tools import BaseTool
+from langgraph.prebuilt import ToolRuntime
+
+from langgraph_speculate.core.calls import canonical_key
+from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.host.compat import injected_arguments, injections_of
+from langgraph_speculate.policy import ToolPolicy
+
+Trip = Callable[[str], NoReturn]
+_RUNTIME_FIELDS = frozenset(field.name for field in fields(ToolRuntime))
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What is injected into one tool.
+
+    Attributes:
+        state: By argument, the key of the state it takes; None for the whole.
+        runtime: The argument that takes a `ToolRuntime`, or None.
+        names: All arguments that the host supplies.
+        reads: Keys of the state that the tool reads, as its entry says.
+        uses_context: Whether it may see the run's runtime context.
+    """
+
+    state: Mapping[str, str | None]
+    runtime: str | None
+    names: frozenset[str]
+    reads: tuple[str, ...]
+    uses_context: bool
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """Arguments that a speculation cannot have."""
+        given = {name for name, key in self.state.items() if (key in self.reads if key is not None else self.reads)}
+        if self.runtime is not None and (self.reads or self.uses_context):
+            given.add(self.runtime)
+        return self.names - given
+
+    def placeholders(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Values that let the tool's schema accept a call: the state as it is now.
+
+        Raises:
+            KeyError: The state has no value for a key that the tool takes.
+        """
+        values: dict[str, Any] = {name: state if key is None else state[key] for name, key in self.state.items()}
+        if self.runtime is not None:
+            known: dict[str, Any] = {**dict.fromkeys(_RUNTIME_FIELDS), "state": state, "config": {}}
+            values[self.runtime] = ToolRuntime(**known)
+        return values
+
+    def read_set(self, named: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+        """What the tool reads of the state, as arguments *named* have it: per argument a key of the values.
+
+        Raises:
+            UnkeyableArguments: A value cannot be compared.
+        """
+        return tuple((name, canonical_key(name, self._read(name, named[name]))) for name in self._readers(named))
+
+    def swapped(self, named: Mapping[str, Any], trip: Trip, runtime: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments *named* with what a speculation may have in place of what was injected.
+
+        Args:
+            named: Arguments by name.
+            trip: Called with a name when the body does what it must not.
+            runtime: What of a `ToolRuntime` it may have, besides the state.
+        """
+        swapped = dict(named)
+        for name in self._readers(named):
+            values = copy.deepcopy(self._read(name, named[name]))
+            watched = WatchedState(values, self.reads, trip)
+            if name == self.runtime:
+                swapped[name] = made = _AheadRuntime(**{**dict.fromkeys(_RUNTIME_FIELDS), **runtime, "state": watched})
+                made.trip, made.forbidden = (
+                    trip,
+                    _RUNTIME_FIELDS - runtime.keys() - ({"state"} if self.reads else set()),
+                )
+            else:
+                key = self.state[name]
+                swapped[name] = watched if key is None else values[key]
+        return swapped
+
+    def _readers(self, named: Mapping[str, Any]) -> list[str]:
+        return [name for name in (*self.state, self.runtime) if name is not None and name in named]
+
+    def _read(self, name: str, value: Any) -> dict[str, Any]:
+        if name == self.runtime:
+            value = value.state
+        elif self.state[name] is not None:
+            return {str(self.state[name]): value}
+        if not isinstance(value, dict):
+            raise UnkeyableArguments(f"a state that is a {type(value).__name__}, and no dict, cannot be watched")
+        return {key: value[key] for key in self.reads if key in value}
+
+
+def injection(tool: BaseTool, policy: ToolPolicy | None) -> Injection | None:
+    """What is injected into *tool*, or None if nothing is."""
+    found = injections_of(tool)
+    names = injected_arguments(tool) | found.state.keys() | {n for n in (found.runtime, found.store) if n is not None}
+    if not names:
+        return None
+    reads, uses = (policy.reads_state, policy.uses) if policy is not None else ((), ())
+    return Injection(found.state, found.runtime, frozenset(names), reads, "context" in uses)
+
+
+class WatchedState(dict[Any, Any]):
+    """The declared keys of a state; everything else about it trips a wire.
+
+    Its values are kept aside. Code in C that reads a dict past its methods finds one entry that nothing can make sense
+    of, and fails, which is as good as a wire.
+
+    Args:
+        values: The values that there are.
+        declared: All keys that may be asked for.
+        trip: Called with a name when anything else is.
+    """
+
+    def __init__(self, values: Mapping[str, Any], declared: Collection[str], trip: Trip) -> None:
+        super().__init__({object(): object()})
+        self._values, self._declared, self._trip = dict(values), frozenset(declared), trip
+
+    def _may_ask(self, key: Any) -> dict[str, Any]:
+        if key not in self._declared:
+            self._trip(f"state[{key!r}], which reads_state does not name")
+        return self._values
+
+    def __getitem__(self, key: str) -> Any:
+        return self._may_ask(key)[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a declared key."""
+        return self._may_ask(key).get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._may_ask(key)
+
+    def _whole(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        self._trip("its state as a whole; reads_state names keys")
+        raise AssertionError  # no trip returns
+
+    __iter__ = __len__ = __eq__ = __ne__ = __repr__ = __str__ = __format__ = __bool__ = __reversed__ = _whole
+    __setitem__ = __delitem__ = __or__ = __ror__ = __ior__ = __reduce_ex__ = __copy__ = __deepcopy__ = _whole
+    keys = values = items = copy = update = pop = popitem = setdefault = clear = _whole
+    __hash__ = None
+
+
+class _AheadRuntime(ToolRuntime[Any, Any]):
+    """The `ToolRuntime` of a speculation: to look at what it may not have trips a wire, even if only for None."""
+
+    trip: Trip
+    forbidden: frozenset[str] = frozenset()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in object.__getattribute__(self, "forbidden"):
+            object.__getattribute__(self, "trip")(f"runtime.{name}")
+        return object.__getattribute__(self, name)
+
+    def emit_output_delta(self, delta: Any) -> None:
+        """Partial output belongs to a call that the model made."""
+        self.trip("emit_output_delta")

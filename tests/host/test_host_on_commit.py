@@ -1,0 +1,213 @@
+"""Effects that an early body keeps for the commit: their order, their errors, their kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from agents import (
+    ASYNC_WAYS,
+    WAYS,
+    Oracle,
+    ScriptedModel,
+    World,
+    agent_graph,
+    ask,
+    canonical,
+    drive,
+    make_tool,
+    outcome,
+)
+from langchain.agents.middleware import ToolRetryMiddleware
+from langchain_core.messages import AIMessage
+from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.config import get_config, get_stream_writer
+
+from langgraph_speculate import current_speculation, speculate, speculation_of
+
+SCRIPT = [ask(("read", {"id": 1})), AIMessage("done")]
+POLICY: dict[str, Any] = {"tools": {"read": True}}
+
+
+def _reader(body: Callable[[int], Any], flavour: str = "both") -> BaseTool:
+    def read(id: int) -> Any:
+        "Read."
+        return body(id)
+
+    return make_tool("read", read, flavour)
+
+
+def _wrapped(
+    tool: BaseTool, predictor: Any = None, script: list[Any] = SCRIPT, policy: Any = POLICY, **model: Any
+) -> Any:
+    graph = agent_graph(ScriptedModel(script=script, pace_s=0.02, **model), [tool])
+    return speculate(graph, policy, predictor=predictor or Oracle(script))
+
+
+def _auditing(world: World, effect: Callable[[int], Any] | None = None) -> Callable[[int], str]:
+    """A body whose audit entry belongs to real calls only."""
+
+    def body(id: int) -> str:
+        act = partial(effect or (lambda id: world.begin("audit", id=id)), id)
+        ahead = current_speculation()
+        world.begin("body", id=id)
+        if ahead is None:
+            act()
+        else:
+            ahead.on_commit(act)
+        return f"read {id}"
+
+    return body
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_effects_keep_their_place_among_stream_writes(way: str, world: World) -> None:
+    """
+    What the body writes before and after the effect comes before and after it, and the effect writes for the real call.
+    """
+
+    def body(id: int) -> str:
+        writer, ahead = get_stream_writer(), current_speculation()
+
+        def effect() -> None:
+            assert current_speculation() is None
+            get_stream_writer()(f"effect in {get_config()['metadata']['langgraph_node']}")
+
+        writer("before")
+        if ahead is None:
+            effect()
+        else:
+            ahead.on_commit(effect)
+        writer("after")
+        return "read"
+
+    plain = agent_graph(ScriptedModel(script=SCRIPT), [_reader(body)])
+    graph = _wrapped(_reader(body))
+    chunks = [canonical(drive(one, way, stream_mode=["custom", "updates"])) for one in (plain, graph)]
+    assert chunks[1] == chunks[0]
+    written = [chunk for mode, chunk in chunks[1] if mode == "custom"]
+    assert written == ["before", "effect in tools", "after"]
+    assert speculation_of(graph).stats().hits == 1
+
+
+@pytest.mark.parametrize("handled", [False, True], ids=["raised", "retried"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_an_effect_raises_the_call_raises(way: str, handled: bool) -> None:
+    """
+    As in the plain graph, where the body itself would have raised it; a retry then runs the real body.
+    """
+    seen, tries = [], []
+    for wrap in (False, True):
+        world, failed = World(), []
+
+        def effect(id: int, world: World = world, failed: list[int] = failed) -> None:
+            world.begin("audit", id=id)
+            if not failed:
+                failed.append(id)
+                raise RuntimeError("the audit log is full")
+
+        middleware = [ToolRetryMiddleware(max_retries=1, initial_delay=0.0)] if handled else []
+        model = ScriptedModel(script=SCRIPT, pace_s=0.02 if wrap else 0.0)
+        graph: Any = agent_graph(model, [_reader(_auditing(world, effect))], middleware=middleware)
+        graph = speculate(graph, POLICY, predictor=Oracle(SCRIPT)) if wrap else graph
+        seen.append(outcome(partial(drive, graph, way)))
+        tries.append(sum(name == "audit" for name, _ in world.log))
+    assert seen[1] == seen[0]
+    assert tries == ([2, 2] if handled else [1, 1])
+    assert handled or "the audit log is full" in seen[1]
+    assert speculation_of(graph).stats().hits == 1
+
+
+@pytest.mark.parametrize("kind", ["async function", "partial", "returns a coroutine", "sync function"])
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_an_async_body_may_keep_an_async_effect(way: str, kind: str) -> None:
+    """
+    Awaited within the real call, once.
+    """
+    audit: list[int] = []
+
+    async def log(id: int) -> None:
+        await asyncio.sleep(0)
+        audit.append(id)
+
+    async def aread(id: int) -> str:
+        ahead = current_speculation()
+        assert ahead is not None
+
+        async def one() -> None:
+            await log(id)
+
+        effects = {"async function": one, "partial": partial(log, id), "returns a coroutine": lambda: log(id)}
+        ahead.on_commit(effects.get(kind, lambda: audit.append(id)))
+        return "read"
+
+    tool = StructuredTool.from_function(coroutine=aread, name="read", description="Read.")
+    drive(_wrapped(tool), way)
+    assert audit == [1]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "function",
+        "returns a coroutine",
+    ],
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_async_effect_of_a_sync_body_is_not_lost(way: str, kind: str) -> None:
+    """
+    A body in a thread has no loop; its effect is given one, and is complete before the call is.
+    """
+    audit: list[int] = []
+
+    async def log() -> None:
+        audit.append(2)
+
+    def body(id: int) -> str:
+        ahead = current_speculation()
+        if ahead is None:
+            audit.append(1)
+        else:
+            ahead.on_commit(log if kind == "function" else lambda: log())
+        return "read"
+
+    graph = _wrapped(_reader(body, "sync"))
+    drive(graph, way)
+    gc.collect()
+    assert audit == [2]
+    assert speculation_of(graph).stats().hits == 1
+
+
+def test_an_effect_given_after_the_commit_is_not_lost(world: World) -> None:
+    """
+    A body's helper thread that is done only when the result has been adopted: its effect belongs to a real call.
+    """
+
+    def body(id: int) -> str:
+        ahead = current_speculation()
+        world.begin("body", id=id)
+
+        def later() -> None:
+            world.release.wait(5)
+            if ahead is None:
+                world.begin("audit", id=id)
+            else:
+                ahead.on_commit(lambda: world.begin("audit", id=id))
+            world.begin("later", id=id)
+
+        threading.Thread(target=later, daemon=True).start()
+        return "read"
+
+    graph = _wrapped(_reader(body, "sync"))
+    drive(graph, "invoke")
+    assert speculation_of(graph).stats().hits == 1
+    world.release.set()
+    world.wait_for("later")
+    time.sleep(0.01)
+    assert world.count("audit") == 1
