@@ -1,15 +1,17 @@
 """The command line: `langgraph-speculate COMMAND`, the same as `python -m langgraph_speculate COMMAND`.
 
 Figures and tables go to standard output, progress and errors to standard error. Exit code 0 is success, 1 that a
-command found what it is there to find (transcripts that differ, say), 2 bad input or a missing extra: one line says
-which.
+command found what it is there to find (transcripts that differ, say, or a broken promise), 2 bad input or a missing
+extra: one line says which.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, NoReturn
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 
 def fail(message: str) -> NoReturn:
@@ -28,11 +30,16 @@ def missing_extra(what: str, extra: str, missing: ModuleNotFoundError) -> NoRetu
 try:
     import typer
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 except ModuleNotFoundError as missing:  # only the command line imports this module: to leave it is to leave the command
     missing_extra("the command line", "demo" if "demo" in sys.argv[1:2] else "cli", missing)
 
 from langgraph_speculate import __version__  # noqa: E402
 from langgraph_speculate.errors import SpeculateError  # noqa: E402
+
+if TYPE_CHECKING:
+    from langgraph_speculate.observe.audit import Auditor, Violation
 
 app = typer.Typer(
     name="langgraph-speculate",
@@ -91,6 +98,51 @@ def demo(
     if outcome.identical < len(outcome.pairs) or not outcome.same_writes:
         typer.echo("the agents differ: speculation changed a transcript or a write, which it never should", err=True)
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples: langgraph-speculate audit events.jsonl; langgraph-speculate audit events.jsonl.gz --json"
+)
+def audit(
+    log: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="A log that an EventLog wrote; .gz is unpacked.")],
+    as_json: Json = False,
+) -> None:
+    """Check what a log of events says about the promises: nothing stale, foreign, failed or outdated was used.
+
+    Write one with speculate(graph, policy, observers=[EventLog("events.jsonl")]); EventLog is in
+    langgraph_speculate.observe.log. Exit code 1 means that a promise was broken; the table says by which lines.
+    """
+    from langgraph_speculate.observe.audit import Auditor
+    from langgraph_speculate.observe.log import read_log
+
+    auditor = Auditor()
+    for event in read_log(log):
+        auditor.take(event)
+    found = auditor.findings()
+    if as_json:
+        typer.echo(json.dumps(auditor.counts() | {"violations": [asdict(violation) for violation in found]}))
+    else:
+        _show_audit(auditor, found, Console())
+    if found:
+        raise typer.Exit(1)
+
+
+def _show_audit(auditor: Auditor, found: list[Violation], console: Console) -> None:
+    for name, count in auditor.counts().items():
+        line = (
+            ", ".join(f"{reason} {n}" for reason, n in count.items()) or "0" if isinstance(count, dict) else str(count)
+        )
+        console.print(f"{name + ':':<14} {line}", highlight=False)
+    if not found:
+        console.print("no violations", highlight=False)
+        return
+    table = Table(title=f"violations: {len(found)}", title_justify="left", show_lines=True)
+    for heading in ("rule", "line", "speculation or run", "what contradicts what"):
+        table.add_column(heading, overflow="fold")
+    for violation in found:
+        where = violation.id or violation.run
+        table.add_row(*map(Text, (violation.rule, str(violation.record), where, violation.text)))
+    console.print(table)
 
 
 def main() -> None:

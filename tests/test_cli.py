@@ -1,7 +1,9 @@
 """The command line: help, versions, and one clear line for what is wrong."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +36,7 @@ def test_help_lists_the_commands(monkeypatch, capsys, arguments):
     code, out, err = run(monkeypatch, capsys, *arguments)
     assert (code, err) == (0, "")
     assert "demo" in out
+    assert "audit" in out
     assert "Try it: langgraph-speculate demo" in out
 
 
@@ -45,6 +48,78 @@ def test_every_command_has_help_with_an_example(monkeypatch, capsys):
     assert code == 0
     assert "langgraph-speculate demo --json" in out
     assert "--scale" not in out
+    code, out, _ = run(monkeypatch, capsys, "audit", "--help")
+    assert code == 0
+    assert "langgraph-speculate audit events.jsonl" in out
+
+
+RUN = [
+    {"event": "RunBegan", "partition": "p", "world": "w", "max_in_flight": 4, "max_per_turn": 3},
+    {"event": "Launched", "turn": "t", "id": "r:1", "tool": "get", "probability": 0.9, "source": "s", "epoch": 0},
+    {"event": "Discarded", "id": "r:1", "tool": "get", "reason": "contradicted"},
+    {"event": "RunClosed", "launched": 1, "hits": 0, "hidden_s": 0.0},
+]
+RUN[0] |= {"max_per_run": 20, "max_wasted_per_run": 10}
+
+
+def write_log(path: Path, *records: dict[str, object]) -> str:
+    lines = [
+        json.dumps({"run": "r", "at": 0.0, "number": number, **record}) for number, record in enumerate(records, 1)
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return str(path)
+
+
+def test_a_correct_log_is_exit_code_0(monkeypatch, capsys, tmp_path):
+    """
+    What it holds, and that nothing is wrong with it.
+    """
+    code, out, err = run(monkeypatch, capsys, "audit", write_log(tmp_path / "events.jsonl", *RUN))
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["records:", "4"],
+        ["runs:", "1"],
+        ["speculations:", "1"],
+        ["commits:", "0"],
+        ["discards:", "contradicted", "1"],
+        ["no", "violations"],
+    ]
+    code, out, _ = run(monkeypatch, capsys, "audit", "--json", write_log(tmp_path / "events.jsonl", *RUN))
+    assert code == 0
+    assert json.loads(out) == {
+        **{"records": 4, "runs": 1, "speculations": 1, "commits": 0, "discards": {"contradicted": 1}},
+        "violations": [],
+    }
+
+
+def test_a_broken_promise_is_exit_code_1(monkeypatch, capsys, tmp_path):
+    """
+    The table names rule, line and speculation; so does JSON.
+    """
+    path = write_log(tmp_path / "events.jsonl", *RUN[:3], {"event": "Committed", "id": "r:1", "tool": "get"}, RUN[3])
+    code, out, err = run(monkeypatch, capsys, "audit", path)
+    assert (code, err) == (1, "")
+    assert "violations: 1" in out
+    assert "no violations" not in out
+    assert "r:1" in out
+    code, out, _ = run(monkeypatch, capsys, "audit", path, "--json")
+    assert code == 1
+    (violation,) = json.loads(out)["violations"]
+    told = "committed, but it is discarded since record 3"
+    assert violation == {"rule": "commit", "run": "r", "id": "r:1", "record": 4, "text": told}
+
+
+def test_a_bad_log_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path):
+    """
+    Path, line and reason; nothing on standard output.
+    """
+    path = write_log(tmp_path / "events.jsonl", *RUN, {"event": "Nothing"})
+    code, out, err = run(monkeypatch, capsys, "audit", path)
+    assert (code, out) == (2, "")
+    assert err == f"error: {path!r}, line 5: no event of this version: its kind is 'Nothing'\n"
+    code, _, err = run(monkeypatch, capsys, "audit", str(tmp_path / "none.jsonl"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "No such file" in err
 
 
 def test_the_version_is_the_packages(monkeypatch, capsys):
@@ -65,6 +140,8 @@ def test_the_version_is_the_packages(monkeypatch, capsys):
         (["demo", "--scale", "fast"], "--scale"),
         (["demo", "--scale", "0"], "--scale"),
         (["demo", "--scale"], "--scale"),
+        (["audit"], "EVENTS.jsonl"),
+        (["audit", "a", "b"], "b"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, named):

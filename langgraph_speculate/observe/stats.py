@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -53,6 +53,7 @@ class Stats(Counts):
         turns: Model turns.
         foreseen: Real calls that stood among the predictions, started or not: what shadow mode measures.
         discarded: Why speculations were discarded, with counts.
+        ghosts: Who outside of the trust boundary saw calls that nobody asked for, with counts.
         by_tool: The same fields for each tool.
     """
 
@@ -60,6 +61,7 @@ class Stats(Counts):
     turns: int = 0
     foreseen: int = 0
     discarded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    ghosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -82,6 +84,7 @@ class _Tally:
         }
 
 
+NO_SUCH_TOOL = "(no such tool)"
 _COUNTED = ("real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted")
 _TIMED = ("hidden_s", "wasted_s", "tool_wait_s")
 
@@ -89,17 +92,22 @@ _TIMED = ("hidden_s", "wasted_s", "tool_wait_s")
 class StatsCollector:
     """Adds up events; may be used from any thread.
 
+    Args:
+        is_tool: Whether there is a tool of a name. Names that a predictor or a model made up share one line.
+
     >>> collector = StatsCollector()
     >>> collector.add([events.TurnBegan(run="r", at=0.0, turn="t")])
     >>> collector.snapshot().turns
     1
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, is_tool: Callable[[str], bool] = lambda name: True) -> None:
+        self._is_tool = is_tool
+        self._lock = threading.RLock()  # the collection of garbage may end a run in the midst of this
         self._all = _Tally()
         self._tools: dict[str, _Tally] = defaultdict(_Tally)
         self._discarded: Counter[str] = Counter()
+        self._ghosts: Counter[str] = Counter()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -117,19 +125,23 @@ class StatsCollector:
                 turns=self._all.count["turns"],
                 foreseen=self._all.count["foreseen"],
                 discarded=MappingProxyType(dict(self._discarded)),
+                ghosts=MappingProxyType(dict(self._ghosts)),
                 by_tool=MappingProxyType(by_tool),
             )
 
+    def _line(self, tool: str) -> _Tally:
+        return self._tools[tool if self._is_tool(tool) else NO_SUCH_TOOL]
+
     def _add(self, tool: str, **counts: int) -> None:
         self._all.count.update(counts)
-        self._tools[tool].count.update(counts)
+        self._line(tool).count.update(counts)
 
     def _deny(self, tool: str, reason: str, count: int) -> None:
         self._all.denied[reason] += count
-        self._tools[tool].denied[reason] += count
+        self._line(tool).denied[reason] += count
 
     def _spend(self, tool: str, **seconds: float) -> None:
-        for tally in (self._all, self._tools[tool]):
+        for tally in (self._all, self._line(tool)):
             for name, value in seconds.items():
                 tally.seconds[name] += value
 
@@ -153,6 +165,8 @@ class StatsCollector:
                 self._discarded[reason] += 1
             case events.Wasted(tool=tool, seconds=seconds):
                 self._spend(tool, wasted_s=seconds)
+            case events.Ghost(destinations=destinations):
+                self._ghosts.update(destinations)
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
             case events.CallSettled(tool=tool, id=id, joined=joined):

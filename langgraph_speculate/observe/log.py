@@ -1,0 +1,262 @@
+"""Events as JSON lines: a log that a run writes, and that anybody can read and check later (`observe/audit.py`).
+
+A line is one event: an object with its kind under `event` and its fields under their own names. Nothing in it is
+executed, and a line is read only if it is what this version would have written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import math
+import os
+import stat
+import threading
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import orjson
+
+from langgraph_speculate.core import events
+from langgraph_speculate.errors import BadLog
+
+MAX_LINE_BYTES = 1_000_000
+
+
+def as_json(event: events.Event) -> dict[str, Any]:
+    """Return *event* as plain data, ready for any JSON encoder; tuples stay tuples.
+
+    >>> as_json(events.TurnBegan(run="r", at=0.5, number=2, turn="t"))
+    {'event': 'TurnBegan', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't'}
+    """
+    names = _FIELDS[type(event).__name__]
+    return {"event": type(event).__name__, **{name: getattr(event, name) for name in names}}
+
+
+def event_of(record: Mapping[str, Any]) -> events.Event:
+    """Return the event that `as_json` made *record* from; fields with a default may be absent.
+
+    Raises:
+        BadLog: It is no event of this version; the message says which field is wrong.
+
+    >>> event_of({"event": "TurnBegan", "run": "r", "at": 0.5, "turn": "t"}).number
+    0
+    """
+    kind = record.get("event") if isinstance(record, Mapping) else None
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise BadLog(f"no event of this version: its kind is {_shown(kind)}")
+    readers = _FIELDS[kind]
+    if unknown := [name for name in record if name != "event" and name not in readers]:
+        raise BadLog(f"{kind} has no field {_shown(unknown[0])}")
+    if missing := [name for name in _REQUIRED[kind] if name not in record]:
+        raise BadLog(f"{kind} has no {missing[0]!r}")
+    try:
+        facts = {name: readers[name](record[name]) for name in readers if name in record}
+    except _Unfit:
+        wrong = next(name for name in readers if name in record and not _fits(readers[name], record[name]))
+        raise BadLog(f"{kind}: {wrong!r} cannot be {_shown(record[wrong])}") from None
+    return _KINDS[kind](**facts)
+
+
+def read_log(path: str | os.PathLike[str]) -> Iterator[events.Event]:
+    """Yield the events of a log, a line at a time, so that its size does not matter.
+
+    Args:
+        path: A file of JSON lines; one that ends in `.gz` is unpacked on the way.
+
+    Raises:
+        BadLog: It cannot be read, or a line is longer than 1 MB, no JSON, or no event; the message names path and line.
+
+    >>> list(read_log("no-such.jsonl"))
+    Traceback (most recent call last):
+    langgraph_speculate.errors.BadLog: 'no-such.jsonl': the log cannot be read: No such file or directory
+    """
+    number = 0
+    try:
+        with _opened(path) as file:
+            while line := file.readline(MAX_LINE_BYTES + 2):  # the end of the line does not count
+                number += 1
+                yield _event_in(line)
+    except BadLog as error:
+        raise BadLog(f"{os.fspath(path)!r}, line {number}: {error}") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        where = f", after line {number}" if number else ""
+        raise BadLog(f"{os.fspath(path)!r}{where}: the log cannot be read: {reason}") from None
+
+
+class EventLog:
+    """An observer that appends every event to a file, one JSON object a line; may be called from any thread.
+
+    A thread of its own writes, because events come from event loops too; it hands each line to the operating system as
+    soon as it can, so a log of a process that was killed lacks little but what it was doing. A process that ends as it
+    should writes all. Several processes should write several files.
+
+    Args:
+        path: The file; what it holds already is kept.
+
+    Raises:
+        BadLog: The file cannot be opened for writing.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with EventLog(f"{folder}/events.jsonl") as log:
+    ...         log(events.TurnBegan(run="r", at=0.5, number=1, turn="t"))
+    ...     [event.turn for event in read_log(log.path)]
+    ['t']
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        try:
+            file = open(path, "a+b")  # noqa: SIM115 - it stays open for as long as there are events
+        except (OSError, ValueError) as error:
+            raise BadLog(f"{self.path!r}: the log cannot be written: {getattr(error, 'strerror', error)}") from None
+        if file.seekable() and file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # whoever wrote last was cut off: its half line stays a line of its own
+                file.write(b"\n")
+        writer = threading.Thread(target=_write, args=(file, self._lines), name="event-log", daemon=True)
+        writer.start()
+        self._ends = weakref.finalize(self, _end, self._lines, writer)
+
+    def __call__(self, event: events.Event) -> None:
+        """Append *event*; after `close` nothing happens, because bodies may end later than the log."""
+        if self._ends.alive:
+            self._lines.put(_line_of(as_json(event)))
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        self._ends()
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _write(file: BinaryIO, lines: SimpleQueue[bytes | None]) -> None:
+    with file:
+        while (line := lines.get()) is not None:
+            file.write(line)
+            if lines.empty():
+                file.flush()
+
+
+def _end(lines: SimpleQueue[bytes | None], writer: threading.Thread) -> None:
+    lines.put(None)
+    writer.join()
+
+
+def _line_of(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, default=_base, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # half a surrogate pair in a name that a model made up
+        return orjson.dumps(_printable(record), default=_base, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _base(value: Any) -> Any:
+    """A value of the type that a predictor of somebody else's derived its own from."""
+    return next((kind(value) for kind in (str, int, float) if isinstance(value, kind)), str(value))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _printable(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_printable(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
+        raise IsADirectoryError(0, "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
+    return cast(BinaryIO, gzip.open(path, "rb")) if os.fspath(path).endswith(".gz") else open(path, "rb")
+
+
+def _event_in(line: bytes) -> events.Event:
+    if len(line.rstrip(b"\r\n")) > MAX_LINE_BYTES:
+        raise BadLog(f"longer than {MAX_LINE_BYTES} bytes")
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise BadLog(f"no JSON: {error.msg}") from None
+    return event_of(record)
+
+
+# -- what a field may hold ---------------------------------------------------------------------------------------------
+
+
+class _Unfit(Exception):
+    """A value is of the wrong kind."""
+
+
+def _of(*kinds: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) not in kinds:  # exact: True is no number
+            raise _Unfit
+        return value
+
+    return read
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return math.nan  # JSON has no other way to say it
+    return float(_of(int, float)(value))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_of(str), _of(list, tuple)(value)))
+
+
+def _candidates(value: Any) -> tuple[tuple[str, float, str], ...]:
+    rows = [_of(list, tuple)(row) for row in _of(list, tuple)(value)]
+    if any(len(row) != 3 for row in rows):
+        raise _Unfit
+    return tuple((_of(str)(tool), _number(probability), _of(str)(source)) for tool, probability, source in rows)
+
+
+def _fits(read: Callable[[Any], Any], value: Any) -> bool:
+    try:
+        read(value)
+    except _Unfit:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "str": _of(str),
+    "str | None": _of(str, type(None)),
+    "int": _of(int),
+    "bool": _of(bool),
+    "float": _number,
+    "float | None": lambda value: None if value is None else _number(value),
+    "tuple[str, ...]": _texts,
+    "tuple[tuple[str, float, str], ...]": _candidates,
+}
+_KINDS: dict[str, type[events.Event]] = {
+    name: kind for name, kind in vars(events).items() if isinstance(kind, type) and kind.__base__ is events.Event
+}
+_FIELDS = {
+    name: {field.name: _READERS[cast(str, field.type)] for field in dataclasses.fields(kind)}
+    for name, kind in _KINDS.items()
+}
+_REQUIRED = {
+    name: [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
+    for name, kind in _KINDS.items()
+}

@@ -1,0 +1,197 @@
+"""One run's records, replayed against what was promised about a run.
+
+Where a speculation stands is worked out anew from `TRANSITIONS`, the table that the core obeys, and compared with what
+the records say. What happened between runs is `audit.py`'s business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from langgraph_speculate.core import events
+from langgraph_speculate.core.speculation import TRANSITIONS, State, step
+
+Report = Callable[[str, "str | None", int, str], None]
+"""Takes rule, id of a speculation or None, number of the record, and what contradicts what."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where one speculation stands.
+
+    Attributes:
+        launched: Its launch, and the number of that record.
+        state: By the table of the lifecycle.
+        at: The record that brought it there.
+        failed: Its body ended, but not well.
+        running: Its body runs.
+        committed, settled: The records that said so, or 0.
+    """
+
+    launched: events.Launched
+    at: int
+    state: State = State.RUNNING
+    failed: bool = False
+    running: bool = True
+    committed: int = 0
+    settled: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it is committed or discarded."""
+        return not TRANSITIONS[self.state]
+
+
+@dataclass(slots=True)
+class Replay:
+    """What is known of a run after some of its records.
+
+    Attributes:
+        began: Its first record.
+        report: Takes what is wrong.
+        known: Its speculations by id.
+        closed: The record that closed it, or 0.
+        discarded: How many speculations were.
+        at: When the latest record happened.
+    """
+
+    began: events.RunBegan
+    report: Report
+    known: dict[str, Standing] = field(default_factory=dict)
+    closed: int = 0
+    discarded: int = 0
+    at: float = float("-inf")
+    _epoch: int = 0
+    _per_turn: Counter[str] = field(default_factory=Counter)
+
+    def take(self, event: events.Event, record: int) -> None:
+        """Judge the run's next record."""
+        if not event.at >= self.at:  # also finds NaN
+            self.report("order", None, record, f"time runs backwards, from {self.at} to {event.at}")
+        self.at = event.at
+        if isinstance(event, events.Launched | events.Matched | events.Wrote):
+            self._epoch_is(event, record)
+        if self.closed and isinstance(event, _NOT_AFTER_THE_END):
+            id = getattr(event, "id", None)
+            self.report("closed", id, record, f"{_name(event)}, but the run was closed in record {self.closed}")
+        match event:
+            case events.RunBegan():
+                if event is not self.began:
+                    self.report("order", None, record, "the run begins twice")
+            case events.Launched():
+                self._launch(event, record)
+            case events.Matched() | events.Committed() | events.Finished() | events.Discarded() | events.Wasted():
+                standing = self.known.get(event.id)
+                if standing is not None:
+                    _TAKES[type(event)](self, event, standing, record)
+            case events.CallSettled(id=str(id)) if (standing := self.known.get(id)) is not None:
+                self._settle(event, standing, record)
+            case events.RunClosed():
+                self._close(event, record)
+
+    def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote, record: int) -> None:
+        made = isinstance(event, events.Wrote)
+        if event.epoch < self._epoch + made:
+            told = f"epoch {event.epoch} after epoch {self._epoch}"
+            self.report("order", None, record, f"{told}, and {'a write makes a new one' if made else 'they only grow'}")
+        self._epoch = event.epoch
+
+    def _launch(self, event: events.Launched, record: int) -> None:
+        if (before := self.known.get(event.id)) is not None:
+            self.report("lifecycle", event.id, record, f"launched twice; it is {before.state.value} since {before.at}")
+            return
+        self.known[event.id] = Standing(event, record)
+        self._per_turn[event.turn] += 1
+        running = sum(standing.running for standing in self.known.values())
+        self._spend("max_in_flight", running, event.id, record)
+        self._spend("max_per_turn", self._per_turn[event.turn], event.id, record)
+        self._spend("max_per_run", len(self.known), event.id, record)
+
+    def _spend(self, limit: str, spent: int, id: str, record: int) -> None:
+        allowed = getattr(self.began, limit)
+        if spent > allowed:
+            self.report("budget", id, record, f"{spent} speculations, and {limit} is {allowed}")
+
+    def _matched(self, event: events.Matched, standing: Standing, record: int) -> None:
+        launched = standing.launched
+        if standing.failed or "match" not in TRANSITIONS[standing.state]:
+            how = "its body failed" if standing.failed else f"it is {standing.state.value}"
+            self.report("commit", event.id, record, f"a real call gets it, but {how} since record {standing.at}")
+            return
+        if launched.ttl_s is not None and not event.at - launched.at <= launched.ttl_s:
+            age = f"{event.at - launched.at:g} s"
+            self.report("commit", event.id, record, f"a real call gets it after {age}, but ttl_s is {launched.ttl_s:g}")
+        standing.state, standing.at = step(standing.state, "match"), record
+
+    def _committed(self, event: events.Committed, standing: Standing, record: int) -> None:
+        if standing.committed:
+            self.report("commit", event.id, record, f"committed twice, before in record {standing.committed}")
+        elif standing.state is not State.COMMITTED:
+            how = "its body failed" if standing.failed else f"it is {standing.state.value}"
+            self.report("commit", event.id, record, f"committed, but {how} since record {standing.at}")
+        standing.committed = record
+
+    def _finished(self, event: events.Finished, standing: Standing, record: int) -> None:
+        if not standing.running:
+            self.report("lifecycle", event.id, record, "its body ends twice")
+            return
+        standing.running = False
+        if standing.over:
+            return
+        standing.at, standing.failed = record, not event.ok
+        if event.ok:
+            standing.state = step(standing.state, "finish")
+
+    def _discarded(self, event: events.Discarded, standing: Standing, record: int) -> None:
+        if standing.over:
+            told = f"discarded ({event.reason}), but it is {standing.state.value} since record {standing.at}"
+            self.report("lifecycle", event.id, record, told)
+            return
+        standing.state, standing.at = State.DISCARDED, record
+        self.discarded += 1
+        self._spend("max_wasted_per_run", self.discarded, event.id, record)
+
+    def _wasted(self, event: events.Wasted, standing: Standing, record: int) -> None:
+        standing.running = False
+        if standing.state is not State.DISCARDED:
+            self.report("lifecycle", event.id, record, f"wasted, but it is {standing.state.value}")
+
+    def _settle(self, event: events.CallSettled, standing: Standing, record: int) -> None:
+        if not standing.committed:
+            told = f"a real call is answered by it, but it is {standing.state.value} and was not committed"
+            self.report("commit", event.id, record, told)
+        elif standing.settled:
+            self.report(
+                "commit", event.id, record, f"it answers two real calls, the other in record {standing.settled}"
+            )
+        standing.settled = record
+
+    def _close(self, event: events.RunClosed, record: int) -> None:
+        self.closed = self.closed or record
+        for id, standing in self.known.items():
+            if not standing.over:
+                self.report("closed", id, record, f"the run is closed, but it is {standing.state.value}")
+            elif standing.state is State.COMMITTED and not standing.committed:
+                self.report(
+                    "lifecycle", id, record, "a real call got it and its body ended well, but it never committed"
+                )
+        hits = sum(standing.settled > 0 for standing in self.known.values())
+        for name, counted, told in (("launched", len(self.known), event.launched), ("hits", hits, event.hits)):
+            if counted != told:
+                self.report("ledger", None, record, f"{name} is {told}, but the run's records have {counted}")
+
+
+def _name(event: events.Event) -> str:
+    return type(event).__name__
+
+
+_NOT_AFTER_THE_END = (events.Launched, events.Matched, events.Committed, events.Discarded, events.RunClosed)
+_TAKES: dict[type[events.Event], Callable[..., None]] = {
+    events.Matched: Replay._matched,
+    events.Committed: Replay._committed,
+    events.Finished: Replay._finished,
+    events.Discarded: Replay._discarded,
+    events.Wasted: Replay._wasted,
+}
