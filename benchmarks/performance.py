@@ -76,7 +76,7 @@ def transcript(messages: Sequence[AnyMessage]) -> list[dict[str, Any]]:
 
 
 def _config(world: World, name: str) -> RunnableConfig:
-    return {"configurable": {WORLD: world, "thread_id": name}, "recursion_limit": 1000}
+    return {"configurable": {WORLD: lambda: world, "thread_id": name}, "recursion_limit": 1000}
 
 
 def _performance(began: float, messages: Sequence[AnyMessage], world: World, error: str | None) -> Performance:

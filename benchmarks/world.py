@@ -142,5 +142,5 @@ def _tool(tool: str, arguments: Mapping[str, set[str]]) -> BaseTool:
 
 def world_of_run() -> World:
     """The world of the agent's run around this call."""
-    world: World = ensure_config()["configurable"][WORLD]
+    world: World = ensure_config()["configurable"][WORLD]()  # behind a function: what changes in it is no circumstance
     return world
