@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import multiprocessing
 import os
 import time
@@ -15,6 +13,7 @@ from typing import Any
 from tests.sim.loop import Mode
 from tests.sim.pair import judge
 from tests.sim.programs import MODES
+from tests.sim.quiet import quiet
 from tests.sim.zoo import KNOWN, SHAPES, SILENT, program_of
 
 _PORTION = 50  # pairs between two reports of a process
@@ -47,6 +46,22 @@ class Tally:
     mismatches: list[tuple[int, str, str, str, str, str]] = field(default_factory=list)
     wall_s: float = 0.0
 
+    def judge(self, seed: int, mode: Mode) -> None:
+        """Judge the pair of a seed and take in what came of it."""
+        program = program_of(seed)
+        verdict = judge(program, mode)
+        self.pairs += 1
+        self.shapes[program.shape] += 1
+        self.predictors[program.predictor] += 1
+        self.counts.update(verdict.counts)
+        self.launched[program.shape] += verdict.counts["launched"]
+        self.racy += verdict.racy
+        self.schedules = max(self.schedules, verdict.schedules)
+        self.saved_s += verdict.saved_s
+        self.mismatches += [
+            (seed, program.shape, program.predictor, m.clause, m.where, m.detail) for m in verdict.mismatches
+        ]
+
     def add(self, other: Tally) -> None:
         """Take in what came of other pairs."""
         self.pairs += other.pairs
@@ -69,24 +84,10 @@ class Tally:
 
 def portion(seeds: Iterable[int], mode: Mode = "fifo") -> Tally:
     """Judge the pairs of some seeds in this process."""
-    logging.getLogger("langgraph_speculate").setLevel(logging.CRITICAL)  # predictors fail on purpose
     tally, began = Tally(), time.perf_counter()
-    gc.collect()
-    gc.freeze()  # what imports left need not be looked through again
-    for seed in seeds:
-        program = program_of(seed)
-        verdict = judge(program, mode)
-        tally.pairs += 1
-        tally.shapes[program.shape] += 1
-        tally.predictors[program.predictor] += 1
-        tally.counts.update(verdict.counts)
-        tally.launched[program.shape] += verdict.counts["launched"]
-        tally.racy += verdict.racy
-        tally.schedules = max(tally.schedules, verdict.schedules)
-        tally.saved_s += verdict.saved_s
-        tally.mismatches += [
-            (seed, program.shape, program.predictor, m.clause, m.where, m.detail) for m in verdict.mismatches
-        ]
+    with quiet():
+        for seed in seeds:
+            tally.judge(seed, mode)
     tally.wall_s = time.perf_counter() - began
     return tally
 

@@ -42,6 +42,7 @@ from tests.sim.loop import Deadlock, VirtualLoop
 from tests.sim.models import Turn
 from tests.sim.pair import first_difference
 from tests.sim.programs import Ending, Program
+from tests.sim.quiet import quiet
 from tests.sim.side import Side, run_side
 from tests.sim.world import WORLDS, drawn
 from tests.sim.zoo import program_of
@@ -554,7 +555,7 @@ def portion(first: int, number: int, points: int) -> Tally:
         points: How many points.
     """
     tally = Tally()
-    with prepared():
+    with quiet():
         for index in range(_SEEDS):
             sweep = sweep_of(first + _STRIDE * (number * _SEEDS + index))
             if not sweep.launched:
@@ -567,23 +568,6 @@ def portion(first: int, number: int, points: int) -> Tally:
             if tally.points >= points:
                 break
     return tally
-
-
-@contextmanager
-def prepared() -> Iterator[None]:
-    """Nothing is printed, and what imports left is not looked through for garbage again and again."""
-    log = logging.getLogger("langgraph_speculate")
-    quiet = logging.NullHandler()
-    log.addHandler(quiet)
-    propagates, log.propagate = log.propagate, False  # predictors fail on purpose
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        log.propagate = propagates
-        log.removeHandler(quiet)
 
 
 def campaign(first: int, points: int, jobs: int = 2, report: Callable[[Tally], Any] | None = None) -> Tally:
@@ -657,7 +641,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _replay(point: Point) -> int:
     sweep = sweep_of(point.seed)
-    with prepared():
+    with quiet():
         leaks, side, _witness = ended_at(sweep, point)
     Console().print(sweep.program)
     for event in side.happened:

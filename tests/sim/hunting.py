@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 
 from tests.sim.bugs import BUGS
 from tests.sim.pair import judge
+from tests.sim.quiet import quiet
 from tests.sim.zoo import program_of
 
 MOST = 2_000
@@ -21,7 +21,7 @@ MOST = 2_000
 
 def pairs_until_killed(bug: str, first: int = 0, most: int = MOST) -> int | None:
     """How many pairs, from the seed *first* on, it takes until one breaks a promise; None if none of *most* does."""
-    with BUGS[bug]():
+    with quiet(), BUGS[bug]():
         for count in range(1, most + 1):
             if judge(program_of(first + count - 1)).mismatches:
                 return count
@@ -35,7 +35,6 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=MOST, help="pairs before a bug counts as survived")
     parser.add_argument("--json", action="store_true", help="for machines")
     given = parser.parse_args()
-    logging.getLogger("langgraph_speculate").setLevel(logging.CRITICAL)  # predictors fail on purpose
     took: dict[str, int | None] = {}
     for bug in [given.bug] if given.bug else BUGS:
         took[bug] = pairs_until_killed(bug, most=given.most)
