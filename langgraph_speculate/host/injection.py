@@ -18,6 +18,7 @@ from langgraph.prebuilt import ToolRuntime
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat import injected_arguments, injections_of
+from langgraph_speculate.host.sandbox import Wired
 from langgraph_speculate.policy import ToolPolicy
 
 Trip = Callable[[str], NoReturn]
@@ -83,11 +84,9 @@ class Injection:
             values = copy.deepcopy(self._read(name, named[name]))
             watched = WatchedState(values, self.reads, trip)
             if name == self.runtime:
-                swapped[name] = made = _AheadRuntime(**{**dict.fromkeys(_RUNTIME_FIELDS), **runtime, "state": watched})
-                made.trip, made.forbidden = (
-                    trip,
-                    _RUNTIME_FIELDS - runtime.keys() - ({"state"} if self.reads else set()),
-                )
+                made = _AheadRuntime(**{**dict.fromkeys(_RUNTIME_FIELDS), **runtime, "state": watched})
+                state = {"state"} if self.reads else set[str]()
+                swapped[name] = made.wire(trip, _RUNTIME_FIELDS - runtime.keys() - state)
             else:
                 key = self.state[name]
                 swapped[name] = watched if key is None else values[key]
@@ -157,16 +156,8 @@ class WatchedState(dict[Any, Any]):
     __hash__ = None
 
 
-class _AheadRuntime(ToolRuntime[Any, Any]):
-    """The `ToolRuntime` of a speculation: to look at what it may not have trips a wire, even if only for None."""
-
-    trip: Trip
-    forbidden: frozenset[str] = frozenset()
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in object.__getattribute__(self, "forbidden"):
-            object.__getattribute__(self, "trip")(f"runtime.{name}")
-        return object.__getattribute__(self, name)
+class _AheadRuntime(Wired, ToolRuntime[Any, Any]):
+    """The `ToolRuntime` of a speculation."""
 
     def emit_output_delta(self, delta: Any) -> None:
         """Partial output belongs to a call that the model made."""

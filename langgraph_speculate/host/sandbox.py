@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
@@ -62,21 +62,26 @@ class Poison:
     __setattr__ = __delattr__ = __enter__ = __exit__ = __await__ = __aenter__ = __aexit__ = _use
 
 
-_FORBIDDEN = object()
+class Wired:
+    """Mixed into a runtime for a speculation: to look at what it may not have trips a wire, even if only for None."""
 
+    trip: Callable[[str], NoReturn]
+    forbidden: frozenset[str] = frozenset()
 
-class _AheadRuntime(Runtime[Any]):
-    """The runtime of a speculation: to look at what it may not have trips a wire, even if only for None."""
-
-    def __init__(self, trip: Callable[[str], NoReturn], **given: Any) -> None:
-        super().__init__(**{**{field.name: _FORBIDDEN for field in fields(Runtime)}, **given})
-        object.__setattr__(self, "trip", trip)
+    def wire(self, trip: Callable[[str], NoReturn], forbidden: Iterable[str]) -> Self:
+        """From now on *trip* is called with the name of each *forbidden* attribute that is looked at."""
+        object.__setattr__(self, "trip", trip)  # runtimes may be frozen
+        object.__setattr__(self, "forbidden", frozenset(forbidden))
+        return self
 
     def __getattribute__(self, name: str) -> Any:
-        value = object.__getattribute__(self, name)
-        if value is _FORBIDDEN:
+        if name in object.__getattribute__(self, "forbidden"):
             object.__getattribute__(self, "trip")(f"runtime.{name}")
-        return value
+        return object.__getattribute__(self, name)
+
+
+class _AheadRuntime(Wired, Runtime[Any]):
+    """The runtime of a speculation."""
 
 
 def mark(value: Any) -> Any:
@@ -219,9 +224,11 @@ class Sandbox:
         return muted
 
     def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:
-        return _AheadRuntime(
-            self.trip,
-            context=getattr(runtime, "context", None) if uses_context else _FORBIDDEN,
-            stream_writer=self.recorder.write,
-            server_info=getattr(runtime, "server_info", None),
-        )
+        given: dict[str, Any] = {
+            "stream_writer": self.recorder.write,
+            "server_info": getattr(runtime, "server_info", None),
+        }
+        if uses_context:
+            given["context"] = getattr(runtime, "context", None)
+        made = _AheadRuntime(**given)
+        return made.wire(self.trip, {field.name for field in fields(Runtime)} - given.keys())
