@@ -38,6 +38,7 @@ class _Worker:
             try:
                 job()
             finally:
+                del job  # a thread that waits for the next must not keep the last one's results
                 stays = self._pool.give_back(self)
             if not stays:
                 return

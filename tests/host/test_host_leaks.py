@@ -12,7 +12,9 @@ import textwrap
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 import langgraph_speculate
 from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.host.threads import Threads
 
 STATES = ("finished", "running", "hung")
 POLICY = {"tools": {"slow": True}}
@@ -493,3 +496,29 @@ def test_keyboard_interrupt_in_a_real_tool_call_ends_the_run(world: World) -> No
         graph.invoke(START_INPUT)
     assert speculation_of(graph).stats().runs == 1
     assert threading.active_count() < 50
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_body() -> None:
+    """
+    While another run keeps the pool open, what an ended run's body held is free.
+    """
+    pool = Threads()
+    pool.open()
+
+    class Result:
+        pass
+
+    def body(result: Result) -> None:
+        ended.set()
+
+    ended, result = threading.Event(), Result()
+    held = weakref.ref(result)
+    assert pool.submit(partial(body, result))
+    del result
+    assert ended.wait(5)
+    for _ in range(500):  # the thread lets go a moment after
+        if held() is None:
+            break
+        time.sleep(0.01)
+    assert held() is None
+    pool.close()

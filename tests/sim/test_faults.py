@@ -18,7 +18,7 @@ from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard
 from langgraph_speculate.host import run
 from langgraph_speculate.host.threads import THREADS
-from tests.sim.cancelling import ended_at, prepared, sweep_over
+from tests.sim.cancelling import ended_at, sweep_over
 from tests.sim.faults import (
     CLOCKS,
     FLAVOURS,
@@ -30,6 +30,7 @@ from tests.sim.faults import (
     infrastructure_program,
     inject,
 )
+from tests.sim.quiet import quiet
 
 # For tools without arguments, until the branch has "Ask pydantic for its fields by their new name alone".
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:langgraph_speculate")
@@ -186,7 +187,7 @@ def test_a_run_cancelled_while_it_waits_for_a_predictor_leaves_no_coroutine() ->
     With a handler of the user's that is not called on the loop, and a predictor on a thread of its own.
     """
     sweep = sweep_over(replace(infrastructure_program(0), predictor="slow", inline=False))
-    with prepared():
+    with quiet():
         leaks = [leak for point in sweep.points["cancel"] for leak in ended_at(sweep, point, known=())[0]]
     assert leaks == []
 
