@@ -2,6 +2,6 @@
 
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate, Predictor
-from langgraph_speculate.core.history import History, ModelTurn, PastCall, UserTurn
+from langgraph_speculate.core.history import History, ModelTurn, Origin, PastCall, UserTurn
 
-__all__ = ["Call", "Candidate", "History", "ModelTurn", "Outcome", "PastCall", "Predictor", "UserTurn"]
+__all__ = ["Call", "Candidate", "History", "ModelTurn", "Origin", "Outcome", "PastCall", "Predictor", "UserTurn"]

@@ -88,12 +88,29 @@ class PastCall:
 Event = UserTurn | ModelTurn | PastCall
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a history comes from; what is learned from it is kept apart, and counted, by this.
+
+    Attributes:
+        partition: Whose data it is; users or tenants that must learn nothing of each other differ in it.
+        thread: The conversation, or any other unit in which values repeat for no reason but that it is one.
+    """
+
+    partition: str = ""
+    thread: str = ""
+
+
+_NOWHERE = Origin()
+
+
 @dataclass(frozen=True)
 class History:
     """The order of events in one run up to a model call.
 
     Attributes:
         events: User turns, model turns and calls (each right after the model turn that asked for it), oldest first.
+        origin: Whose run it is.
 
     >>> history = History.from_messages([
     ...     {"role": "user", "content": "Where is order 7?"},
@@ -105,6 +122,7 @@ class History:
     """
 
     events: tuple[Event, ...] = ()
+    origin: Origin = field(default=_NOWHERE, compare=False)
     _sources: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
@@ -128,12 +146,15 @@ class History:
         return tuple(reversed(latest))
 
     @classmethod
-    def from_messages(cls, messages: Sequence[Any], previous: History | None = None) -> History:
+    def from_messages(
+        cls, messages: Sequence[Any], previous: History | None = None, origin: Origin = _NOWHERE
+    ) -> History:
         """Read a history from messages, oldest first.
 
         Args:
             messages: LangChain messages or dicts with `role`/`type`, `content`, `tool_calls` and `tool_call_id`.
             previous: An earlier history of the same run: while messages are only added, only the new ones are read.
+            origin: Whose run it is.
 
         Messages that cannot be read are skipped: a history only guides guesses.
         """
@@ -147,7 +168,7 @@ class History:
         for message in messages[len(seen) :]:
             with suppress(Exception):  # a history only guides guesses: what cannot be read is left out
                 reader.read(message)
-        return cls(tuple(events), tuple(messages))
+        return cls(tuple(events), origin, tuple(messages))
 
 
 class _Reader:

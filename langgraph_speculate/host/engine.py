@@ -23,6 +23,7 @@ from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.durations import Durations
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
+from langgraph_speculate.core.history import Origin
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.host.compat import namespace_depth
@@ -95,7 +96,7 @@ class Engine:
         self._threads: LRUCache[str, Counter[str]] = LRUCache(_THREADS)
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
         self._worlds = itertools.count(1)
-        self._epochs: WeakValueDictionary[tuple[Any, ...], Epochs] = WeakValueDictionary()
+        self._epochs: WeakValueDictionary[str, Epochs] = WeakValueDictionary()
         self._runs: WeakSet[Run] = WeakSet()
         self._prefix, self._count = uuid4().hex[:8], itertools.count(1)
         self._seen_tools = False
@@ -156,7 +157,8 @@ class Engine:
         epochs = self._epochs_of(configurable)
         view = RunView(level, blocked, epochs, self._tripped)
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
-        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable))
+        origin = Origin(self._partition_of(configurable), str(configurable.get("thread_id") or id))
+        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin)
         self._runs.add(run)
         return run
 
@@ -211,12 +213,17 @@ class Engine:
         with self.lock:
             return self._threads.setdefault(str(thread), Counter())
 
+    def _partition_of(self, configurable: Mapping[str, Any]) -> str:
+        """Whose data a run works on, as `partition_by` says; empty where it says nothing."""
+        values = [str(configurable.get(key)) for key in self.policy.partition_by]
+        return repr(values) if values else ""
+
     def _epochs_of(self, configurable: Mapping[str, Any]) -> Epochs:
-        partition = tuple(str(configurable.get(key)) for key in self.policy.partition_by)
+        partition = self._partition_of(configurable)
         with self.lock:
             epochs = self._epochs.get(partition)
             if epochs is None:
-                world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([repr(partition)])[0]
+                world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
                 self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
             return epochs
 

@@ -18,6 +18,7 @@ from langchain_core.tools import BaseTool
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.history import Origin
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
@@ -49,6 +50,7 @@ class Run:
         loop: The run's event loop, or None for a sync run.
         depth: How deep in nested graphs the run lives; 0 for a root graph.
         thread: Early bodies of earlier runs of the same thread, by tool.
+        origin: Whose run it is.
 
     Attributes:
         turns: The model's turns of the run.
@@ -63,6 +65,7 @@ class Run:
         loop: asyncio.AbstractEventLoop | None,
         depth: int,
         thread: Counter[str],
+        origin: Origin,
     ) -> None:
         self.depth = depth
         self._engine = engine
@@ -70,7 +73,7 @@ class Run:
         self._session = Session(id, view, engine.policy.limits, thread)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
-        self.turns = Turns(engine, self._driver, toolbox, view, self._is_async)
+        self.turns = Turns(engine, self._driver, toolbox, view, self._is_async, origin)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 

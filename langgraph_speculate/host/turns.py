@@ -13,7 +13,7 @@ from langgraph_speculate.core.calls import Call, Outcome, size_of
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.gate import RunView, forbids
-from langgraph_speculate.core.history import History
+from langgraph_speculate.core.history import History, Origin
 from langgraph_speculate.core.provenance import Provenance, provenance
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host.adopt import speculative_body
@@ -40,21 +40,25 @@ class Turns:
         toolbox: The graph's tools.
         view: What the gate may know about the run.
         is_async: Whether the run has an event loop.
+        origin: Whose run it is.
     """
 
-    def __init__(self, engine: Engine, driver: Driver, toolbox: Toolbox, view: RunView, is_async: bool) -> None:
+    def __init__(
+        self, engine: Engine, driver: Driver, toolbox: Toolbox, view: RunView, is_async: bool, origin: Origin
+    ) -> None:
         self._engine = engine
         self._driver = driver
         self._toolbox = toolbox
         self._view = view
         self._is_async = is_async
+        self._origin = origin
         self._histories: dict[str, History] = {}
         self._last_history: History | None = None
         self._coerced: dict[str, dict[str, Call]] = {}  # by turn and key of the guess: the call as the body receives it
 
     def begin(self, turn: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
         """A model call starts."""
-        history = History.from_messages(list(messages), self._last_history)
+        history = History.from_messages(list(messages), self._last_history, self._origin)
         self._last_history = self._histories[turn] = history
         self._driver.decide(lambda now: self._driver.session.begin_turn(turn, now))
         place = Place(config, self.variables(), self._engine.policy.guards)
