@@ -5,6 +5,7 @@
     ├── UnsupportedGraph     an object `speculate()` cannot wrap (also a TypeError)
     ├── MisplacedMiddleware  `SpeculationMiddleware` is not the last of its list (also a ValueError)
     ├── BadLog               a log of events that cannot be read or written (also a ValueError)
+    ├── BadPatterns          a store of patterns that cannot be opened (also a ValueError)
     ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
     └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
 
@@ -33,6 +34,10 @@ class MisplacedMiddleware(SpeculateError, ValueError):
 
 class BadLog(SpeculateError, ValueError):
     """A log of events cannot be read or written; the message names the path, the line and what is wrong with it."""
+
+
+class BadPatterns(SpeculateError, ValueError):
+    """Something that holds no patterns was given as `patterns=`; the message names it and what to give instead."""
 
 
 class UnkeyableArguments(SpeculateError, ValueError):

@@ -37,6 +37,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
+from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
@@ -49,6 +50,7 @@ def speculate(
     policy: PolicySource = None,
     *,
     tools: Sequence[BaseTool] = (),
+    patterns: PatternSource | None = None,
     predictor: Predictor | None = None,
     observers: Iterable[Observer] = (),
 ) -> G:
@@ -61,6 +63,8 @@ def speculate(
         policy: A `SpeculationPolicy`, a dict of the same shape, or a path to a TOML file. None: tools whose own
             `metadata` says `read_only: True` may run ahead, all others are only predicted and scored.
         tools: Tools that hand-written nodes fetch at run time, where they cannot be found by looking.
+        patterns: Where what is learned is kept: a path (a SQLite file), a LangGraph `BaseStore`, or a `PatternStore`.
+            None: in memory, gone with the process.
         predictor: Who guesses; None is `default_predictor()`, which learns from every run.
         observers: Called with every event (`langgraph_speculate.core.events`).
 
@@ -69,6 +73,7 @@ def speculate(
     Raises:
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
+        BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     >>> from langchain.agents import create_agent
     >>> from langchain_core.language_models import FakeListChatModel
@@ -86,7 +91,8 @@ def speculate(
             f"speculate() wraps compiled local graphs, not {type(graph).__qualname__}"
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
-    if _is_wrapped(graph) and policy is None and predictor is None and not tools and not tuple(observers):
+    observers = tuple(observers)
+    if _is_wrapped(graph) and not (tools or observers) and (policy, patterns, predictor) == (None,) * 3:
         return cast(G, graph)
     for tool in tools:
         if not isinstance(tool, BaseTool):
@@ -95,7 +101,7 @@ def speculate(
     found = survey(graph, tools, settings.transparent)
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
-    engine = Engine(settings, predictor if predictor is not None else default_predictor(), observers)
+    engine = Engine(settings, predictor if predictor is not None else default_predictor(), observers, patterns)
     return cast(G, _wrap(found, toolboxes, engine))
 
 

@@ -37,6 +37,7 @@ from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
+from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
@@ -59,11 +60,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     Args:
         policy: As in `speculate()`.
+        patterns: As in `speculate()`.
         predictor: As in `speculate()`.
         observers: As in `speculate()`.
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
+        BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     Attributes:
         speculation: The handle: `stats()`, `explain()`, `events(fn)`, `close()`.
@@ -85,13 +88,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self,
         policy: PolicySource = None,
         *,
+        patterns: PatternSource | None = None,
         predictor: Predictor | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
         super().__init__()
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor()
-        self.speculation = Engine(self._policy, guess, observers)
+        self.speculation = Engine(self._policy, guess, observers, patterns)
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN

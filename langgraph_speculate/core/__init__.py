@@ -3,5 +3,17 @@
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate, Predictor
 from langgraph_speculate.core.history import History, ModelTurn, Origin, PastCall, UserTurn
+from langgraph_speculate.core.sums import Learner
 
-__all__ = ["Call", "Candidate", "History", "ModelTurn", "Origin", "Outcome", "PastCall", "Predictor", "UserTurn"]
+__all__ = [
+    "Call",
+    "Candidate",
+    "History",
+    "Learner",
+    "ModelTurn",
+    "Origin",
+    "Outcome",
+    "PastCall",
+    "Predictor",
+    "UserTurn",
+]

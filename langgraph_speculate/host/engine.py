@@ -23,14 +23,18 @@ from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.durations import Durations
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
-from langgraph_speculate.core.history import Origin
+from langgraph_speculate.core.history import History, Origin
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.sums import Learner
+from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host.compat import namespace_depth
 from langgraph_speculate.host.forecast import Forecaster
+from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.stats import Stats, StatsCollector
+from langgraph_speculate.patterns import PatternSource, open_patterns
 from langgraph_speculate.policy import Level, SpeculationPolicy
 from langgraph_speculate.policy.checks import printable
 
@@ -80,11 +84,25 @@ class Engine:
         policy: What may run ahead.
         predictor: Who guesses.
         observers: Called with every event; one that raises is logged once and taken off.
+        patterns: Where what is learned is kept; None keeps it in memory.
+
+    Attributes:
+        patterns: The keeper of what is learned, or None.
+
+    Raises:
+        BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
     """
 
-    def __init__(self, policy: SpeculationPolicy, predictor: Predictor, observers: Iterable[Observer] = ()) -> None:
+    def __init__(
+        self,
+        policy: SpeculationPolicy,
+        predictor: Predictor,
+        observers: Iterable[Observer] = (),
+        patterns: PatternSource | None = None,
+    ) -> None:
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
+        self.patterns = None if patterns is None else self._keeper(patterns)
         self.durations = Durations()
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         self.width = _WIDTH
@@ -128,6 +146,8 @@ class Engine:
         self._closed = True
         for run in list(self._runs):
             run.close()
+        if self.patterns is not None:
+            self.patterns.close()
 
     # -- for the host ------------------------------------------------------------------------------------------------
 
@@ -192,11 +212,31 @@ class Engine:
                     _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
                     self._drop(observer)
 
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        """The predictor sees what the model asked for after *history*."""
+        self.forecaster.learn(history, calls)
+        if self.patterns is not None:
+            self.patterns.learned()
+
     def warn(self, cause: str, message: str) -> None:
         """Log a warning, once a cause."""
         if cause not in self._warned:
             self._warned.add(cause)
             _LOG.warning("speculation: %s", message)
+
+    def _keeper(self, patterns: PatternSource) -> Keeper:
+        learner = self.forecaster.predictor
+        if not isinstance(learner, Learner):
+            raise BadPatterns(
+                f"patterns: {type(learner).__qualname__} has nothing to write down; leave out predictor= or patterns=, "
+                "or give it the verbs of langgraph_speculate.core.Learner"
+            )
+        learner.private = self._is_private
+        return Keeper(open_patterns(patterns), learner, self.forecaster.asking)
+
+    def _is_private(self, name: str) -> bool:
+        declared = self.policy.rule_for(name).tool
+        return any(box.hides(name) for box, _ in self.views) or (declared is not None and declared.private)
 
     def _is_tool(self, name: str) -> bool:
         return any(toolbox.knows(name) for toolbox, _ in self.views)

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -61,6 +62,10 @@ class Forecaster:
         self._queueing = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
         self._working = False
+
+    def asking(self) -> AbstractContextManager[object]:
+        """To be held by whoever else calls the predictor."""
+        return self._asking
 
     def predict(self, history: History, k: int, then: Callable[[list[Candidate]], None]) -> Prediction | None:
         """Ask for candidates and hand them to *then*; None when there is nothing to wait for."""

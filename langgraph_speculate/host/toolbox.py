@@ -168,6 +168,12 @@ class Toolbox:
         policy = None if entry is None else entry.facts.rule.tool
         return policy is not None and policy.trusted_output
 
+    def hides(self, name: str) -> bool:
+        """Whether what the tool of that name is called with must not be written down."""
+        entry = self._entries.get(name)
+        policy = None if entry is None else entry.facts.rule.tool
+        return policy is not None and policy.private
+
     def venue(self, facts: ToolFacts, is_async: bool) -> str:
         """Where to run a guess of a tool: where its last real call ran, or else where a run of that kind should."""
         natural = TASK if is_async and TASK in facts.venues else THREAD

@@ -126,7 +126,7 @@ class Turns:
         wanted = [call for one in raw if one.name in alive and (call := self._as_received(one, known)) is not None]
         self._driver.decide(lambda now: self._driver.session.end_turn(turn, raw, wanted, now))
         if message is not None and history is not None and not _broken_off(message):
-            self._engine.forecaster.learn(history, raw)
+            self._engine.learn(history, raw)
 
     def _as_received(self, call: Call, known: Mapping[str, Call]) -> Call | None:
         """The call as the tool's body will receive it."""

@@ -48,6 +48,7 @@ class ToolPolicy:
         allowed_hosts: Hosts that an open-world tool may be sent to early, such as `"docs.python.org"`, or
             `"*.example.org"` for its subdomains. Public ones only, without scheme, path or port.
         trusted_output: Its results may choose where an open-world tool is sent.
+        private: What it is called with is never written into patterns on disk, however often it comes again.
         pin: The fingerprint of the tool as you approved it; any other never runs ahead.
         tag: A label for traces.
 
@@ -76,6 +77,7 @@ class ToolPolicy:
     disclosure: Disclosure = "none"
     allowed_hosts: tuple[str, ...] = ()
     trusted_output: bool = False
+    private: bool = False
     pin: str | None = None
     tag: str | None = None
 
@@ -99,6 +101,7 @@ class ToolPolicy:
             "disclosure": checks.one_of(get_args(Disclosure)),
             "allowed_hosts": checks.hosts,
             "trusted_output": checks.boolean,
+            "private": checks.boolean,
             "pin": checks.optional_text,
             "tag": checks.optional_text,
         }

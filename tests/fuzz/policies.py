@@ -91,6 +91,7 @@ TOOL: dict[str, Maker] = {
     "disclosure": lambda rng: rng.choice(["none", "same_args_only", "declared"]),
     "allowed_hosts": lambda rng: some(rng, HOSTS),
     "trusted_output": truth,
+    "private": truth,
     "pin": lambda rng: rng.choice(["sha256:abcd", "x", "0" * 64]),
     "tag": lambda rng: rng.choice(["orders", "ü\n", "a\\b", "\U0001f50e", "it's", 'a "tag"']),
 }
@@ -183,6 +184,7 @@ TOOL_DEFAULTS: Data = {
     "disclosure": "none",
     "allowed_hosts": (),
     "trusted_output": False,
+    "private": False,
     "pin": None,
     "tag": None,
 }

@@ -1,0 +1,161 @@
+"""Keeps what is learned: reads a store of patterns where runs begin, and writes to it beside them.
+
+All reading and writing but the first happens in a thread of its own, which lives only while there is something to do.
+A run never waits for it; what a store does not take is tried again later.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+from langgraph_speculate.core.sums import Key, Learner, Pair, Sums, add_to
+from langgraph_speculate.host.threads import start_daemon
+from langgraph_speculate.patterns import PatternStore
+from langgraph_speculate.patterns.store import SHARED
+
+_EVERY_S = 2.0
+_LOG = logging.getLogger("langgraph_speculate")
+
+
+class Keeper:
+    """The patterns of one wrapped graph, as `speculation_of(graph).patterns`.
+
+    Args:
+        store: Where they are kept.
+        learner: The predictor that learns them.
+        asking: Held while the learner is asked for something, because calls to it never overlap.
+        every_s: Seconds between two transactions while there is something to write.
+    """
+
+    def __init__(
+        self,
+        store: PatternStore,
+        learner: Learner,
+        asking: Callable[[], AbstractContextManager[object]],
+        every_s: float = _EVERY_S,
+    ) -> None:
+        self.store = store
+        self._learner = learner
+        self._asking = asking
+        self._every_s = every_s
+        self._lock = threading.Lock()  # of the fields below; never held while anything is read, written or learned
+        self._writing = threading.Lock()
+        self._wanted: dict[str, None] = {}  # partitions that a run has met
+        self._known = {SHARED}
+        self._dirty = self._alive = self._closed = self._told = False
+        self._wake = threading.Event()
+        self._unwritten: dict[str, Sums] = {}
+        self._load(SHARED)
+        learner.on_new = self._met
+        # A process that ends as it should writes all; the graph may be gone before.
+        self._at_exit = atexit.register(partial(_flush, weakref.WeakMethod(self.flush)))
+
+    # -- for the graph's owner ---------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what was learned so far; returns when the store has it."""
+        with self._writing:
+            with self._asking():
+                taken = self._learner.take()
+            for partition, sums in taken.items():
+                add_to(self._unwritten.setdefault(partition, {}), sums.items())
+            for partition in list(self._unwritten):
+                try:
+                    self.store.add(partition, self._unwritten[partition])
+                    del self._unwritten[partition]
+                except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's store
+                    self._tell(error)
+                    return
+
+    def forget(self, partition: str) -> int:
+        """Remove all that was learned from one partition, here and in the store; returns how many totals it had."""
+        with self._writing:
+            with self._asking():
+                self._learner.forget(partition)
+            self._unwritten.pop(partition, None)
+            return self.store.forget(partition)
+
+    def close(self) -> None:
+        """Write what was learned, and let go of the store."""
+        if not self._closed:
+            self._closed = True
+            self.flush()
+            self._wake.set()
+            atexit.unregister(self._at_exit)
+            self.store.close()
+
+    # -- for the host ------------------------------------------------------------------------------------------------
+
+    def learned(self) -> None:
+        """Something was learned: write it before long."""
+        if not self._dirty:
+            self._dirty = True
+            self._start()
+
+    def _met(self, partition: str) -> None:
+        with self._lock:
+            if partition in self._known:
+                return
+            self._known.add(partition)
+            self._wanted[partition] = None
+        self._start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._wanted:
+                self._wake.set()
+            if self._alive or self._closed:
+                return
+            self._alive = True
+        try:
+            start_daemon(self._work, "patterns-keeper")
+        except RuntimeError:  # no thread to be had; the next time, or the end of the process
+            self._alive = self._dirty = False
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait(self._every_s)
+            with self._lock:
+                self._wake.clear()
+                wanted, self._wanted = list(self._wanted), {}
+            for partition in wanted:
+                self._load(partition)
+            with self._lock:
+                if self._closed or not (self._dirty or self._wanted):
+                    self._alive = False
+                    return
+                written, self._dirty = self._dirty, False
+            if written:
+                self.flush()
+
+    def _load(self, partition: str) -> None:
+        """Know what the store knows: of a partition, and what is everybody's."""
+        try:
+            sums: dict[Key, Pair] = dict(self.store.load(SHARED))
+            if partition != SHARED:
+                add_to(sums, self.store.load(partition).items())
+            prepared = self._learner.prepare(sums)
+        except Exception as error:  # noqa: BLE001 - see `flush`
+            self._tell(error)
+            return
+        with self._asking():
+            self._learner.install(partition, prepared)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            self._told = True
+            _LOG.warning(
+                "patterns: the store does not answer (%s: %s); runs go on without", type(error).__name__, error
+            )
+
+
+def _flush(method: weakref.WeakMethod[Callable[[], None]]) -> None:
+    flush = method()
+    if flush is not None:
+        flush()

@@ -1,0 +1,62 @@
+"""What a store of patterns can do, and finding the right one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, Protocol, runtime_checkable
+
+from langgraph_speculate.core.sums import Key, Pair, Sums
+
+SHARED = ""
+"""The partition of everybody: what was mined, and what graphs without `partition_by` learn."""
+
+
+@runtime_checkable
+class PatternStore(Protocol):
+    """Totals of sums by partition. `add` may be called from any thread, and by many processes.
+
+    Any object with these verbs may be given as `patterns=`.
+    """
+
+    def add(self, partition: str, sums: Mapping[Key, Pair]) -> None:
+        """Add to the totals of a partition, all or nothing."""
+        ...
+
+    def load(self, partition: str) -> Sums:
+        """Return the totals of a partition; nothing where there are none."""
+        ...
+
+    def forget(self, partition: str) -> int:
+        """Remove all that was learned from a partition; returns how many totals that were."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+PatternSource = PatternStore | str | os.PathLike[str]
+
+
+def open_patterns(source: Any) -> PatternStore:
+    """Return the store that *source* is or names: a `PatternStore`, a LangGraph `BaseStore`, or a SQLite file's path.
+
+    Raises:
+        BadPatterns: It is something else, or a path where no file can be.
+    """
+    if isinstance(source, PatternStore):
+        return source
+    if isinstance(source, str | os.PathLike):
+        from langgraph_speculate.patterns.sqlite import SqlitePatterns
+
+        return SqlitePatterns(source)
+    from langgraph_speculate.patterns.shared import SharedPatterns
+
+    return SharedPatterns(source)
+
+
+def disguised(partition: str, salt: bytes) -> str:
+    """The name under which a partition is stored: its own would tell who the users are."""
+    return SHARED if partition == SHARED else blake2b(partition.encode(), key=salt, digest_size=16).hexdigest()
