@@ -12,7 +12,7 @@ import sys
 
 from tests.sim.bugs import BUGS
 from tests.sim.pair import judge
-from tests.sim.quiet import quiet
+from tests.sim.quiet import pool_given_back, quiet
 from tests.sim.zoo import program_of
 
 MOST = 2_000
@@ -21,7 +21,7 @@ MOST = 2_000
 
 def pairs_until_killed(bug: str, first: int = 0, most: int = MOST) -> int | None:
     """How many pairs, from the seed *first* on, it takes until one breaks a promise; None if none of *most* does."""
-    with quiet(), BUGS[bug]():
+    with quiet(), pool_given_back(), BUGS[bug]():
         for count in range(1, most + 1):
             if judge(program_of(first + count - 1)).mismatches:
                 return count

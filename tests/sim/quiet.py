@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from langgraph_speculate.host.threads import THREADS
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -23,3 +25,13 @@ def quiet() -> Iterator[None]:
         gc.unfreeze()
         log.propagate = propagates
         log.removeHandler(nothing)
+
+
+@contextmanager
+def pool_given_back() -> Iterator[None]:
+    """A library that is broken on purpose may leave runs open; the pool of threads does not wait for those."""
+    users = THREADS._users
+    try:
+        yield
+    finally:
+        THREADS._users = users

@@ -18,6 +18,7 @@ from langgraph_speculate.host.runner import Runner
 from langgraph_speculate.host.threads import THREADS
 from tests.sim.bugs import _ignoring
 from tests.sim.cancelling import WAYS, Point, Tally, campaign, portion
+from tests.sim.quiet import pool_given_back
 
 # For tools without arguments, until the branch has "Ask pydantic for its fields by their new name alone".
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:langgraph_speculate")
@@ -126,13 +127,9 @@ def a_body_that_waits_for_its_thread_cannot_be_stopped() -> Iterator[None]:
 def test_a_broken_library_is_noticed(name: str) -> None:
     broken, rule, first = BREAKS[name]
     found: set[str] = set()
-    users = THREADS._users
-    try:
-        with broken():
-            for number in (first, *range(40)):
-                found |= {leak for *_, leak, _ in portion(0, number, 25).leaks}
-                if rule in found:
-                    return
-    finally:
-        THREADS._users = users
+    with pool_given_back(), broken():
+        for number in (first, *range(40)):
+            found |= {leak for *_, leak, _ in portion(0, number, 25).leaks}
+            if rule in found:
+                return
     pytest.fail(f"{name} was not noticed as {rule}, only as {found}")
