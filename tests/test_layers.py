@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
     {"policy"},
     {"core"},
-    {"predict", "observe", "patterns"},
+    {"predict", "observe", "patterns", "testing"},
     {"host"},
     {"graph"},
     {"middleware"},

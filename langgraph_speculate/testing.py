@@ -1,0 +1,199 @@
+"""Checks that every predictor must pass, for authors of predictors: call `check_predictor` from a test.
+
+After the estimator checks of scikit-learn and river: whoever passes them can be put into `speculate(predictor=...)` and
+be measured by `langgraph-speculate evaluate` beside the shipped one.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from langgraph_speculate.core.calls import Call, key_of
+from langgraph_speculate.core.candidates import Candidate, Predictor
+from langgraph_speculate.core.history import History, Origin
+from langgraph_speculate.core.sums import Learner
+
+Decision = tuple[History, list[Call]]
+"""A moment before a model call, and the calls that it then made; no calls: it answered."""
+
+_K = 10
+
+
+def check_predictor(make: Callable[[], Predictor]) -> None:
+    """Check what `speculate()` and `evaluate` rely on.
+
+    Args:
+        make: Builds a predictor that has learned nothing; called several times.
+
+    Raises:
+        AssertionError: A promise is broken; the message says which, and what was seen.
+
+    >>> from langgraph_speculate.predict import Order1
+    >>> check_predictor(Order1)
+    """
+    for check in (
+        _is_a_predictor,
+        _knows_nothing_at_first,
+        _answers_soundly,
+        _does_not_learn_by_predicting,
+        _learns_the_same_from_the_same,
+        _leaves_what_it_is_given,
+        _survives_odd_runs,
+        _hands_over_what_it_learned,
+    ):
+        check(make)
+
+
+def recorded_runs(runs: int = 24, seed: int = 0) -> Iterator[Decision]:
+    """The decisions of small made-up support runs, for tests of predictors: users, lists of orders, reads and writes.
+
+    >>> [history, calls] = next(recorded_runs())
+    >>> history.user_turns[0].text, [call.name for call in calls]
+    ('I am user_94, please look at my orders', ['find_user'])
+    """
+    draw = random.Random(seed)
+    for number in range(runs):
+        user, orders = f"user_{draw.randrange(1000)}", [f"#W{draw.randrange(10**6):06}" for _ in range(3)]
+        messages: list[dict[str, object]] = [
+            {"role": "user", "content": f"I am {user}, please look at my orders"},
+            *_asks(f"{number}-a", [("find_user", {"user_id": user}, {"id": user, "orders": orders})]),
+            *_asks(f"{number}-b", [("get_order", {"order_id": one}, {"id": one, "state": "sent"}) for one in orders]),
+            *_asks(f"{number}-c", [("cancel_order", {"order_id": orders[0], "why": "no longer needed"}, "done")]),
+            {"role": "assistant", "content": "It is done."},
+        ]
+        origin = Origin(thread=f"thread-{number}")
+        for index, message in enumerate(messages):
+            if message["role"] == "assistant":
+                asked = History.from_messages(messages[index : index + 1]).calls
+                yield History.from_messages(messages[:index], origin=origin), [past.call for past in asked]
+
+
+def _asks(prefix: str, calls: Sequence[tuple[str, dict[str, object], object]]) -> list[dict[str, object]]:
+    ids = [f"{prefix}{place}" for place in range(len(calls))]
+    wanted = [{"id": id, "name": name, "args": args} for id, (name, args, _) in zip(ids, calls, strict=True)]
+    results = [
+        {"role": "tool", "tool_call_id": id, "content": json.dumps(result)}
+        for id, (*_, result) in zip(ids, calls, strict=True)
+    ]
+    return [{"role": "assistant", "content": "", "tool_calls": wanted}, *results]
+
+
+# -- the checks --------------------------------------------------------------------------------------------------------
+
+
+def _is_a_predictor(make: Callable[[], Predictor]) -> None:
+    predictor = make()
+    assert isinstance(predictor, Predictor), f"{type(predictor).__qualname__} needs predict(history, *, k) and learn()"
+
+
+def _knows_nothing_at_first(make: Callable[[], Predictor]) -> None:
+    """A guess needs a reason."""
+    for history, _ in recorded_runs(2):
+        answer = make().predict(history, k=_K)
+        assert not answer, f"nothing was learned, and yet it predicts {answer[0].call}"
+
+
+def _answers_soundly(make: Callable[[], Predictor]) -> None:
+    predictor = make()
+    for history, calls in recorded_runs():
+        for k in (0, 1, _K):
+            answer = predictor.predict(history, k=k)
+            assert len(answer) <= k, f"{len(answer)} candidates where {k} were asked for"
+            chances = [candidate.probability for candidate in answer]
+            assert all(isinstance(c, Candidate) for c in answer), "an answer is a list of Candidate"
+            assert all(math.isfinite(chance) and 0.0 <= chance <= 1.0 for chance in chances), f"{chances} in [0, 1]"
+            assert chances == sorted(chances, reverse=True), f"best first, not {chances}"
+            keys = [key_of(candidate.call) for candidate in answer]
+            assert None not in keys, "arguments of a candidate must have a canonical form"
+            assert len(set(keys)) == len(keys), "each call once"
+        predictor.learn(history, calls)
+
+
+def _does_not_learn_by_predicting(make: Callable[[], Predictor]) -> None:
+    asked, silent = make(), make()
+    for history, calls in recorded_runs():
+        first = asked.predict(history, k=_K)
+        assert first == asked.predict(history, k=_K), "two equal questions got two answers"
+        asked.learn(history, calls)
+        silent.learn(history, calls)
+    for history, _ in recorded_runs(4, seed=1):
+        same = asked.predict(history, k=_K) == silent.predict(history, k=_K)
+        assert same, "to be asked changed what it predicts later"
+
+
+def _learns_the_same_from_the_same(make: Callable[[], Predictor]) -> None:
+    one, other = make(), make()
+    for history, calls in recorded_runs():
+        one.learn(history, calls)
+        other.learn(copy.deepcopy(history), copy.deepcopy(calls))
+    for history, _ in recorded_runs(4, seed=1):
+        answers = one.predict(history, k=_K), other.predict(history, k=_K)
+        assert answers[0] == answers[1], f"equal learning, different answers: {answers}"
+
+
+def _leaves_what_it_is_given(make: Callable[[], Predictor]) -> None:
+    predictor = make()
+    for history, calls in recorded_runs():
+        before = repr(history.events), repr(calls)
+        predictor.predict(history, k=_K)
+        predictor.learn(history, calls)
+        assert (repr(history.events), repr(calls)) == before, "a predictor must not change histories or calls"
+
+
+def _survives_odd_runs(make: Callable[[], Predictor]) -> None:
+    """What real runs hold now and then: nothing at all, calls without results, results without end, strange values."""
+    odd: list[Decision] = [
+        (History(), []),
+        (History(), [Call("")]),
+        (History(), [Call("get", {"id": None}), Call("get", {"id": None})]),
+        (History.from_messages([{"role": "user", "content": ""}]), [Call("x" * 5000, {"": "\x00"})]),
+        (History.from_messages([{"role": "user", "content": "7 " * 20_000}]), [Call("get", {"id": 10**40})]),
+        (
+            History.from_messages(
+                [{"role": "assistant", "tool_calls": [{"id": "1", "name": "get", "args": {"a": [[["b"]]]}}]}]
+            ),
+            [Call("get", {"deep": {"list": [1, 2.5, True, None, {"x": "ü\ud800"}]}})],
+        ),
+        (
+            History.from_messages(
+                [
+                    {"role": "assistant", "tool_calls": [{"id": "1", "name": "get", "args": {}}]},
+                    {"role": "tool", "tool_call_id": "1", "content": "[" * 500 + "1" + "]" * 500},
+                ]
+            ),
+            [Call("get", {"object": object()}), Call("get", {f"a{n}": n for n in range(200)})],
+        ),
+    ]
+    predictor = make()
+    for _ in range(2):
+        for history, calls in odd:
+            predictor.learn(history, calls)
+            predictor.predict(history, k=_K)
+
+
+def _hands_over_what_it_learned(make: Callable[[], Predictor]) -> None:
+    """For those whose knowledge can be written down: sums under keys of text, each handed over once."""
+    predictor = make()
+    if not isinstance(predictor, Learner):
+        return
+    for history, calls in recorded_runs():
+        predictor.learn(history, calls)
+    taken = predictor.take()
+    assert not predictor.take(), "what was taken is handed over once"
+    for partition, sums in taken.items():
+        for key, pair in sums.items():
+            assert isinstance(key, tuple), f"a key is a tuple of texts, not {key!r}"
+            assert all(isinstance(part, str) for part in key), f"a key is a tuple of texts, not {key!r}"
+            assert all(math.isfinite(number) for number in pair), f"sums are finite, not {pair}"
+        one, other = make(), make()
+        assert isinstance(one, Learner)
+        assert isinstance(other, Learner)
+        one.install(partition, one.prepare(sums))
+        other.install(partition, other.prepare(dict(reversed(sums.items()))))
+        for history, _ in recorded_runs(4, seed=1):
+            answers = one.predict(history, k=_K), other.predict(history, k=_K)
+            assert answers[0] == answers[1], f"the order of sums must not matter: {answers}"
