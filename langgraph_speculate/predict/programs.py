@@ -23,8 +23,8 @@ from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, RunSources, Source
 from langgraph_speculate.predict.values import copyable, value_key
 
-_PROGRAMS = 32  # kept per argument
-_ACTIVE = 12  # tried by a prediction
+_PROGRAMS = 64  # kept per argument
+_ACTIVE = 20  # tried by a prediction
 _CONTEXTS = 64  # kept per program
 _MAX_TEMPLATE = 60  # characters around the slot
 _HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried

@@ -58,7 +58,9 @@ def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
     if lines:
         for line in text.splitlines()[:60]:
             if 0 < len(line) <= 100:
-                yield "line", line.strip()
+                found = line.strip()
+                # A lone word is a name, as in a listing; a line of several is a message or a row.
+                yield ("line" if " " in found else "word"), found
     elif len(text) <= MAX_TOKEN:
         yield "whole", text.strip()
 
