@@ -30,6 +30,8 @@ class Proposal(NamedTuple):
         chance: P(the message makes this very call | it calls the tool), as far as single arguments tell.
         kinds: Where each argument comes from.
         support: How many sources hold the values, over all arguments.
+        pattern: The tool and which pick of which source each argument is.
+        records: How many records the values stand in, as far as they stand in any.
     """
 
     args: dict[str, Any]
@@ -37,6 +39,8 @@ class Proposal(NamedTuple):
     chance: float
     kinds: tuple[str, ...]
     support: int
+    pattern: Hashable
+    records: int
 
 
 _Shape = tuple[str, ...]  # the names of a call's arguments, sorted
@@ -159,13 +163,18 @@ class Bindings:
 
 
 def _proposal(tool: str, chance: float, shape: _Shape, values: tuple[Value, ...]) -> Proposal:
-    args, keys, kinds, support = {}, [], [], 0
+    args, keys, kinds, origins, support = {}, [], [], [], 0
+    records = set()
     for name, value in zip(shape, values, strict=True):
         args[name] = value.value
         keys.append(value.key)
         kinds.append(value.kind)
+        origins.append(value.origin)
         support += value.support
-    return Proposal(args, (tool, shape, tuple(keys)), chance, tuple(kinds), support)
+        if value.record is not None:
+            records.add(value.record)
+    pattern = (tool, shape, tuple(origins))
+    return Proposal(args, (tool, shape, tuple(keys)), chance, tuple(kinds), support, pattern, len(records))
 
 
 def grouped(calls: Sequence[Call]) -> Mapping[str, list[Call]]:

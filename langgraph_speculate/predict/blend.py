@@ -6,18 +6,19 @@ P(tool) from `markov.py` times P(arguments | tool) from `bindings.py` is one opi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from math import log, log1p
+from collections.abc import Hashable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
-from langgraph_speculate.predict.bindings import Bindings, Proposal, grouped
+from langgraph_speculate.predict.bindings import Bindings, grouped
+from langgraph_speculate.predict.features import FEATURES, Guess, features
 from langgraph_speculate.predict.markov import NextTools, signatures
 from langgraph_speculate.predict.memory import CallMemory, moments
-from langgraph_speculate.predict.ranker import Ranker, log_odds
+from langgraph_speculate.predict.patterns import Patterns
+from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
 from langgraph_speculate.predict.values import fingerprint
@@ -29,23 +30,8 @@ _SHORTLIST = 16  # guesses that are ranked with care
 _LEAST = 0.01  # guesses below are not worth a look
 _RUNS = 16  # whose sources are kept from turn to turn
 _FLOOR = 1e-3
-_FEATURES = 14
 _NOTHING = (Call(""), 0.0)
 _FIRST = itemgetter(0)
-
-
-class _Guess(NamedTuple):
-    """A call and what is known about it."""
-
-    chance: float  # blended, before the ranker
-    name: str
-    args: Mapping[str, Any]
-    key: Hashable
-    tool: float  # P(tool)
-    proposal: Proposal | None
-    place: int  # among the proposals for the tool
-    lead: float  # its chance over that of the tool's best proposal
-    memory: float  # its chance by memory
 
 
 class _Moment(NamedTuple):
@@ -55,7 +41,7 @@ class _Moment(NamedTuple):
     sources: RunSources
     events: tuple[str, ...]  # the latest signatures
     contexts: Sequence[Hashable]  # the same for whole calls, see `memory.py`
-    guesses: Sequence[tuple[_Guess, tuple[float, ...]]]  # the shortlist, with what the ranker wants to know
+    guesses: Sequence[tuple[Guess, tuple[float, ...]]]  # the shortlist, with what the ranker wants to know
 
 
 class BlendedPredictor:
@@ -77,7 +63,8 @@ class BlendedPredictor:
         self._tools = NextTools()
         self._bindings = Bindings()
         self._memory = CallMemory()
-        self._ranker = Ranker(_FEATURES)
+        self._patterns = Patterns()
+        self._ranker = Ranker(FEATURES)
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
@@ -85,7 +72,7 @@ class BlendedPredictor:
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
         self._latest = moment = self._look(history)
-        ranked = [(self._ranker.chance(guess.name, features), guess) for guess, features in moment.guesses]
+        ranked = [(self._ranker.chance(guess.name, told), guess) for guess, told in moment.guesses]
         ranked.sort(key=_FIRST, reverse=True)
         best = ranked[: max(k, 0)]
         return [Candidate(Call(guess.name, guess.args), chance, _source(guess)) for chance, guess in best]
@@ -98,8 +85,11 @@ class BlendedPredictor:
         self._latest = None
         truth = [(fingerprint(call.name, call.args), call) for call in calls]
         right = {key for key, _ in truth}
-        for guess, features in moment.guesses:
-            self._ranker.learn(guess.name, features, guess.key in right)
+        called = {call.name for call in calls}
+        for guess, told in moment.guesses:
+            self._ranker.learn(guess.name, told, guess.key in right)
+            if guess.proposal is not None and guess.name in called:
+                self._patterns.learn(guess.proposal.pattern, guess.key in right)
         context = "".join(moment.events[-1:])
         for tool, made in grouped(calls).items():
             self._bindings.learn(moment.sources, tool, context, made)
@@ -116,14 +106,10 @@ class BlendedPredictor:
         events = signatures(history, self._tools.order)
         contexts = moments(history, events[-2:])
         guesses = sorted(self._guesses(sources, events, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
-        last = fingerprint(sources.last.name, sources.last.args) if sources.last else None
-        shortlist = [
-            (guess, _features(guess, made=guess.key in sources.made(guess.name), last=guess.key == last))
-            for guess in guesses
-        ]
+        shortlist = [(guess, features(guess, sources)) for guess in guesses]
         return _Moment(history, sources, events, contexts, shortlist)
 
-    def _guesses(self, sources: RunSources, events: tuple[str, ...], contexts: Sequence[Hashable]) -> Iterator[_Guess]:
+    def _guesses(self, sources: RunSources, events: tuple[str, ...], contexts: Sequence[Hashable]) -> Iterator[Guess]:
         tools = self._tools.predict(events)
         remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
         context = "".join(events[-1:])
@@ -135,43 +121,17 @@ class BlendedPredictor:
                 derived, key = chance * proposal.chance, proposal.fingerprint
                 memory = remembered.pop(key, _NOTHING)[1]
                 lead = proposal.chance / proposals[0].chance
-                yield _Guess(max(derived, memory), tool, proposal.args, key, chance, proposal, place, lead, memory)
+                pattern = self._patterns.chance(proposal.pattern, proposal.chance)
+                yield Guess(
+                    max(derived, memory), tool, proposal.args, key, chance, proposal, place, lead, memory, pattern
+                )
         for key, (call, memory) in remembered.items():
             if memory >= _LEAST:
                 chance = tools.get(call.name, _FLOOR)
-                yield _Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory)
+                yield Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory, 0.0)
 
 
-def _features(guess: _Guess, *, made: bool, last: bool) -> tuple[float, ...]:
-    """What the ranker weighs; the first feature is the log-odds that it starts from."""
-    chance, _, _, _, tool, proposal, place, lead, memory = guess
-    if proposal is None:
-        bound = support = user = result = 0.0
-    else:
-        kinds = proposal.kinds
-        bound = log(max(proposal.chance, _FLOOR))
-        support = log1p(proposal.support)
-        user = 1.0 if "user" in kinds else 0.0
-        result = 1.0 if "json" in kinds or "text" in kinds else 0.0
-    return (
-        log_odds(chance),
-        1.0,
-        log(max(tool, _FLOOR)),
-        bound,
-        1.0 if proposal is None else 0.0,
-        log(max(memory, _FLOOR)) if memory else 0.0,
-        1.0 if memory else 0.0,
-        1.0 if made else 0.0,
-        1.0 if last else 0.0,
-        log1p(place),
-        log(max(lead, _FLOOR)),
-        support,
-        user,
-        result,
-    )
-
-
-def _source(guess: _Guess) -> str:
+def _source(guess: Guess) -> str:
     """Where a guess comes from, for people to read."""
     kinds = dict.fromkeys(guess.proposal.kinds if guess.proposal else ())
     return "+".join((*kinds, "memory") if guess.memory else kinds)

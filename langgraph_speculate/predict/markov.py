@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from langgraph_speculate.core.history import Event, History, PastCall, UserTurn
 from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.verbs import verb
 
 START = "^"
 ANSWER = "answer"
@@ -36,7 +37,7 @@ def signatures(history: History, order: int) -> tuple[str, ...]:
         if len(found) >= order:
             break
         if isinstance(event, PastCall):
-            tools.append(event.name + _ending(event))
+            tools.append(verb(event.call) + _ending(event))
         else:
             found.append(_turn(event, tools))
             tools = []

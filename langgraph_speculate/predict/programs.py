@@ -23,8 +23,8 @@ from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, RunSources, Source
 from langgraph_speculate.predict.values import copyable, value_key
 
-_PROGRAMS = 32  # kept per argument
-_ACTIVE = 12  # tried by a prediction
+_PROGRAMS = 64  # kept per argument
+_ACTIVE = 20  # tried by a prediction
 _CONTEXTS = 64  # kept per program
 _MAX_TEMPLATE = 60  # characters around the slot
 _HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
@@ -49,6 +49,7 @@ class Value:
         chance: P(a call of the message has this value | it calls the tool).
         kind: The kind of source it comes from, or `"constant"`.
         record: The record it stands in, or None.
+        origin: The pick of the program it comes from; the value itself for a constant.
         support: How many programs yield it.
     """
 
@@ -57,6 +58,7 @@ class Value:
     chance: float
     kind: str
     record: Hashable
+    origin: Hashable
     support: int = 1
 
 
@@ -158,35 +160,37 @@ class Argument:
                 continue
             olds = _count_used(items, used) if used else 0
             news = len(items) - olds
-            new = program.chances(_NEW[_HOW_MANY[news]], news, context) if news else _NO_CHANCES
+            news_ = _NEW[_HOW_MANY[news]]
+            new = program.chances(news_, news, context) if news else _NO_CHANCES
             old = program.chances(_OLD, olds, context) if olds else _NO_CHANCES
             at_new = at_old = 0
             for value, record, key in items:
                 if olds and key in used:
-                    chance = old[at_old]
+                    chance, pick = old[at_old], _OLD[at_old]
                     at_old += at_old < 3
                 else:
-                    chance = new[at_new]
+                    chance, pick = new[at_new], news_[at_new]
                     at_new += at_new < 5
                 if chance < least:
                     continue
                 known = best.get(key)
                 if known is None:
-                    best[key] = Value(key, value, chance, source.kind, record)
+                    best[key] = Value(key, value, chance, source.kind, record, (program.template, source, pick))
                 else:
                     known.support += 1
                     if known.chance < chance:
                         known.chance, known.kind, known.record = chance, source.kind, record
+                        known.origin = (program.template, source, pick)
         for key, value, chance in self._constants.tell(context):
             if chance < least:
                 break  # they come most probable first
             known = best.get(key)
             if known is None:
-                best[key] = Value(key, value, chance, "constant", None)
+                best[key] = Value(key, value, chance, "constant", None, key)
             else:
                 known.support += 1
                 if known.chance < chance:
-                    known.chance, known.kind = chance, "constant"
+                    known.chance, known.kind, known.origin = chance, "constant", key
         return sorted(best.values(), key=_CHANCE, reverse=True)[:limit]
 
     def learn(self, sources: RunSources, used: Set[Hashable], context: str, values: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ _PHRASE = re.compile(
     r"[^\W\d_a-zß-ÿ][\w’'.&-]*(?:\s+(?:(?:of|the|to|in|de|for|on|at|von|van|la)\s+){0,2}"
     r"(?:[^\W\d_a-zß-ÿ][\w’'.&-]*|\d+\b))*"
 )
+_ROW = re.compile(r"\(\s*'([^'\n]{1,80})'(,?\))?")
 _LABEL = re.compile(r"^[ \t>*-]*([^\W\d][\w ]{1,30}?)[ \t]*[:=]\*{0,2}[ \t]*(\S[^\n]{0,80}?)[ \t]*$", re.MULTILINE)
 _SERIAL = re.compile(r"[A-Z]+\d+")
 _RUNS = re.compile(r"[A-Z]+|[a-zà-ÿ]+|\d+")
@@ -56,9 +57,13 @@ def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
         month = _MONTHS.index(match[1].lower()) + 1
         yield "day", f"{month:02}-{int(match[2]):02}"
     if lines:
+        for match in _ROW.finditer(text):
+            yield ("only" if match[2] else "first"), match[1]
         for line in text.splitlines()[:60]:
             if 0 < len(line) <= 100:
-                yield "line", line.strip()
+                found = line.strip()
+                # A lone word is a name, as in a listing; a line of several is a message or a row.
+                yield ("line" if " " in found else "word"), found
     elif len(text) <= MAX_TOKEN:
         yield "whole", text.strip()
 

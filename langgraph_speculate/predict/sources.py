@@ -56,6 +56,7 @@ class RunSources:
                 calls.setdefault(event.call.name, []).append(event)
             elif isinstance(event, UserTurn):
                 said.append(event.text[:MAX_TEXT])
+        self.said = said[0] if said else ""  # what the user said last
         known = before._owners if before is not None else {}
         self._owners: dict[str, _Owner] = {USER: _owner([], said, known.get(USER))}
         for name, made in calls.items():
@@ -71,6 +72,11 @@ class RunSources:
         """Keys of the values that calls of *tool* had for *argument* in this run."""
         owner = self._owners.get(tool)
         return _NONE if owner is None else owner.used(argument)
+
+    def calls(self, tool: str) -> Sequence[PastCall]:
+        """The calls of *tool* in this run, newest first."""
+        owner = self._owners.get(tool)
+        return () if owner is None else owner.calls
 
     def made(self, tool: str) -> Set[Hashable]:
         """Fingerprints of the calls of *tool* in this run."""

@@ -1,0 +1,107 @@
+"""What the ranker is told about a guess: a few numbers, each with a reason to bear on whether the guess is right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Hashable, Mapping, Set
+from functools import lru_cache
+from math import log, log1p
+from typing import Any, NamedTuple
+
+from langgraph_speculate.predict.bindings import Proposal
+from langgraph_speculate.predict.ranker import log_odds
+from langgraph_speculate.predict.sources import RunSources
+from langgraph_speculate.predict.values import value_key
+
+FEATURES = 20
+_FLOOR = 1e-3
+_RECENT = 6  # earlier calls of the tool that a guess is compared with
+_MAX_TEXT = 2_000  # characters of the user's texts, and
+_MAX_VALUE = 200  # of a value, whose words are compared
+_WORD = re.compile(r"[a-z]+|[A-Z][a-z]*|\d+")
+
+
+class Guess(NamedTuple):
+    """A call and what is known about it."""
+
+    chance: float  # blended, before the ranker
+    name: str
+    args: Mapping[str, Any]
+    key: Hashable
+    tool: float  # P(tool)
+    proposal: Proposal | None
+    place: int  # among the proposals for the tool
+    lead: float  # its chance over that of the tool's best proposal
+    memory: float  # its chance by memory
+    pattern: float  # its chance by its pattern, given the tool
+
+
+def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
+    """What the ranker weighs; the first feature is the log-odds that it starts from."""
+    chance, name, args, key, tool, proposal, place, lead, memory, pattern = guess
+    if proposal is None:
+        bound = support = user = result = by_pattern = apart = 0.0
+    else:
+        kinds = proposal.kinds
+        bound = log(max(proposal.chance, _FLOOR))
+        by_pattern = log(max(pattern, _FLOOR)) - bound
+        support = log1p(proposal.support)
+        user = 1.0 if "user" in kinds else 0.0
+        result = 1.0 if "json" in kinds or "text" in kinds else 0.0
+        apart = proposal.records - 1.0 if proposal.records else 0.0
+    last = sources.last
+    changed = _changed(args, sources, name)
+    return (
+        log_odds(chance),
+        1.0,
+        log(max(tool, _FLOOR)),
+        bound,
+        1.0 if proposal is None else 0.0,
+        log(max(memory, _FLOOR)) if memory else 0.0,
+        1.0 if memory else 0.0,
+        1.0 if key in sources.made(name) else 0.0,
+        1.0 if last is not None and last.name == name and not _differences(args, last.args) else 0.0,
+        log1p(place),
+        log(max(lead, _FLOOR)),
+        support,
+        user,
+        result,
+        by_pattern,
+        apart,
+        1.0 if changed == 1 else 0.0,
+        1.0 if changed > 1 else 0.0,
+        1.0 if last is not None and last.name != name and not _differences(args, last.args) else 0.0,
+        _mentioned(args, sources.said) if sources.said else 0.0,
+    )
+
+
+def _changed(args: Mapping[str, Any], sources: RunSources, tool: str) -> int:
+    """In how many arguments a call differs from the earlier call of its tool that is most like it; 0 without one."""
+    if len(args) < 2:
+        return 0
+    earlier = sources.calls(tool)[:_RECENT]
+    return min([_differences(args, call.args) for call in earlier], default=0)
+
+
+def _differences(args: Mapping[str, Any], others: Mapping[str, Any]) -> int:
+    if len(args) != len(others):
+        return max(len(args), len(others))
+    return sum([name not in others or value_key(value) != value_key(others[name]) for name, value in args.items()])
+
+
+def _mentioned(args: Mapping[str, Any], said: str) -> float:
+    """The share of the words in the arguments that the user said."""
+    known = _said(said[:_MAX_TEXT])
+    words = [word for value in args.values() if type(value) is str for word in _words(value[:_MAX_VALUE])]
+    return sum([word in known for word in words]) / len(words) if words else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> Collection[str]:
+    """Words in lower case, without an `s` at the end, so that tables are found by what they hold."""
+    return tuple([word.lower().removesuffix("s") for word in _WORD.findall(text)])
+
+
+@lru_cache(maxsize=512)
+def _said(text: str) -> Set[str]:
+    return frozenset(_words(text))
