@@ -75,7 +75,7 @@ def recorded_runs(runs: int = 24, seed: int = 0) -> Iterator[Decision]:
 def _asks(prefix: str, calls: Sequence[tuple[str, dict[str, object], object]]) -> list[dict[str, object]]:
     ids = [f"{prefix}{place}" for place in range(len(calls))]
     wanted = [{"id": id, "name": name, "args": args} for id, (name, args, _) in zip(ids, calls, strict=True)]
-    results = [
+    results: list[dict[str, object]] = [
         {"role": "tool", "tool_call_id": id, "content": json.dumps(result)}
         for id, (*_, result) in zip(ids, calls, strict=True)
     ]
@@ -146,6 +146,10 @@ def _leaves_what_it_is_given(make: Callable[[], Predictor]) -> None:
 
 def _survives_odd_runs(make: Callable[[], Predictor]) -> None:
     """What real runs hold now and then: nothing at all, calls without results, results without end, strange values."""
+    asked: list[dict[str, object]] = [
+        {"role": "assistant", "tool_calls": [{"id": "1", "name": "get", "args": {"a": [[["b"]]]}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "[" * 500 + "1" + "]" * 500},
+    ]
     odd: list[Decision] = [
         (History(), []),
         (History(), [Call("")]),
@@ -153,18 +157,11 @@ def _survives_odd_runs(make: Callable[[], Predictor]) -> None:
         (History.from_messages([{"role": "user", "content": ""}]), [Call("x" * 5000, {"": "\x00"})]),
         (History.from_messages([{"role": "user", "content": "7 " * 20_000}]), [Call("get", {"id": 10**40})]),
         (
-            History.from_messages(
-                [{"role": "assistant", "tool_calls": [{"id": "1", "name": "get", "args": {"a": [[["b"]]]}}]}]
-            ),
+            History.from_messages(asked[:1]),
             [Call("get", {"deep": {"list": [1, 2.5, True, None, {"x": "ü\ud800"}]}})],
         ),
         (
-            History.from_messages(
-                [
-                    {"role": "assistant", "tool_calls": [{"id": "1", "name": "get", "args": {}}]},
-                    {"role": "tool", "tool_call_id": "1", "content": "[" * 500 + "1" + "]" * 500},
-                ]
-            ),
+            History.from_messages(asked),
             [Call("get", {"object": object()}), Call("get", {f"a{n}": n for n in range(200)})],
         ),
     ]

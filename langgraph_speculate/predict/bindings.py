@@ -11,7 +11,10 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.predict.programs import Argument, Rate, Value
+from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.knowledge import SHAPE, joined, split
+from langgraph_speculate.predict.ledger import Evidence, Ledger
+from langgraph_speculate.predict.programs import Argument, Rate, Value, Way
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 
@@ -39,7 +42,7 @@ class Proposal(NamedTuple):
     chance: float
     kinds: tuple[str, ...]
     support: int
-    pattern: Hashable
+    pattern: Way
     records: int
 
 
@@ -61,6 +64,9 @@ class _Tool:
     def see(self, calls: Sequence[Call]) -> None:
         for call in calls:
             self.shapes.touch(tuple(sorted(call.args)), Rate).see(True)
+        self.settle()
+
+    def settle(self) -> None:
         total = sum([rate.hits for rate in self.shapes.values()])
         best = sorted(self.shapes.items(), key=_by_hits, reverse=True)[:2]
         self.plan = [
@@ -76,9 +82,11 @@ class Bindings:
 
     Args:
         tools: How many tools are remembered; the least recently called are forgotten first.
+        ledger: Where what is learned is noted, to be written down.
     """
 
-    def __init__(self, *, tools: int = 512) -> None:
+    def __init__(self, *, tools: int = 512, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger or Ledger(Evidence())
         self._tools: Recent[str, _Tool] = Recent(tools)
         self._arguments: Recent[tuple[str, str], Argument] = Recent(tools * 8)
 
@@ -112,13 +120,33 @@ class Bindings:
     def learn(self, sources: RunSources, tool: str, context: str, calls: Sequence[Call]) -> None:
         """See the calls of *tool* that one message made."""
         self._tools.touch(tool, _Tool).see(calls)
+        for call in calls:
+            self._ledger.count((SHAPE, tool, joined(sorted(call.args))), 1.0)
         values: dict[str, list[Any]] = {}
         for call in calls:
             for name in sorted(call.args)[:MAX_ARGUMENTS]:
                 values.setdefault(name, []).append(call.args[name])
         for name, seen in values.items():
-            argument = self._arguments.touch((tool, name), Argument)
+            argument = self._argument(tool, name)
             argument.learn(sources, sources.used(tool, name), context, seen)
+
+    def recall(self, key: Key, hits: float, trials: float) -> None:
+        """Know again what was written down under *key* (`knowledge.py`)."""
+        if key[0] == SHAPE:
+            self._tools.touch(key[1], _Tool).shapes.touch(split(key[2]), Rate).recall(hits, hits)
+        else:
+            self._argument(key[1], key[2]).recall(key, hits, trials)
+
+    def settle(self) -> None:
+        """After all was recalled: choose what is worth trying."""
+        for tool in self._tools.values():
+            if tool.shapes:
+                tool.settle()
+        for argument in self._arguments.values():
+            argument.settle()
+
+    def _argument(self, tool: str, name: str) -> Argument:
+        return self._arguments.touch((tool, name), lambda: Argument(tool, name, self._ledger))
 
     def _join(
         self,

@@ -6,15 +6,31 @@ P(tool) from `markov.py` times P(arguments | tool) from `bindings.py` is one opi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
+from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.bindings import Bindings, grouped
 from langgraph_speculate.predict.features import FEATURES, Guess, features
+from langgraph_speculate.predict.knowledge import (
+    CALL,
+    FOUND,
+    NEXT,
+    PICK,
+    RIGHT,
+    SHAPE,
+    SQUARE,
+    VALUE,
+    WAY,
+    WEIGHT,
+    split,
+)
+from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.markov import NextTools, signatures
 from langgraph_speculate.predict.memory import CallMemory, moments
 from langgraph_speculate.predict.patterns import Patterns
@@ -59,11 +75,12 @@ class BlendedPredictor:
 
     bounded = True
 
-    def __init__(self) -> None:
-        self._tools = NextTools()
-        self._bindings = Bindings()
-        self._memory = CallMemory()
-        self._patterns = Patterns()
+    def __init__(self, evidence: Evidence | None = None) -> None:
+        self._ledger = ledger = Ledger(evidence or Evidence())
+        self._tools = NextTools(ledger=ledger)
+        self._bindings = Bindings(ledger=ledger)
+        self._memory = CallMemory(ledger=ledger)
+        self._patterns = Patterns(ledger=ledger)
         self._ranker = Ranker(FEATURES)
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
@@ -83,6 +100,7 @@ class BlendedPredictor:
         if moment is None or moment.history is not history:
             moment = self._look(history)
         self._latest = None
+        self._ledger.about(history)
         truth = [(fingerprint(call.name, call.args), call) for call in calls]
         right = {key for key, _ in truth}
         called = {call.name for call in calls}
@@ -95,6 +113,36 @@ class BlendedPredictor:
             self._bindings.learn(moment.sources, tool, context, made)
         self._tools.learn(moment.events, [call.name for call in calls])
         self._memory.learn(moment.contexts, truth)
+
+    def take(self) -> Sums:
+        """Hand over what was learned since the last time, as far as it may be written down."""
+        taken = self._ledger.take()
+        add_to(taken, self._ranker.take())
+        return taken
+
+    def give(self, sums: Mapping[Key, Pair]) -> None:
+        """Know what was written down, besides what was learned already; what cannot be understood is left out."""
+        readers = {
+            **dict.fromkeys((SHAPE, FOUND, RIGHT, PICK, VALUE), self._bindings.recall),
+            NEXT: self._recall_next,
+            CALL: lambda key, hits, trials: self._memory.recall(key, hits),
+            WAY: self._patterns.recall,
+            **dict.fromkeys((WEIGHT, SQUARE), self._ranker.recall),
+        }
+        # What was seen most comes last: where there is no room for all, that stays.
+        for key, (hits, trials) in sorted(sums.items(), key=_by_weight):
+            with suppress(KeyError, ValueError, IndexError, TypeError):  # of another version
+                readers[key[0]](key, hits, trials)
+        self._bindings.settle()
+        self._tools.settle()
+
+    def put_back(self, sums: Mapping[Key, Pair]) -> None:
+        """What was taken could not be written, and is to be taken again."""
+        self._ledger.put_back(sums)
+
+    def _recall_next(self, key: Key, hits: float, trials: float) -> None:
+        self._tools.recall(key, hits)
+        self._memory.recall_messages(split(key[1]), hits)
 
     def _look(self, history: History) -> _Moment:
         """Look up everything that the experience says about a moment."""
@@ -131,12 +179,12 @@ class BlendedPredictor:
                 yield Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory, 0.0)
 
 
+def _by_weight(row: tuple[Key, Pair]) -> tuple[float, Key]:
+    key, (hits, trials) = row
+    return max(hits, trials), key
+
+
 def _source(guess: Guess) -> str:
     """Where a guess comes from, for people to read."""
     kinds = dict.fromkeys(guess.proposal.kinds if guess.proposal else ())
     return "+".join((*kinds, "memory") if guess.memory else kinds)
-
-
-def default_predictor() -> BlendedPredictor:
-    """Build the shipped predictor, with nothing learned yet."""
-    return BlendedPredictor()

@@ -32,13 +32,13 @@ class _Values:
     def __contains__(self, key: Hashable) -> bool:
         return key in self.often or key in self.once
 
-    def see(self, key: Hashable, value: Any) -> None:
-        if key in self:
+    def see(self, key: Hashable, value: Any, times: float = 1.0) -> None:
+        if key in self or times > 1.0:
             first = self.once.pop(key, None)
-            self.often.touch(key, lambda: first or [0.0, key, value])[0] += 1.0
+            self.often.touch(key, lambda: first or [0.0, key, value])[0] += times
         else:
             self.once.touch(key, lambda: [1.0, key, value])
-        self.total += 1.0
+        self.total += times
         self.ranking = None
 
     def top(self) -> list[Constant]:
@@ -77,6 +77,11 @@ class Constants:
             self._everywhere.see(key, value)
             here.see(key, value)
         self._told.clear()
+
+    def recall(self, context: str, key: Hashable, value: Any, times: float) -> None:
+        """Know again that a value was had so often."""
+        self._everywhere.see(key, value, times)
+        self._here.touch(context, _Values).see(key, value, times)
 
     def _blended(self, context: str) -> Sequence[Constant]:
         here = self._here.get(context)

@@ -12,15 +12,23 @@ A key is a kind and the names that it is counted by. Contexts are event signatur
 | `pick`   | the same, context, pick                                         | values it was right about, of all     |
 | `value`  | tool, argument, context, constant                               | messages                              |
 | `call`   | tool, context, arguments                                        | messages                              |
+| `way`    | tool, names of arguments, their picks                           | calls it was right about, of all      |
 | `weight` | tool, or all; which feature                                     | weight times guesses, guesses         |
+| `square` | the same                                                        | the sum of squared gradients          |
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+MAX_TEXT = 500
+"""Characters of a value beyond which it is not written down, however common it is."""
 
 NEXT, SHAPE, FOUND, RIGHT, PICK = "next", "shape", "found", "right", "pick"
-VALUE, CALL, WEIGHT = "value", "call", "weight"
+VALUE, CALL, WAY, WEIGHT, SQUARE = "value", "call", "way", "weight", "square"
 _APART = "\x1f"  # the unit separator of ASCII: no name holds it
 
 
@@ -36,3 +44,34 @@ def joined(parts: Iterable[str]) -> str:
 def split(part: str) -> tuple[str, ...]:
     """The names in one part of a key."""
     return tuple(part.split(_APART)) if part else ()
+
+
+def text_of(value: Any) -> str | None:
+    """A value as part of a key, or None where it is too long or no JSON.
+
+    >>> text_of({"b": 1, "a": "x"})
+    '{"a":"x","b":1}'
+    """
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return text if len(text) <= MAX_TEXT else None
+
+
+def words_in(tool: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The texts and numbers in an argument of *tool*, each of which may be somebody's; truth values are nobody's.
+
+    >>> list(words_in("book", {"class": "economy", "seats": [2], "meal": True}))
+    [('book', 'economy'), ('book', '2')]
+    """
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from words_in(tool, item)
+            if not str(name).isidentifier():
+                yield tool, str(name)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from words_in(tool, item)
+    elif value is not None and not isinstance(value, bool):
+        yield tool, str(value)

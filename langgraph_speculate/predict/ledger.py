@@ -8,10 +8,11 @@ marked private are dropped. What waits is in memory alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 from langgraph_speculate.core.history import History, Origin
-from langgraph_speculate.core.sums import Key, Sums, add_to
+from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.recent import Recent
 
 K = 5
@@ -43,6 +44,9 @@ class Evidence:
         self._seen: Recent[Word, tuple[set[int], set[int]]] = Recent(_WORDS)
         self._established: Recent[Word, bool] = Recent(_WORDS)
 
+    def __contains__(self, word: Word) -> bool:
+        return word in self._established
+
     def see(self, word: Word, origin: Origin) -> bool:
         """Count that *word* turned up; whether it may be written down by now."""
         if word in self._established or not origin.thread:
@@ -71,7 +75,7 @@ class Ledger:
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         self._sums: Sums = {}
-        self._held: Recent[Word, Sums] = Recent(_WORDS // 5)
+        self._held: Recent[Word, dict[Key, Any]] = Recent(_WORDS // 5)
         self._run = History()
         self._said: str | None = None  # what the users of the run have said, in small letters; None: not looked at yet
 
@@ -81,20 +85,33 @@ class Ledger:
 
     def count(self, key: Key, hits: float, trials: float = 0.0) -> None:
         """Add to a sum that is structure alone."""
-        known = self._sums.get(key)
-        self._sums[key] = (hits, trials) if known is None else (known[0] + hits, known[1] + trials)
+        before = self._sums.get(key)
+        self._sums[key] = (hits, trials) if before is None else (before[0] + hits, before[1] + trials)
 
-    def count_word(self, word: Word, key: Key, hits: float, trials: float = 0.0) -> None:
-        """Add to a sum whose key holds a *word*, which waits until the word may be written down."""
-        if self._evidence.private(word[0]):
+    def count_words(self, words: Iterable[Word], key: Key, hits: float, trials: float = 0.0) -> None:
+        """Add to a sum whose key holds *words*, which waits until all of them may be written down."""
+        waits: list[Word] = []
+        for word in words:
+            if self._evidence.private(word[0]):
+                return
+            if not self._evidence.see(word, Origin() if self._was_said(word) else self._run.origin):
+                waits.append(word)
+            elif word in self._held:
+                self._release(word)
+        self._hold(waits, key, hits, trials)
+
+    def _hold(self, waits: Sequence[Word], key: Key, hits: float, trials: float) -> None:
+        if not waits:
+            self.count(key, hits, trials)
             return
-        if self._evidence.see(word, Origin() if self._was_said(word) else self._run.origin):
-            held = self._held.pop(word, None)
-            add_to(self._sums, [*(held.items() if held else ()), (key, (hits, trials))])
-            return
-        waiting = self._held.touch(word, dict)
-        if key in waiting or len(waiting) < _HELD:
-            add_to(waiting, [(key, (hits, trials))])
+        held = self._held.touch(waits[0], dict)
+        if key in held or len(held) < _HELD:
+            before = held.get(key, (0.0, 0.0))
+            held[key] = (before[0] + hits, before[1] + trials, *waits[1:])
+
+    def _release(self, word: Word) -> None:
+        for key, (hits, trials, *others) in self._held.pop(word).items():
+            self._hold([other for other in others if other not in self._evidence], key, hits, trials)
 
     def _was_said(self, word: Word) -> bool:
         """What a user said is no evidence, wherever else it turned up in that run."""
@@ -111,6 +128,6 @@ class Ledger:
         taken, self._sums = self._sums, {}
         return taken
 
-    def put_back(self, sums: Sums) -> None:
+    def put_back(self, sums: Mapping[Key, Pair]) -> None:
         """What was taken could not be written."""
         add_to(self._sums, sums.items())

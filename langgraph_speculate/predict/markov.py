@@ -12,10 +12,14 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 
 from langgraph_speculate.core.history import Event, History, PastCall, UserTurn
+from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.knowledge import NEXT, joined, split
+from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.verbs import verb
+from langgraph_speculate.predict.verbs import verb, words_of
 
 START = "^"
 ANSWER = "answer"
@@ -86,13 +90,17 @@ class NextTools:
         order: The longest context, in events.
         contexts: How many contexts are remembered; the least recently learned ones are forgotten first.
         decay: What an older observation of the same context weighs after each new one; 1.0 forgets nothing.
+        ledger: Where what is learned is noted, to be written down.
     """
 
-    def __init__(self, *, order: int = 4, contexts: int = 20_000, decay: float = 0.995) -> None:
+    def __init__(
+        self, *, order: int = 4, contexts: int = 20_000, decay: float = 0.995, ledger: Ledger | None = None
+    ) -> None:
         if order < 0 or contexts < 1 or not 0.0 < decay <= 1.0:
             raise ValueError(f"want order >= 0, contexts >= 1 and 0 < decay <= 1, got {order}, {contexts}, {decay}")
         self.order = order
         self._decay = decay
+        self._ledger = ledger or Ledger(Evidence())
         self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
 
     def predict(self, context: Sequence[str]) -> dict[str, float]:
@@ -121,6 +129,9 @@ class NextTools:
     def learn(self, context: Sequence[str], names: Collection[str]) -> None:
         """Count the tools that the message after *context* called; none means that it answered."""
         distinct = dict.fromkeys(names)
+        recent = tuple(context)[-self.order :] if self.order else ()
+        words = [word for event in recent for word in words_of(event)]
+        self._ledger.count_words(words, (NEXT, joined(recent), joined(distinct)), 1.0)
         for tail in self._tails(context):
             counts = self._counts.touch(tail, _Counts)
             tools = counts.tools
@@ -131,6 +142,24 @@ class NextTools:
             counts.messages += 1.0
             for name in distinct:
                 tools[name] = tools.get(name, 0.0) + 1.0
+
+    def recall(self, key: Key, messages: float) -> None:
+        """Know again that so many messages with these tools followed a context (`knowledge.NEXT`)."""
+        names = split(key[2])
+        for tail in self._tails(split(key[1])):
+            counts = self._counts.touch(tail, _Counts)
+            counts.messages += messages
+            for name in names:
+                counts.tools[name] = counts.tools.get(name, 0.0) + messages
+
+    def settle(self) -> None:
+        """After all was recalled: a context weighs no more than it could have by learning."""
+        most = 1.0 / (1.0 - self._decay) if self._decay < 1.0 else inf
+        for tail, counts in self._counts.items():
+            if tail and counts.messages > most:
+                share = most / counts.messages
+                counts.messages = most
+                counts.tools = {name: count * share for name, count in counts.tools.items()}
 
     def _tails(self, context: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """The contexts to count by, shortest first."""

@@ -11,10 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 
+import orjson
+
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, PastCall, UserTurn
+from langgraph_speculate.core.sums import Key
 from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.predict.knowledge import CALL, joined, split, text_of, words_in
+from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.values import fingerprint
+from langgraph_speculate.predict.verbs import words_of
 
 _CALLS = 64  # remembered per context
 _TOP = 14  # told of one context
@@ -41,16 +48,16 @@ class _Followers:
     calls: dict[str, _Follower] = field(default_factory=dict)
     ranking: list[_Follower] | None = None  # cleared by `see`
 
-    def see(self, keyed: Mapping[str, tuple[Hashable, Call]]) -> None:
+    def see(self, keyed: Mapping[str, tuple[Hashable, Call]], times: float = 1.0, *, messages: float = 1.0) -> None:
         """Count the calls of a message; where there are too many, the first of the rarest is forgotten."""
-        self.messages += 1.0
-        for key, (fingerprint, call) in keyed.items():
+        self.messages += messages
+        for key, (print_, call) in keyed.items():
             follower = self.calls.get(key)
             if follower is None:
                 if len(self.calls) >= _CALLS:
                     del self.calls[self._rarest()]
-                follower = self.calls[key] = _Follower(call, key, fingerprint)
-            follower.count += 1.0
+                follower = self.calls[key] = _Follower(call, key, print_)
+            follower.count += times
             self.ranking = None
 
     def top(self) -> list[_Follower]:
@@ -69,9 +76,11 @@ class CallMemory:
 
     Args:
         contexts: How many contexts are remembered; the least recently learned ones are forgotten first.
+        ledger: Where what is learned is noted, to be written down. Tight contexts are not: they hold what users said.
     """
 
-    def __init__(self, *, contexts: int = 16_000) -> None:
+    def __init__(self, *, contexts: int = 16_000, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger or Ledger(Evidence())
         self._followers: Recent[Hashable, _Followers] = Recent(contexts)
 
     def predict(self, contexts: Sequence[Hashable], *, limit: int) -> list[tuple[Hashable, Call, float]]:
@@ -102,11 +111,30 @@ class CallMemory:
     def learn(self, contexts: Sequence[Hashable], calls: Iterable[tuple[Hashable, Call]]) -> None:
         """Count the calls, with their fingerprints, of the message after a moment; none means that it answered."""
         keyed = {}
-        for fingerprint, call in calls:
+        for print_, call in calls:
             with suppress(UnkeyableArguments):
-                keyed[call.key] = (fingerprint, call)
+                keyed[call.key] = (print_, call)
         for context in contexts:
             self._followers.touch(context, _Followers).see(keyed)
+        recent = contexts[2] if len(contexts) > 2 and isinstance(contexts[2], tuple) else ()
+        for _, call in keyed.values():
+            if (text := text_of(call.args)) is not None:
+                words = [*words_in(call.name, call.args), *(word for event in recent for word in words_of(event))]
+                self._ledger.count_words(words, (CALL, call.name, joined(recent), text), 1.0)
+
+    def recall(self, key: Key, times: float) -> None:
+        """Know again that a call was made so often after a moment (`knowledge.CALL`)."""
+        args = orjson.loads(key[3])
+        if isinstance(args, dict):
+            call, recent = Call(key[1], args), split(key[2])
+            follower = {call.key: (fingerprint(call.name, args), call)}
+            for context in {(), recent[-1:], recent}:
+                self._followers.touch(context, _Followers).see(follower, times, messages=0.0)
+
+    def recall_messages(self, recent: tuple[str, ...], times: float) -> None:
+        """Know again that so many messages came after the signatures *recent*, whatever they called."""
+        for context in {(), recent[-1:], recent[-2:]}:
+            self._followers.touch(context, _Followers).messages += times
 
 
 def moments(history: History, recent: tuple[str, ...]) -> list[Hashable]:

@@ -26,6 +26,7 @@ class PartitionedPredictor:
         evidence: Which words may be written down.
         partitions: How many predictors are kept; that of the partition that learned least recently is forgotten.
 
+    >>> from langgraph_speculate.core import Origin
     >>> predictor = PartitionedPredictor()
     >>> ours = History.from_messages([{"role": "user", "content": "Hi"}], origin=Origin(partition="us"))
     >>> theirs = History.from_messages([{"role": "user", "content": "Hi"}], origin=Origin(partition="them"))
@@ -102,3 +103,8 @@ class PartitionedPredictor:
         while len(self._predictors) >= self._predictors.size:
             partition, predictor = self._predictors.popitem(last=False)
             add_to(self._untaken.setdefault(partition, {}), predictor.take().items())
+
+
+def default_predictor() -> PartitionedPredictor:
+    """Build the shipped predictor, with nothing learned yet."""
+    return PartitionedPredictor()

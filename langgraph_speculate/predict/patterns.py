@@ -6,10 +6,16 @@ losing is muted, and arguments that belong together are found although each alon
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
-from langgraph_speculate.predict.programs import Rate
+import orjson
+
+from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.knowledge import WAY, joined, split
+from langgraph_speculate.predict.ledger import Evidence, Ledger
+from langgraph_speculate.predict.programs import Pick, Rate, Way, words_of_program
 from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.sources import Source
 
 _WEIGHT = 2.0  # what the chance by single arguments weighs, in observations
 
@@ -19,16 +25,32 @@ class Patterns:
 
     Args:
         size: How many patterns are remembered; those that were not seen for the longest time are forgotten first.
+        ledger: Where what is learned is noted, to be written down.
     """
 
-    def __init__(self, *, size: int = 16_000) -> None:
+    def __init__(self, *, size: int = 16_000, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger or Ledger(Evidence())
         self._rates: Recent[Hashable, Rate] = Recent(size)
 
-    def chance(self, pattern: Hashable, prior: float) -> float:
+    def chance(self, pattern: Way, prior: float) -> float:
         """P(the message makes a call of *pattern* | it calls the tool), *prior* being what single arguments tell."""
         rate = self._rates.get(pattern)
         return prior if rate is None else rate.after(prior, _WEIGHT)
 
-    def learn(self, pattern: Hashable, right: bool) -> None:
+    def learn(self, pattern: Way, right: bool) -> None:
         """See whether a shortlisted call of *pattern* was made by a message that called its tool."""
         self._rates.touch(pattern, Rate).see(right)
+        tool, shape, origins = pattern
+        picks = [origin for origin in origins if isinstance(origin, Pick)]
+        if len(picks) == len(origins):  # the others hold constants, which are values
+            words = [word for pick in picks for word in words_of_program(tool, pick.template, pick.source)]
+            self._ledger.count_words(words, (WAY, tool, joined(shape), _text(picks)), right, 1.0)
+
+    def recall(self, key: Key, hits: float, trials: float) -> None:
+        """Know again how often a pattern was right (`knowledge.WAY`)."""
+        origins = tuple([Pick(template, Source(*source), pick) for template, source, pick in orjson.loads(key[3])])
+        self._rates.touch((key[1], split(key[2]), origins), Rate).recall(hits, trials)
+
+
+def _text(picks: Sequence[Pick]) -> str:
+    return orjson.dumps([[template, list(source), pick] for template, source, pick in picks]).decode()

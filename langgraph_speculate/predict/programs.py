@@ -15,13 +15,19 @@ import re
 from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
+
+from langgraph_speculate.core.sums import Key
 from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
+from langgraph_speculate.predict.knowledge import FOUND, PICK, RIGHT, VALUE, text_of, words_in
+from langgraph_speculate.predict.ledger import Evidence, Ledger, Word
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, RunSources, Source
+from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, RunSources, Source, words_of_source
 from langgraph_speculate.predict.values import copyable, value_key
+from langgraph_speculate.predict.verbs import words_of
 
 _PROGRAMS = 64  # kept per argument
 _ACTIVE = 20  # tried by a prediction
@@ -35,6 +41,7 @@ _NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in 
 _HOW_MANY = ("few", "1", "few", "few", *["many"] * MAX_ITEMS)
 _OLD = tuple(f"old {place}" for place in range(4))
 _NO_CHANCES: Sequence[float] = ()
+_FADES = 400.0  # trials at which the older half of them is forgotten
 _CHANCE = attrgetter("chance")
 _RATE = itemgetter(0)
 
@@ -62,6 +69,18 @@ class Value:
     support: int = 1
 
 
+class Pick(NamedTuple):
+    """One pick of one program."""
+
+    template: str
+    source: Source
+    pick: str
+
+
+Way = tuple[str, tuple[str, ...], tuple[Hashable, ...]]
+"""A tool, the names of its arguments, and where each comes from: a `Pick`, or the key of a constant."""
+
+
 @dataclass(slots=True)
 class Rate:
     """How often something was right out of how often it was tried; old observations fade."""
@@ -71,11 +90,19 @@ class Rate:
 
     def see(self, hit: bool) -> None:
         """Count one trial."""
-        if self.trials >= 400.0:
+        if self.trials >= _FADES:
             self.hits *= 0.5
             self.trials *= 0.5
         self.trials += 1.0
         self.hits += hit
+
+    def recall(self, hits: float, trials: float) -> None:
+        """Know again that it was right so often; no more weight than it could have by learning."""
+        self.hits += hits
+        self.trials += trials
+        if self.trials > _FADES:
+            self.hits *= _FADES / self.trials
+            self.trials = _FADES
 
     def after(self, prior: float, weight: float) -> float:
         """The rate, pulled towards *prior* as if that had been seen *weight* times."""
@@ -91,6 +118,9 @@ class _Program:
     right: Rate = field(default_factory=Rate)
     picks: dict[str, Rate] = field(default_factory=dict)
     here: Recent[str, dict[str, Rate]] = field(default_factory=lambda: Recent(_CONTEXTS))
+    prefix: tuple[str, ...] = ()  # of its keys in the ledger
+    words: tuple[Word, ...] = ()  # in that prefix
+    recalled: bool = False
     known: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # what `chances` told; cleared by `see`
 
     def chances(self, picks: Sequence[str], count: int, context: str) -> Sequence[float]:
@@ -109,8 +139,11 @@ class _Program:
                 known.append(chance * 0.8 if local is None else local.after(chance, 2.0))
         return known
 
-    def see(self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable]) -> None:
+    def see(
+        self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable], ledger: Ledger
+    ) -> None:
         """Count which picks were right."""
+        seen: dict[str, list[int]] = {}  # by pick: how often it was right, and how often there was one
         here, overall = self.here.touch(context, dict), self.picks
         olds = _count_used(items, used) if used else 0
         new = _NEW[_HOW_MANY[len(items) - olds]]
@@ -125,6 +158,9 @@ class _Program:
                 at_new += at_new < 5
             hit = key in truth
             hits = hits or hit
+            noted = seen.setdefault(pick, [0, 0])
+            noted[0] += hit
+            noted[1] += 1
             for rates in (overall, here):
                 rate = rates.get(pick)
                 if rate is None:
@@ -132,6 +168,19 @@ class _Program:
                 rate.see(hit)
         self.right.see(hits)
         self.known.clear()
+        words = (*self.words, *words_of(context))
+        ledger.count_words(self.words, (RIGHT, *self.prefix), hits, 1.0)
+        for pick, (right, times) in seen.items():
+            ledger.count_words(words, (PICK, *self.prefix, context, pick), right, times)
+
+    def recall(self, key: Key, hits: float, trials: float) -> None:
+        """Know again how often it, or one of its picks, was right."""
+        if key[0] == RIGHT:
+            self.right.recall(hits, trials)
+        else:
+            here = self.here.touch(key[7], dict)
+            for rates in (self.picks, here):
+                rates.setdefault(key[8], Rate()).recall(hits, trials)
 
 
 class Argument:
@@ -141,8 +190,10 @@ class Argument:
         found: How often a value could have been found before it was used: by a source, or as a known constant.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tool: str = "", name: str = "", ledger: Ledger | None = None) -> None:
         self.found = Rate()
+        self._tool, self._name = tool, name
+        self._ledger = ledger or Ledger(Evidence())
         self._programs: dict[tuple[str, Source], _Program] = {}
         self._active: list[_Program] = []
         self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
@@ -175,12 +226,12 @@ class Argument:
                     continue
                 known = best.get(key)
                 if known is None:
-                    best[key] = Value(key, value, chance, source.kind, record, (program.template, source, pick))
+                    best[key] = Value(key, value, chance, source.kind, record, Pick(program.template, source, pick))
                 else:
                     known.support += 1
                     if known.chance < chance:
                         known.chance, known.kind, known.record = chance, source.kind, record
-                        known.origin = (program.template, source, pick)
+                        known.origin = Pick(program.template, source, pick)
         for key, value, chance in self._constants.tell(context):
             if chance < least:
                 break  # they come most probable first
@@ -201,14 +252,37 @@ class Argument:
             if copyable(value):
                 found = self._find_programs(sources, value) or found
             self.found.see(found)
+            self._ledger.count((FOUND, self._tool, self._name), found, 1.0)
+            if (text := text_of(value)) is not None:
+                words = (*words_in(self._tool, value), *words_of(context))
+                self._ledger.count_words(words, (VALUE, self._tool, self._name, context, text), 1.0)
         self._constants.see(context, keys)
-        proven: list[tuple[float, _Program]] = []
         for program in self._programs.values():
             items = sources.items(program.source, program.template)
             if items:
-                program.see(context, items, used, keys.keys())
-            if program.template == COPY or self._is_proven(program.template):
-                proven.append((program.right.after(_UNSEEN, 2.0), program))
+                program.see(context, items, used, keys.keys(), self._ledger)
+        self.settle()
+
+    def recall(self, key: Key, hits: float, trials: float) -> None:
+        """Know again what was written down under *key* (`knowledge.py`)."""
+        if key[0] == FOUND:
+            self.found.recall(hits, trials)
+        elif key[0] == VALUE:
+            value = orjson.loads(key[4])
+            self._constants.recall(key[3], value_key(value), value, hits)
+        else:
+            template, source = key[3], Source(*key[4:7])
+            program = self._programs.get((template, source))
+            if program is None:
+                program = self._programs[template, source] = self._program(template, source)
+                program.recalled = True
+            program.recall(key, hits, trials)
+
+    def settle(self) -> None:
+        """Choose the programs that are worth trying."""
+        proven = [
+            (known.right.after(_UNSEEN, 2.0), known) for known in self._programs.values() if self._is_proven(known)
+        ]
         proven.sort(key=_RATE, reverse=True)
         self._active = [program for rate, program in proven[:_ACTIVE] if rate >= _HOPEFUL * proven[0][0]]
 
@@ -229,16 +303,31 @@ class Argument:
                         places.append(source)
         return bool(places)
 
-    def _is_proven(self, template: str) -> bool:
+    def _is_proven(self, program: _Program) -> bool:
         """A template is worth something once two values filled it."""
-        return len(self._fills.get(template, ())) > 1
+        template = program.template
+        return template == COPY or program.recalled or len(self._fills.get(template, ())) > 1
 
     def _keep(self, template: str, source: Source) -> None:
         if (template, source) in self._programs:
             return
         if len(self._programs) >= _PROGRAMS:  # make room by what was right least often
             del self._programs[min(self._programs, key=lambda known: self._programs[known].right.after(_UNSEEN, 2.0))]
-        self._programs[template, source] = _Program(template, source)
+        self._programs[template, source] = self._program(template, source)
+
+    def _program(self, template: str, source: Source) -> _Program:
+        prefix = (self._tool, self._name, template, *source)
+        return _Program(template, source, prefix=prefix, words=words_of_program(self._tool, template, source))
+
+
+def words_of_program(tool: str, template: str, source: Source) -> tuple[Word, ...]:
+    """What of a program comes out of payloads.
+
+    >>> words_of_program("bash", "cat {}", Source("text", "bash", "word"))
+    (('bash', 'cat'),)
+    """
+    parts = [(tool, part.strip()) for part in template.split(COPY) if part.strip()]
+    return (*parts, *words_of_source(source))
 
 
 def _slots(text: str) -> list[str]:

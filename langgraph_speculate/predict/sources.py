@@ -8,6 +8,7 @@ collected from a tool is kept until it is called again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import islice
@@ -22,6 +23,7 @@ MAX_ITEMS = 10  # values told of one source
 USER = ""  # the owner of what the user said
 COPY = "{}"  # the template that leaves a value as it is
 RECENT_EVENTS = 120  # how far back a run is searched
+_FIELD = re.compile(r"[A-Za-z_$@][\w$-]{0,39}")
 _NONE: Set[Hashable] = frozenset()
 
 
@@ -35,6 +37,23 @@ class Source(NamedTuple):
     kind: str
     owner: str
     what: str
+
+
+def words_of_source(source: Source) -> tuple[tuple[str, str], ...]:
+    """What of a source's name comes out of payloads: labels, and keys that look like no field's name.
+
+    >>> words_of_source(Source("text", "get_user", "label:maiden name"))
+    (('get_user', 'maiden name'),)
+    >>> words_of_source(Source("json", "get_user", ".orders.*.id")), words_of_source(Source("arg", "get_user", "id"))
+    ((), ())
+    """
+    kind, owner, what = source
+    if kind in ("text", "user"):
+        label = what.partition("label:")[2]
+        return ((owner, label),) if label else ()
+    if kind != "json":
+        return ()
+    return tuple([(owner, key) for key in what.split(".") if key and key not in "*#" and not _FIELD.fullmatch(key)])
 
 
 class RunSources:

@@ -36,3 +36,14 @@ def verb(call: Call) -> str:
 def _first(pattern: re.Pattern[str], text: str) -> str:
     match = pattern.match(text)
     return match[1].lower() if match else ""
+
+
+@lru_cache(maxsize=4096)
+def words_of(signature: str) -> tuple[tuple[str, str], ...]:
+    """The commands in an event's signature, each with its tool: they are words out of payloads.
+
+    >>> words_of("find+bash cat!")
+    (('bash', 'cat'),)
+    """
+    parts = [part.rstrip("!?0").partition(" ") for part in signature.split("+")]
+    return tuple([(tool, word) for tool, _, word in parts if word])
