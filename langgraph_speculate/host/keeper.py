@@ -150,9 +150,8 @@ class Keeper:
     def _tell(self, error: Exception) -> None:
         if not self._told:
             self._told = True
-            _LOG.warning(
-                "patterns: the store does not answer (%s: %s); runs go on without", type(error).__name__, error
-            )
+            kind = type(error).__name__  # its words may tell where the store is, or what was to be written
+            _LOG.warning("patterns: the store does not take or tell what was learned (%s); runs go on", kind)
 
 
 def _flush(method: weakref.WeakMethod[Callable[[], None]]) -> None:
