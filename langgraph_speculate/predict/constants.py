@@ -32,13 +32,13 @@ class _Values:
     def __contains__(self, key: Hashable) -> bool:
         return key in self.often or key in self.once
 
-    def see(self, key: Hashable, value: Any, times: float = 1.0) -> None:
+    def see(self, key: Hashable, value: Any, times: float = 1.0, *, of: float = 1.0) -> None:
         if key in self or times > 1.0:
             first = self.once.pop(key, None)
             self.often.touch(key, lambda: first or [0.0, key, value])[0] += times
         else:
             self.once.touch(key, lambda: [1.0, key, value])
-        self.total += times
+        self.total += of
         self.ranking = None
 
     def top(self) -> list[Constant]:
@@ -48,7 +48,9 @@ class _Values:
             if self.total <= _MUCH:  # beyond, the share of what was seen once is too small to be told
                 entries += self.once.values()
             entries.sort(key=_COUNT, reverse=True)
-            self.ranking = [(key, value, max(count - 0.8, 0.0) / self.total) for count, key, value in entries[:_TOP]]
+            self.ranking = [
+                (key, value, max(count - 0.8, 0.0) / max(self.total, count)) for count, key, value in entries[:_TOP]
+            ]
         return self.ranking
 
 
@@ -79,9 +81,15 @@ class Constants:
         self._told.clear()
 
     def recall(self, context: str, key: Hashable, value: Any, times: float) -> None:
-        """Know again that a value was had so often."""
-        self._everywhere.see(key, value, times)
-        self._here.touch(context, _Values).see(key, value, times)
+        """Know again that a value was had so often; of how many is `recall_total`'s."""
+        for values in (self._everywhere, self._here.touch(context, _Values)):
+            values.see(key, value, times, of=0.0)
+
+    def recall_total(self, context: str, times: float) -> None:
+        """Know again how often there was a value at all, those that nobody wrote down included."""
+        for values in (self._everywhere, self._here.touch(context, _Values)):
+            values.total += times
+            values.ranking = None
 
     def _blended(self, context: str) -> Sequence[Constant]:
         here = self._here.get(context)

@@ -10,7 +10,7 @@ A key is a kind and the names that it is counted by. Contexts are event signatur
 | `found`  | tool, argument                                                  | values that could be found, of all    |
 | `right`  | tool, argument, template, source (kind, owner, what)            | messages it was right in, of all      |
 | `pick`   | the same, context, pick                                         | values it was right about, of all     |
-| `value`  | tool, argument, context, constant                               | messages                              |
+| `value`  | tool, argument, context, constant; an empty one stands for all  | messages                              |
 | `call`   | tool, context, arguments                                        | messages                              |
 | `way`    | tool, names of arguments, their picks                           | calls it was right about, of all      |
 | `weight` | tool, or all; which feature                                     | weight times guesses, guesses         |

@@ -20,6 +20,7 @@ K = 5
 
 _WORDS = 50_000  # followed at a time
 _HELD = 64  # sums that wait for one word
+_NOWHERE = Origin()
 Word = tuple[str, Hashable]
 """A tool, and a text out of its payloads."""
 
@@ -88,13 +89,24 @@ class Ledger:
         before = self._sums.get(key)
         self._sums[key] = (hits, trials) if before is None else (before[0] + hits, before[1] + trials)
 
-    def count_words(self, words: Iterable[Word], key: Key, hits: float, trials: float = 0.0) -> None:
-        """Add to a sum whose key holds *words*, which waits until all of them may be written down."""
+    def count_words(
+        self, words: Iterable[Word], key: Key, hits: float, trials: float = 0.0, *, turned_up: bool = True
+    ) -> None:
+        """Add to a sum whose key holds *words*, which waits until all of them may be written down.
+
+        Args:
+            words: The words.
+            key: The key.
+            hits: What to add.
+            trials: What to add.
+            turned_up: Whether the words were in this run; if not, they were only tried there, which is no evidence.
+        """
         waits: list[Word] = []
         for word in words:
             if self._evidence.private(word[0]):
                 return
-            if not self._evidence.see(word, Origin() if self._was_said(word) else self._run.origin):
+            evident = turned_up and not self._was_said(word)
+            if not self._evidence.see(word, self._run.origin if evident else _NOWHERE):
                 waits.append(word)
             elif word in self._held:
                 self._release(word)

@@ -169,9 +169,9 @@ class _Program:
         self.right.see(hits)
         self.known.clear()
         words = (*self.words, *words_of(context))
-        ledger.count_words(self.words, (RIGHT, *self.prefix), hits, 1.0)
+        ledger.count_words(self.words, (RIGHT, *self.prefix), hits, 1.0, turned_up=hits)
         for pick, (right, times) in seen.items():
-            ledger.count_words(words, (PICK, *self.prefix, context, pick), right, times)
+            ledger.count_words(words, (PICK, *self.prefix, context, pick), right, times, turned_up=right > 0)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often it, or one of its picks, was right."""
@@ -256,6 +256,7 @@ class Argument:
             if (text := text_of(value)) is not None:
                 words = (*words_in(self._tool, value), *words_of(context))
                 self._ledger.count_words(words, (VALUE, self._tool, self._name, context, text), 1.0)
+        self._ledger.count_words(words_of(context), (VALUE, self._tool, self._name, context, ""), len(keys))
         self._constants.see(context, keys)
         for program in self._programs.values():
             items = sources.items(program.source, program.template)
@@ -268,8 +269,11 @@ class Argument:
         if key[0] == FOUND:
             self.found.recall(hits, trials)
         elif key[0] == VALUE:
-            value = orjson.loads(key[4])
-            self._constants.recall(key[3], value_key(value), value, hits)
+            if key[4]:
+                value = orjson.loads(key[4])
+                self._constants.recall(key[3], value_key(value), value, hits)
+            else:
+                self._constants.recall_total(key[3], hits)
         else:
             template, source = key[3], Source(*key[4:7])
             program = self._programs.get((template, source))

@@ -23,7 +23,7 @@ MAX_ITEMS = 10  # values told of one source
 USER = ""  # the owner of what the user said
 COPY = "{}"  # the template that leaves a value as it is
 RECENT_EVENTS = 120  # how far back a run is searched
-_FIELD = re.compile(r"[A-Za-z_$@][\w$-]{0,39}")
+_FIELD = re.compile(r"(?=.{1,40}$)[a-z]+(?:[_-][a-z]+|[A-Z][a-z]+)*")  # as people name fields: snake, kebab or camel
 _NONE: Set[Hashable] = frozenset()
 
 

@@ -88,10 +88,10 @@ def _arguments(sums: Mapping[Key, Pair], least: int) -> Iterator[Pattern]:
             text = f"{tool}({argument}) is {_way(template, kind, owner, what, pick)}"
             yield Pattern("argument", tool, text, min(1.0, hits / trials), round(trials))
     for (tool, argument), counts in values.items():
-        total = counts.total()
+        total = max(counts[""], *counts.values())
         for value, count in counts.items():
-            if count >= least:
-                yield Pattern("argument", tool, f"{tool}({argument}) is always {value}", count / total, total)
+            if value and count >= least:
+                yield Pattern("argument", tool, f"{tool}({argument}) is {value}", count / total, total)
 
 
 def _way(template: str, kind: str, owner: str, what: str, pick: str) -> str:

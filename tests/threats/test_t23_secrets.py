@@ -22,6 +22,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, ToolException
 
 from langgraph_speculate import PolicyError, SpeculationPolicy, speculate, speculation_of
+from langgraph_speculate.core import Call, History, Origin
+from langgraph_speculate.patterns import SqlitePatterns
+from langgraph_speculate.predict import default_predictor
 
 
 def _secret(draw: random.Random) -> str:
@@ -193,3 +196,51 @@ def test_metadata_of_a_tool_is_not_read_out() -> None:
         with pytest.raises(PolicyError, match="read_onyl") as raised:
             SpeculationPolicy().rule_for("look", metadata)
         assert not vault.found_in(str(raised.value))
+
+
+# -- patterns on disk --------------------------------------------------------------------------------------------------
+
+
+def _confidences(draw: random.Random, secrets: list[str], thread: str) -> list[Any]:
+    """A run that has secrets wherever a run can have them."""
+    s = [draw.choice(secrets) for _ in range(9)]
+    asks = {"key": s[0], "deep": {"list": [s[1]], s[2]: "economy"}, "command": f"cat {s[3]}"}
+    told = {"token": s[4], s[5]: {"id": s[6]}, "items": [{"id": s[6]}, {"id": s[0]}]}
+    return [
+        {"role": "user", "content": f"mine is {s[7]}, and {s[0]}"},
+        {"role": "assistant", "content": s[8], "tool_calls": [{"id": "1", "name": "find", "args": {"key": s[7]}}]},
+        {"role": "tool", "tool_call_id": "1", "content": json.dumps(told)},
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "2", "name": "look", "args": asks}]},
+        {"role": "tool", "tool_call_id": "2", "content": f"{s[4]}: {s[5]}\nname: {s[6]}"},
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "3", "name": "look", "args": {"key": s[6]}}]},
+        {"role": "assistant", "content": "done"},
+    ]
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_secrets_are_in_no_byte_of_a_store_of_patterns(partitioned: bool, tmp_path: Path) -> None:
+    """
+    500 secrets of twelve shapes, in what users say, in arguments, results, keys, labels, commands and file names. Each
+    comes in few threads, or in many threads of one tenant; what comes in many of many is there, as a control.
+    """
+    draw, vault = random.Random(23), [secret for seed in range(42) for secret in _shapes(random.Random(seed))][:500]
+    predictor, store = default_predictor(), SqlitePatterns(tmp_path / "patterns.db")
+    for number in range(500):
+        mine = vault[number % 10 * 50 : number % 10 * 50 + 50] if partitioned else vault[number : number + 2]
+        origin = Origin(f"tenant-{number % 10}" if partitioned else "", f"thread-{number}")
+        messages = _confidences(draw, mine, origin.thread)
+        for at, message in enumerate(messages):
+            if message["role"] == "assistant":
+                history = History.from_messages(messages[:at], origin=origin)
+                calls = [Call(call["name"], call["args"]) for call in message.get("tool_calls", ())]
+                predictor.predict(history, k=5)
+                predictor.learn(history, [*calls, Call("book", {"class": "economy"})])
+        for partition, sums in predictor.take().items():
+            store.add(partition, sums)
+    before = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    store.close()
+    everything = before + b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert not [secret for secret in vault if _core(secret).encode() in everything]
+    assert b"economy" in everything
+    assert b"tenant-" not in everything
+    assert b"thread-" not in everything

@@ -2,7 +2,7 @@
 2409.20002).
 
 The library promises that results are not shared between runs, so a call that somebody else has just made is no faster
-for it. What a predictor has learned is another matter: see the expected failures. "Fast" is told here by whether a call
+for it, and that what was learned of one partition foresees nothing in another. "Fast" is told here by whether a call
 was answered by an attempt; no clock is read.
 """
 
@@ -84,11 +84,6 @@ def test_a_result_that_somebody_else_has_just_read_makes_no_call_faster(way: str
         assert clinic.run("attacker", probed) == [False]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="one predictor learns from the runs of all tenants, whatever `partition_by` says: what the victim does is "
-    "expected of the attacker too, and comes at once",
-)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_was_learned_from_one_tenant_makes_no_call_of_another_faster(way: str) -> None:
     """
