@@ -5,10 +5,11 @@
     ├── UnsupportedGraph     an object `speculate()` cannot wrap (also a TypeError)
     ├── MisplacedMiddleware  `SpeculationMiddleware` is not the last of its list (also a ValueError)
     ├── BadLog               a log of events that cannot be read or written (also a ValueError)
+    ├── TraceError           recorded runs that are not there or cannot be opened (also a ValueError)
     ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
     └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
 
-All of them are the caller's mistakes, found when a graph is wrapped or a log is opened. A wrong guess is no
+All of them are the caller's mistakes, found when a graph is wrapped, a log or a trace is opened. A wrong guess is no
 error: it is a miss, and the real call runs as if this package were not there.
 """
 
@@ -33,6 +34,13 @@ class MisplacedMiddleware(SpeculateError, ValueError):
 
 class BadLog(SpeculateError, ValueError):
     """A log of events cannot be read or written; the message names the path, the line and what is wrong with it."""
+
+
+class TraceError(SpeculateError, ValueError):
+    """Traces are missing, cannot be opened or do not suffice; the message names the path and the remedy.
+
+    A line that is wrong is no error: it is skipped and counted.
+    """
 
 
 class UnkeyableArguments(SpeculateError, ValueError):
