@@ -10,11 +10,13 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from langgraph_speculate.core.calls import key_of
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.errors import TraceError
+from langgraph_speculate.policy.checks import did_you_mean, printable
 from langgraph_speculate.predict import LastFollower, Never, Order1, default_predictor
 from langgraph_speculate.traces.runs import Run, split
 from langgraph_speculate.traces.score import DEPTHS, ORIGINS, Score
@@ -61,7 +63,7 @@ class Evaluation:
     predictor: str
     scores: Sequence[Score]
 
-    @property
+    @cached_property
     def pooled(self) -> Score:
         """All splits added up."""
         pooled = Score()
@@ -74,6 +76,10 @@ class Evaluation:
 
         The calibration error is that of all splits together: small ones overstate it.
         """
+        return dict(self._figures)
+
+    @cached_property
+    def _figures(self) -> dict[str, float]:
         parts = [score.figures() for score in self.scores]
         means = {name: statistics.fmean(figures[name] for figures in parts) for name in parts[0]}
         spread = {f"{name} ±": statistics.pstdev(figures[name] for figures in parts) for name in _VARY}
@@ -90,6 +96,23 @@ class Evaluation:
             "reliability": pooled.reliability(),
             "curve": pooled.curve(),
         }
+
+
+def known_predictors(names: Sequence[str]) -> list[str]:
+    """The keys of `PREDICTORS` that *names* mean, each once; all of them where none is named.
+
+    Raises:
+        TraceError: There is none of that name.
+
+    >>> known_predictors(["order-1", "Default"])
+    ['order 1', 'default']
+    """
+    keys = {name: name.lower().replace("-", " ") for name in names}
+    for name, key in keys.items():
+        if key not in PREDICTORS:
+            known = ", ".join(known.replace(" ", "-") for known in PREDICTORS)
+            raise TraceError(f"no predictor {printable(name)!r}{did_you_mean(key, PREDICTORS)}; there are {known}")
+    return list(dict.fromkeys(keys.values())) or list(PREDICTORS)
 
 
 def evaluate(

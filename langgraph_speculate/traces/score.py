@@ -176,12 +176,12 @@ class Score:
 
     def figures(self) -> dict[str, float]:
         """Shares of named calls (`name@k`), of read-only calls (`RO@k`, coverage) and of candidates (precision)."""
+        calling = self.steps_calling
         figures = {
             "decision points": float(self.points),
             "read-only calls": float(self.reads.calls),
             "step type": self.steps_right / (self.points or 1),
-            "step type, always the same": max(self.steps_calling, self.points - self.steps_calling)
-            / (self.points or 1),
+            "step type, always the same": max(calling, self.points - calling) / (self.points or 1),
             **{f"name@{depth}": self.names.share(depth) for depth in (1, 3)},
             **{f"RO@{depth}": self.reads.share(depth) for depth in DEPTHS},
         }
