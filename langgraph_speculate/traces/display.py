@@ -16,19 +16,20 @@ from langgraph_speculate.traces.skips import Skips
 
 _TOOLS = 12
 _NOTE = (
-    "Means over the splits ± standard deviation. Read-only is judged by names. Exact call: name and all arguments among "
-    "the first k guesses. Precision, coverage and in vain: if every guess of at least 50 % were launched. Tools named: % "
-    "of all tools called; call or answer: % of all messages. What each number means: docs/prediction.md"
+    "Means over the splits ± standard deviation. Read-only is judged by names. Exact call: name and all arguments "
+    "among the first k guesses. Precision, coverage and in vain: if every guess of at least 50 % were launched. Tool "
+    "named: % of all tools called; call or answer: % of all messages. µs: CPU, p50 / p99. What each number "
+    "means: docs/prediction.md"
 )
 _SHARES = (  # label, key in the figures, whether with its deviation over the splits
     ("tool named, @1", "name@1", True),
     ("tool named, @3", "name@3", True),
     ("exact call, @1", "RO@1", True),
     ("exact call, @3", "RO@3", True),
+    ("  of it repeats", "repeat@3", False),
+    ("  of it seen before", "seen@3", False),
+    ("  of it derived", "derived@3", False),
     ("exact call, @10", "RO@10", True),
-    ("  repeated in the run, @3", "repeat@3", False),
-    ("  seen in other runs, @3", "seen@3", False),
-    ("  derived, @3", "derived@3", False),
     ("precision, p ≥ .5", "precision≥0.5", False),
     ("coverage, p ≥ .5", "coverage≥0.5", False),
     ("call or answer", "step type", True),
@@ -76,11 +77,11 @@ def _by_predictor(found: SetResult) -> Table:
     figures = [evaluation.figures() for evaluation in found.evaluations]
     for label, name, spread in _SHARES:
         table.add_row(label, *(_share(one, name, spread) for one in figures))
-    table.add_row("in vain for each hit, p ≥ .5", *map(_waste, figures))
+    table.add_row("in vain for a hit", *map(_waste, figures))
     table.add_row("calibration error", *(f"{one['ECE']:.3f}" for one in figures))
     for verb in ("predict", "learn"):
         times = (f"{one[f'{verb} p50 µs']:.0f} / {one[f'{verb} p99 µs']:.0f}" for one in figures)
-        table.add_row(f"CPU µs to {verb}, p50 / p99", *times)
+        table.add_row(f"µs to {verb}", *times)
     return table
 
 

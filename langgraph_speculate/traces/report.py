@@ -82,8 +82,8 @@ def page(results: Results) -> str:
         *(f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in _MEANINGS),
         "</dl>",
         '<p class="soft">Read-only is judged by a tool’s name, for SQL by the verb, for a shell by the command; what '
-        "may really run ahead is said by your policy alone. Nothing here is a speed-up yet: that depends on how long your "
-        "model and your tools take.</p>",
+        "may really run ahead is said by your policy alone. Nothing here is a speed-up yet: that depends on how long "
+        "your model and your tools take.</p>",
     ]
     return "\n".join(
         [
