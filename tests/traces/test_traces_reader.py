@@ -135,7 +135,10 @@ def bomb(path: Path, megabytes: int, line: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("line", [b"0" * 1_000, b'{"id": "r", "events": []}\n'], ids=["one line", "many lines"])
+RUN_LINE = b'{"id": "r", "events": [], "pad": "' + b"0" * 4_000 + b'"}\n'
+
+
+@pytest.mark.parametrize("line", [b"0" * 1_000, RUN_LINE], ids=["one line", "many lines"])
 def test_a_gzip_bomb_is_refused_in_little_memory(tmp_path: Path, line: bytes):
     """
     200 MB in 0.2 to 0.5 MB: the file is left at the ratio that no trace has, whether it is one line or many, and the
