@@ -28,7 +28,8 @@ PREDICTORS: Mapping[str, Callable[[], Predictor]] = {
     "last follower": LastFollower,
     "never": Never,
 }
-_VARY = (*(f"RO@{depth}" for depth in DEPTHS), "name@1", "name@3", "step type", "ECE")
+_VARY = (*(f"RO@{depth}" for depth in DEPTHS), "name@1", "name@3", "step type")
+_POOLED = ("ECE", "precision≥", "waste≥")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,8 @@ class Evaluation:
     def figures(self) -> dict[str, float]:
         """Means over the splits, and with ` ±` after the name standard deviations of some.
 
-        The calibration error is that of all splits together: small ones overstate it.
+        The calibration error, precision and waste are those of all splits together: in a split with few candidates or
+        none the first is overstated, and the others say nothing.
         """
         return dict(self._figures)
 
@@ -83,7 +85,8 @@ class Evaluation:
         parts = [score.figures() for score in self.scores]
         means = {name: statistics.fmean(figures[name] for figures in parts) for name in parts[0]}
         spread = {f"{name} ±": statistics.pstdev(figures[name] for figures in parts) for name in _VARY}
-        return {**means, **spread, "ECE": self.pooled.calibration_error}
+        pooled = {name: value for name, value in self.pooled.figures().items() if name.startswith(_POOLED)}
+        return {**means, **spread, **pooled}
 
     def as_json(self) -> dict[str, Any]:
         """Figures, and what is behind them, as plain data. Counts are those of all splits together."""

@@ -132,6 +132,7 @@ def test_scores_add_up():
     assert (figures["RO@1"], figures["RO@1 ±"]) == (0.5, 0.5)
     assert figures["decision points"] == 1.5
     assert figures["ECE"] == pytest.approx(abs(2 * 0.9 - 1) / 2)
+    assert (figures["precision≥0.5"], figures["coverage≥0.5"], figures["waste≥0.5"]) == (0.5, 0.5, 1.0)
 
 
 def test_nothing_to_measure_is_all_zeros():
