@@ -25,7 +25,7 @@ def reliability_chart(bins: Sequence[Point]) -> str:
         for point in bins
     ]
     diagonal = f'<line class="guide" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>'
-    return _chart("Reliability", "probability said", "share that hit", [diagonal, *marks])
+    return _chart("Reliability", "probability said, %", "share that hit, %", [diagonal, *marks])
 
 
 def curve_chart(curves: Sequence[tuple[str, Sequence[Point]]]) -> str:
@@ -47,7 +47,7 @@ def curve_chart(curves: Sequence[tuple[str, Sequence[Point]]]) -> str:
             f"{point['coverage']:.0%}</title></circle>"
             for point in seen
         ]
-    return _chart("Precision and coverage", "coverage: share of read-only calls hit", "precision of launches", parts)
+    return _chart("Precision and coverage", "coverage, % of read-only calls", "precision, % of launches", parts)
 
 
 def _chart(title: str, across: str, up: str, parts: Sequence[str]) -> str:

@@ -37,6 +37,7 @@ class Limits:
         line_bytes: Of one line; a longer one is skipped without being held in memory.
         depth: Of objects and arrays inside each other.
         values: Commas, colons and opening brackets in a line, in texts too: what bounds the memory that it unfolds to.
+        events: Of one run; each message of the model is predicted from all before it, which is quadratic.
         ratio: Of unpacked to packed bytes of a gzip file, once it has unpacked to 16 MB; JSON stays below 50.
         unpacked_bytes: Of one gzip file.
     """
@@ -44,6 +45,7 @@ class Limits:
     line_bytes: int = 8_000_000
     depth: int = 64
     values: int = 500_000
+    events: int = 10_000
     ratio: int = 200
     unpacked_bytes: int = 64_000_000_000
 

@@ -13,6 +13,7 @@ from langgraph_speculate.traces.lines import Limits, json_lines
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Malformed, Skipped
 
+_USUAL = Limits()
 ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -24,14 +25,14 @@ def runs_in(path: str, limits: Limits, on_bytes: Callable[[int], None] | None = 
             continue
         number, record = found
         try:
-            run = run_of(record)
+            run = run_of(record, limits)
         except Malformed as problem:
             yield problem.at(path, number)
         else:
             yield run
 
 
-def run_of(record: Any) -> Run:
+def run_of(record: Any, limits: Limits = _USUAL) -> Run:
     """Check one line and return its run. A run without a task is a task of its own.
 
     Raises:
@@ -47,6 +48,8 @@ def run_of(record: Any) -> Run:
     events = record.get("events")
     if type(events) is not list:
         raise Malformed("run without a list of events")
+    if len(events) > limits.events:
+        raise Malformed("too many events in one run", f"more than {limits.events:,}")
     for index, event in enumerate(events):
         try:
             _check_event(event)

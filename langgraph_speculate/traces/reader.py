@@ -1,4 +1,8 @@
-"""Runs out of files, folders and patterns of them: which files, in which order, and what each of them holds."""
+"""Runs out of files, folders and patterns of them: which files, in which order, and what each of them holds.
+
+What a file holds is read by a function like `neutral.runs_in`, which yields runs and what it had to skip; a further
+kind of source is one more such function.
+"""
 
 from __future__ import annotations
 

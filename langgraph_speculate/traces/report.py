@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.traces.charts import curve_chart, reliability_chart
 from langgraph_speculate.traces.evaluate import Evaluation, Method
 from langgraph_speculate.traces.results import Results, SetResult
@@ -154,7 +155,7 @@ def _set(found: SetResult) -> Iterator[str]:
         yield f"Launching from a probability on; a dot each 5 %. {_legend(found.evaluations)}</figcaption></figure>"
     tools = score.tools()
     rows = [
-        (tool, str(figures["calls"]), *(f"{figures[f'RO@{depth}'] * 100:.1f}" for depth in (1, 3, 10)))
+        (printable(tool), str(figures["calls"]), *(f"{figures[f'RO@{depth}'] * 100:.1f}" for depth in (1, 3, 10)))
         for tool, figures in list(tools.items())[:_TOOLS]
     ]
     if rows:

@@ -67,7 +67,7 @@ def split(runs: Sequence[Run], seed: int, *, train: float = 0.7, by: str = "task
     (14, 6, set())
     """
     names = sorted({run.task if by == "task" else run.id for run in runs})
-    random.Random(seed).shuffle(names)  # nosec B311 - draws a sample, not a secret
+    random.Random(seed).shuffle(names)  # nosec B311
     chosen = set(names[: round(train * len(names))])
     inside = [run for run in runs if (run.task if by == "task" else run.id) in chosen]
     outside = [run for run in runs if (run.task if by == "task" else run.id) not in chosen]

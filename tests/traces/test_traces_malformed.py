@@ -19,7 +19,7 @@ from langgraph_speculate.traces.neutral import runs_in
 
 GOOD = b'{"id": "good", "task_id": "t", "events": [{"role": "user", "content": "hello"}]}'
 DEEP = json.loads("[" * 20 + "]" * 20)
-SMALL = Limits(line_bytes=10_000, depth=20, values=1_000, ratio=50)
+SMALL = Limits(line_bytes=10_000, depth=20, values=1_000, events=100, ratio=50)
 
 
 def record(**changes: Any) -> bytes:
@@ -55,6 +55,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "too deep for the parser": (b'{"a":' * 450 + b"1" + b"}" * 450, "nested too deeply"),
     "deep arguments": (with_call({"id": "c", "name": "n", "args": {"a": DEEP}}), "nested too deeply"),
     "very many values": (record(events=[0] * 2_000), "too many values in one line"),
+    "very many events": (record(events=[{"role": "user"}] * 101), "too many events in one run"),
     "a field twice": (b'{"id": "good", "id": "bad", "events": []}', "a field twice in one object"),
     "a field twice in arguments": (
         with_call({"id": "c", "name": "n", "args": {"x": 1, "y": 2}}).replace(b'"y"', b'"x"'),
