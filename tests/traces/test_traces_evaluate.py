@@ -152,11 +152,11 @@ def test_too_few_tasks_are_an_error_with_a_remedy():
     """
     runs = [run_of(number, [GET_A], task="only") for number in range(4)]
     with pytest.raises(TraceError, match=r"^mine: too few tasks .* or split by run"):
-        measure_sets({"mine": runs}, ["order 1"], Method(seeds=1), _quiet)
+        measure_sets({"mine": runs}, ["order 1"], Method(seeds=1), Quiet)
     assert measure(runs, Order1, seeds=2, by="run")["RO@1"] == 1.0
 
 
-class _quiet:
+class Quiet:
     def __init__(self, what: str, total: int) -> None:
         self.left = total
 
