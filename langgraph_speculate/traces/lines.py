@@ -153,8 +153,8 @@ def _lines(path: str, limits: Limits, on_bytes: Callable[[int], None] | None) ->
     except (zlib.error, gzip.BadGzipFile) as error:
         yield Skipped(path, number + 1, "gzip data is damaged", str(error).partition(",")[0][:60])
     except OSError as error:
-        line, reason = (number + 1, "cannot be read on") if number else (0, "cannot be opened")
-        yield Skipped(path, line, reason, error.strerror or type(error).__name__)
+        why = error.strerror or type(error).__name__
+        yield Skipped(path, number and number + 1, "cannot be read on" if number else "cannot be opened", why)
 
 
 class _Source:
