@@ -14,7 +14,6 @@ import asyncio
 import json
 import random
 import sys
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,29 +249,10 @@ def _report(
 
 
 def _read(path: Path) -> list[Run]:
-    try:
-        runs = read([path])
-    except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: {error}") from None
+    runs = read([path])
     if not runs:
         raise ValueError(f"{path}: holds no runs")
-    for run in runs:
-        if not _is_sound(run.events):
-            raise ValueError(f"{path}: run {run.id} is not a list of messages with roles and calls")
     return runs
-
-
-def _is_sound(events: Any) -> bool:
-    return isinstance(events, list) and all(
-        isinstance(event, dict)
-        and isinstance(event.get("role"), str)
-        and all(
-            isinstance(call, dict) and isinstance(call.get("name"), str) and isinstance(call.get("args"), dict)
-            and "id" in call
-            for call in event.get("tool_calls") or ()
-        )
-        for event in events
-    )  # fmt: skip
 
 
 def _arguments() -> argparse.ArgumentParser:

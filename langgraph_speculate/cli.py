@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -51,6 +54,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class SplitBy(StrEnum):
+    """What stays together when recordings are split."""
+
+    task = "task"
+    run = "run"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -145,10 +156,66 @@ def _show_audit(auditor: Auditor, found: list[Violation], console: Console) -> N
     console.print(table)
 
 
-def main() -> None:
-    """Run the command line; the entry point of the installed script."""
+@app.command(
+    epilog="Examples: langgraph-speculate evaluate runs.jsonl.gz; langgraph-speculate evaluate traces/ --split run "
+    "--seeds 3 -o report.html; langgraph-speculate evaluate 'logs/**/*.jsonl' --predictor default --json"
+)
+def evaluate(
+    traces: Annotated[
+        list[str],
+        typer.Argument(metavar="TRACES...", help="Files of neutral lines, folders or patterns; each is a set."),
+    ],
+    split: Annotated[
+        SplitBy, typer.Option(help="What stays together: the runs of one task, or only each run.", case_sensitive=False)
+    ] = SplitBy.task,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Splits to average over.")] = 5,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Stop learning where the test part begins.")] = False,
+    predictor: Annotated[
+        list[str] | None,
+        typer.Option(help="default, order-1, last-follower or never; give it again for more. All of them if left out."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="REPORT.html", help="Also write a page with charts.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure on your own recordings how well the next calls can be predicted, before anything runs ahead.
+
+    Learns from 70 % of the tasks and predicts every message of the others: names, exact calls of read-only tools,
+    calibration, waste, next to simple baselines. Lines that cannot be read are skipped and counted. docs/prediction.md
+    says what each number means and what a trace line looks like.
+    """
+    from langgraph_speculate.traces.display import progress_on, show, show_skips
+    from langgraph_speculate.traces.evaluate import Method, known_predictors
+    from langgraph_speculate.traces.report import page
+    from langgraph_speculate.traces.results import Results, measure_sets, read_sets
+    from langgraph_speculate.traces.skips import Skips
+
+    method = Method(seeds=seeds, by=split.value, online=not frozen)
+    chosen = known_predictors(predictor or ())
+    if output is not None and not output.parent.is_dir():
+        fail(f"{output}: there is no folder to write the report to")
+    notes, skips = Console(stderr=True), Skips()
     try:
-        code = app(standalone_mode=False)
+        sets = read_sets(traces, skips)
+    finally:
+        show_skips(skips, notes)
+    results = Results(method, measure_sets(sets, chosen, method, partial(progress_on, notes)), skips)
+    if output is not None:
+        try:
+            output.write_text(page(results), "utf-8")
+        except OSError as error:
+            fail(f"{output}: the report cannot be written: {error.strerror}")
+    if as_json:
+        typer.echo(json.dumps(results.as_json(), ensure_ascii=False))
+    else:
+        show(results, Console())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, with *arguments* instead of the process's; the entry point of the installed script."""
+    try:
+        code = app(arguments, standalone_mode=False)
     except typer.Abort:
         raise SystemExit(1) from None
     except (typer.TyperException, SpeculateError) as error:

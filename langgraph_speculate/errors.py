@@ -6,10 +6,11 @@
     ├── MisplacedMiddleware  `SpeculationMiddleware` is not the last of its list (also a ValueError)
     ├── BadLog               a log of events that cannot be read or written (also a ValueError)
     ├── BadPatterns          a store of patterns that cannot be opened (also a ValueError)
+    ├── TraceError           recorded runs that are not there or cannot be opened (also a ValueError)
     ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
     └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
 
-All of them are the caller's mistakes, found when a graph is wrapped or a log is opened. A wrong guess is no
+All of them are the caller's mistakes, found when a graph is wrapped, a log or a trace is opened. A wrong guess is no
 error: it is a miss, and the real call runs as if this package were not there.
 """
 
@@ -38,6 +39,13 @@ class BadLog(SpeculateError, ValueError):
 
 class BadPatterns(SpeculateError, ValueError):
     """Something that holds no patterns was given as `patterns=`; the message names it and what to give instead."""
+
+
+class TraceError(SpeculateError, ValueError):
+    """Traces are missing, cannot be opened or do not suffice; the message names the path and the remedy.
+
+    A line that is wrong is no error: it is skipped and counted.
+    """
 
 
 class UnkeyableArguments(SpeculateError, ValueError):

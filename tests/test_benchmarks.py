@@ -237,8 +237,8 @@ def test_the_table_says_what_the_figures_are(recording: Path, capsys: pytest.Cap
     [
         ("{", "not a trace line"),
         ('{"id": 1, "task_id": 2}', "not a trace line"),
-        ('{"id": 1, "task_id": 2, "events": [{"content": "x"}]}', "not a list of messages"),
-        ('{"id": 1, "task_id": 2, "events": 7}', "not a list of messages"),
+        ('{"id": 1, "task_id": 2, "events": [{"content": "x"}]}', "event with an unknown role"),
+        ('{"id": 1, "task_id": 2, "events": 7}', "run without a list of events"),
         ("", "holds no runs"),
         ('{"id": 1, "task_id": 2, "events": [{"role": "user", "content": "x"}]}', "at least two tasks"),
     ],

@@ -37,6 +37,7 @@ def test_help_lists_the_commands(monkeypatch, capsys, arguments):
     assert (code, err) == (0, "")
     assert "demo" in out
     assert "audit" in out
+    assert "evaluate" in out
     assert "Try it: langgraph-speculate demo" in out
 
 

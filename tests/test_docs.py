@@ -7,7 +7,7 @@ import asyncio
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from langgraph_speculate.core.speculation import TRANSITIONS
 from langgraph_speculate.policy import LEVELS, Limits, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.policy.rules import VERDICT_SENTENCES
+from langgraph_speculate.traces import Limits as TraceLimits
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "langgraph_speculate"
@@ -196,6 +197,16 @@ def test_every_setting_is_documented_with_its_default(record: type):
         value = getattr(defaults, field.name)
         if isinstance(value, bool | int | float | str | tuple | None):
             assert ast.literal_eval(row[1].strip("`")) == value, row[0]
+
+
+def test_the_limits_on_traces_are_those_of_the_code():
+    """
+    What one file may ask for stands in `prediction.md` with its default.
+    """
+    rows = tables(DOCS / "prediction.md", "What is skipped")
+    documented = {row[0].strip("`"): int(row[1].replace(",", "")) for row in rows}
+
+    assert documented == asdict(TraceLimits())
 
 
 def test_levels_and_reasons_are_documented():

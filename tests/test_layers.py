@@ -14,6 +14,7 @@ import pytest
 import langgraph_speculate
 import langgraph_speculate.core
 import langgraph_speculate.predict
+import langgraph_speculate.traces
 
 PACKAGE = "langgraph_speculate"
 FOLDER = Path(langgraph_speculate.__file__).parent
@@ -25,7 +26,7 @@ FLOORS: list[set[str]] = [
     {"policy"},
     {"core"},
     {"predict", "observe", "patterns", "testing"},
-    {"host"},
+    {"host", "traces"},
     {"graph"},
     {"middleware"},
     {PACKAGE},  # the public names
@@ -107,6 +108,16 @@ def test_a_policy_needs_no_framework(path: Path):
     assert {module.split(".")[0] for module, _ in imports(path)} <= set(sys.stdlib_module_names) | {"idna", PACKAGE}
 
 
+@pytest.mark.parametrize("path", sorted((FOLDER / "traces").rglob("*.py")), ids=dotted)
+def test_traces_are_plain_data(path: Path):
+    """
+    What comes from somebody's files is never unpickled, evaluated or imported, and needs no agent framework.
+    """
+    modules = {module.split(".")[0] for module, _ in imports(path)}
+
+    assert not modules & {*HOST_LIBRARIES, "pickle", "marshal", "shelve", "yaml", "importlib", "subprocess"}
+
+
 @pytest.mark.parametrize("path", sorted((FOLDER / "predict").rglob("*.py")), ids=dotted)
 def test_a_predictor_knows_neither_host_nor_session(path: Path):
     """
@@ -139,7 +150,9 @@ def test_private_names_of_the_host_stay_in_one_module(path: Path):
 
 
 @pytest.mark.parametrize(
-    "package", [langgraph_speculate, langgraph_speculate.core, langgraph_speculate.predict], ids=lambda p: p.__name__
+    "package",
+    [langgraph_speculate, langgraph_speculate.core, langgraph_speculate.predict, langgraph_speculate.traces],
+    ids=lambda p: p.__name__,
 )
 def test_public_names_are_written_down_once_and_sorted(package: ModuleType):
     """

@@ -78,7 +78,7 @@ def test_a_prediction_never_sees_what_it_predicts():
     spy = Spy()
     score = evaluate(spy, [], [Run(run["id"], run["task_id"], run["events"])])
     assert spy.log == [("predict", 1), ("learn", 1, 1), ("predict", 3), ("learn", 3, 0)]
-    assert score.exact == {1: 1, 3: 1, 10: 1}
+    assert score.reads.at == {1: 1, 3: 1, 10: 1}
     assert score.figures()["waste≥0.5"] == 1.0
 
 
@@ -90,9 +90,12 @@ def test_it_runs_from_the_command_line(tmp_path, capsys):
     traces.write_text("".join(json.dumps(line(number, str(number))) + "\n" for number in range(1, 10)))
     assert len(read([traces])) == 9
     assert main([str(traces), "--seeds", "2", "--json"]) == 0
-    figures = {row["predictor"]: row for row in json.loads(capsys.readouterr().out)["sets"]}
+    (found,) = json.loads(capsys.readouterr().out)["sets"]
+    figures = {row["predictor"]: row["figures"] for row in found["predictors"]}
     assert figures["default"]["RO@1"] == 1.0
     assert figures["never"]["RO@10"] == 0.0
     traces.write_text("{}\n")
     assert main([str(traces)]) == 2
-    assert "line 1" in capsys.readouterr().err
+    assert f"{traces}:1: run without an id" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="line 1: not a trace line"):
+        read([traces])

@@ -1,8 +1,8 @@
 """T25: a policy file is made to hang, crash or exhaust the process that reads it, or to say one thing to a person and
 another to the library.
 
-The library promises that a file ends in a policy or in one `PolicyError`, within bounds of time and memory. (Trace and
-pattern files come with issue 8.)
+The library promises that a file ends in a policy or in one `PolicyError`, within bounds of time and memory. (Trace
+files have their tests in `tests/traces`.)
 """
 
 from __future__ import annotations

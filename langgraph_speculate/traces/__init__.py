@@ -1,0 +1,9 @@
+"""Recorded runs: reading them from files that nobody vouches for, and measuring on them what can be predicted."""
+
+from langgraph_speculate.traces.effects import is_read_only
+from langgraph_speculate.traces.lines import Limits
+from langgraph_speculate.traces.reader import read_runs
+from langgraph_speculate.traces.runs import Run, split
+from langgraph_speculate.traces.skips import Skipped, Skips
+
+__all__ = ["Limits", "Run", "Skipped", "Skips", "is_read_only", "read_runs", "split"]

@@ -1,0 +1,80 @@
+"""Two charts as inline SVG: no scripts, colours from the page's style sheet, every text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+
+_SIZE, _LEFT, _TOP, _BOTTOM = 240, 44, 12, 40
+_WIDTH, _HEIGHT = _LEFT + _SIZE + 16, _TOP + _SIZE + _BOTTOM
+
+Point = Mapping[str, float]
+
+
+def reliability_chart(bins: Sequence[Point]) -> str:
+    """Predicted probability against share that hit; on the diagonal both are the same. Area says how many candidates.
+
+    >>> reliability_chart([{"probability": 0.5, "hit": 0.25, "count": 4}]).count("<circle")
+    1
+    """
+    most = max((point["count"] for point in bins), default=1)
+    marks = [
+        f'<circle class="mark" cx="{_x(point["probability"])}" cy="{_y(point["hit"])}" '
+        f'r="{3 + 9 * (point["count"] / most) ** 0.5:.1f}"><title>said {point["probability"]:.0%}, hit '
+        f"{point['hit']:.0%} of {point['count']:.0f}</title></circle>"
+        for point in bins
+    ]
+    diagonal = f'<line class="guide" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>'
+    return _chart("Reliability", "probability said, %", "share that hit, %", [diagonal, *marks])
+
+
+def curve_chart(curves: Sequence[tuple[str, Sequence[Point]]]) -> str:
+    """Coverage against precision over launch thresholds, one line a predictor, thresholds at the dots.
+
+    >>> curve_chart([("<b>", [{"threshold": 0.5, "launched": 2, "precision": 0.5, "coverage": 0.25}])]).count("<b>")
+    0
+    """
+    parts: list[str] = []
+    for place, (name, points) in enumerate(curves):
+        seen = [point for point in points if point["launched"]]
+        if not seen:
+            continue
+        line = " ".join(f"{_x(point['coverage'])},{_y(point['precision'])}" for point in seen)
+        parts.append(f'<polyline class="line line{place % 4}" points="{line}"/>')
+        parts += [
+            f'<circle class="dot dot{place % 4}" cx="{_x(point["coverage"])}" cy="{_y(point["precision"])}" r="3">'
+            f"<title>{escape(name)} from {point['threshold']:.0%}: precision {point['precision']:.0%}, coverage "
+            f"{point['coverage']:.0%}</title></circle>"
+            for point in seen
+        ]
+    return _chart("Precision and coverage", "coverage, % of read-only calls", "precision, % of launches", parts)
+
+
+def _chart(title: str, across: str, up: str, parts: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
+            *_axes(),
+            f'<text x="{_LEFT + _SIZE / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(across)}</text>',
+            f'<text transform="translate(12 {_TOP + _SIZE / 2}) rotate(-90)" text-anchor="middle">{escape(up)}</text>',
+            *parts,
+            "</svg>",
+        ]
+    )
+
+
+def _axes() -> Iterator[str]:
+    for step in range(0, 101, 25):
+        share = step / 100
+        yield f'<line class="grid" x1="{_x(0)}" y1="{_y(share)}" x2="{_x(1)}" y2="{_y(share)}"/>'
+        yield f'<line class="grid" x1="{_x(share)}" y1="{_y(0)}" x2="{_x(share)}" y2="{_y(1)}"/>'
+        yield f'<text x="{_LEFT - 6}" y="{_y(share)}" dy="4" text-anchor="end">{step}</text>'
+        yield f'<text x="{_x(share)}" y="{_TOP + _SIZE + 16}" text-anchor="middle">{step}</text>'
+
+
+def _x(share: float) -> str:
+    return f"{_LEFT + share * _SIZE:.1f}"
+
+
+def _y(share: float) -> str:
+    return f"{_TOP + (1 - share) * _SIZE:.1f}"

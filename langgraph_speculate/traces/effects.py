@@ -1,0 +1,48 @@
+"""Reads told from writes in recordings, where no owner has declared anything.
+
+A guess by the name, made for measuring only: what may really run ahead is said by a policy and by nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+
+from langgraph_speculate.core.calls import Call
+
+_READS = re.compile(
+    r"(?:get|find|list|search|calculate|think|read|view|open|fetch|look|lookup|query|show|describe|check|count|browse"
+    r"|ls|grep|glob|cat)(?:_|$)"
+    r"|.*_(?:search|fetch|lookup|read|list|get)$"
+)
+_SQL_READS = re.compile(r"\s*(?:select|show|describe|desc|explain|with|pragma)\b", re.IGNORECASE)
+_READERS = """awk basename cal cat cd cksum column comm cut date df diff dirname du echo egrep fgrep file find
+ findmnt grep head hexdump hostname id less ls lsof md5sum more mount nl od pgrep printf ps pwd readlink realpath rev
+ sed sha1sum sha256sum sort stat strings tac tail tr tree type uname uniq uptime wc which who whoami xxd zcat"""
+_SHELL_READS = frozenset(_READERS.split())
+_SHELL_SPLIT = re.compile(r"\|\||&&|[|;\n]")
+_SHELL_WRITES = re.compile(
+    r"(?<![0-9&])>|[0-9&]>(?!&|/dev/null)|`|\$\(|\s-(?:delete|exec|execdir|ok)\b|\bsed\s+(?:-\w*i|--in-place)|\bxargs\b"
+)
+_SHELL_TOOLS = frozenset({"bash", "shell", "terminal", "run_command"})
+_SQL_TOOLS = frozenset({"execute_sql", "sql", "run_sql"})
+
+
+def is_read_only(call: Call) -> bool:
+    """Judge a call by its tool's name, SQL by its verb, shell commands by every command of the line.
+
+    >>> is_read_only(Call("bash", {"command": "ls | wc -l"})), is_read_only(Call("bash", {"command": "ls > files"}))
+    (True, False)
+    """
+    if call.name in _SQL_TOOLS:
+        return any(isinstance(value, str) and _SQL_READS.match(value) is not None for value in call.args.values())
+    if call.name in _SHELL_TOOLS:
+        command = call.args.get("command")
+        return isinstance(command, str) and _reads_only(command)
+    return _READS.match(call.name) is not None
+
+
+def _reads_only(command: str) -> bool:
+    if _SHELL_WRITES.search(command):
+        return False
+    stages = [stage.split() for stage in _SHELL_SPLIT.split(command)]
+    return all(stage[0] in _SHELL_READS for stage in stages if stage) and any(stages)
