@@ -13,7 +13,7 @@ from langgraph_speculate.predict.ranker import log_odds
 from langgraph_speculate.predict.sources import RunSources
 from langgraph_speculate.predict.values import value_key
 
-FEATURES = 20
+FEATURES = 21
 _FLOOR = 1e-3
 _RECENT = 6  # earlier calls of the tool that a guess is compared with
 _MAX_TEXT = 2_000  # characters of the user's texts, and
@@ -72,6 +72,7 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
         1.0 if changed > 1 else 0.0,
         1.0 if last is not None and last.name != name and not _differences(args, last.args) else 0.0,
         _mentioned(args, sources.said) if sources.said else 0.0,
+        _named(name, sources.said) if sources.said else 0.0,
     )
 
 
@@ -93,6 +94,12 @@ def _mentioned(args: Mapping[str, Any], said: str) -> float:
     """The share of the words in the arguments that the user said."""
     known = _said(said[:_MAX_TEXT])
     words = [word for value in args.values() if type(value) is str for word in _words(value[:_MAX_VALUE])]
+    return sum([word in known for word in words]) / len(words) if words else 0.0
+
+
+def _named(tool: str, said: str) -> float:
+    """The share of the words in the tool's name that the user said."""
+    known, words = _said(said[:_MAX_TEXT]), _words(tool[:_MAX_VALUE])
     return sum([word in known for word in words]) / len(words) if words else 0.0
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
-from langgraph_speculate.predict.values import copyable, fingerprint, value_key
+from langgraph_speculate.predict.values import copyable, fingerprint, successors, value_key
 
 MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
@@ -26,7 +26,7 @@ _NONE: Set[Hashable] = frozenset()
 
 
 class Source(NamedTuple):
-    """A named place: its kind (`"arg"`, `"json"`, `"text"` or `"user"`), the tool it belongs to, and what of it.
+    """A named place: its kind (`"arg"`, `"next"`, `"json"`, `"text"` or `"user"`), the tool it belongs to, and what of it.
 
     >>> Source("json", "get_user", "orders.*.id")
     Source(kind='json', owner='get_user', what='orders.*.id')
@@ -83,6 +83,16 @@ class RunSources:
         owner = self._owners.get(tool)
         return _NONE if owner is None else owner.made
 
+    def records(self, value: Any) -> Set[Hashable]:
+        """The records that *value* stands in."""
+        key = value_key(value)
+        found: set[Hashable] = set()
+        for owner in self._owners.values():
+            for index in owner.indexes:
+                found.update(index.records.get(key, ()))
+            found.update(owner.records.get(key, ()))
+        return found
+
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""
         key = value_key(value)
@@ -93,6 +103,8 @@ class RunSources:
                     found[Source(index.kind, name, place)] = None
             for argument in owner.named.get(key, ()):
                 found[Source("arg", name, argument)] = None
+            for argument in owner.following.get(key, ()):
+                found[Source("next", name, argument)] = None
         return list(found)
 
 
@@ -132,6 +144,25 @@ class _Owner:
         return found
 
     @cached_property
+    def records(self) -> Mapping[Hashable, Sequence[Hashable]]:
+        """The calls, as records, that have each value among their arguments."""
+        found: dict[Hashable, list[Hashable]] = {}
+        for call in self.calls[: 2 * MAX_ITEMS]:
+            for value in islice(call.call.args.values(), MAX_ARGUMENTS):
+                if copyable(value):
+                    found.setdefault(value_key(value), []).append((call.id, "args"))
+        return found
+
+    @cached_property
+    def following(self) -> Mapping[Hashable, Sequence[str]]:
+        """The arguments of the newest call that each value follows, as 8 and 9 follow 7."""
+        found: dict[Hashable, list[str]] = {}
+        for argument, value in islice(self.calls[0].call.args.items() if self.calls else (), MAX_ARGUMENTS):
+            for after in successors(value):
+                found.setdefault(value_key(after), []).append(argument)
+        return found
+
+    @cached_property
     def made(self) -> Set[Hashable]:
         """Fingerprints of the calls."""
         return {fingerprint(call.call.name, call.call.args) for call in self.calls}
@@ -143,6 +174,10 @@ class _Owner:
                 found = [_filled(template, item) for item in self.items(source, COPY)]
             elif source.kind == "arg":
                 found = _arguments(self.calls, source.what)
+            elif source.kind == "next":
+                newest = self.calls[0]
+                after = successors(newest.call.args.get(source.what))
+                found = [Item(value, (newest.id, "args"), value_key(value)) for value in after]
             else:
                 found = _newest(self.indexes, source.kind, source.what)
             self._items[template, source] = found
