@@ -14,7 +14,7 @@ from langgraph_speculate.core.calls import Call
 from langgraph_speculate.predict.programs import Argument, Rate, Told, Value
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
-from langgraph_speculate.predict.values import copyable
+from langgraph_speculate.predict.values import copyable, value_key
 
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
@@ -127,9 +127,13 @@ class Bindings:
     def _learn_together(self, sources: RunSources, tool: str, call: Call) -> None:
         """Count which arguments of *call* stand in one record with an argument before them."""
         records: set[Hashable] = set()
+        keys: list[Hashable] = []
         for name in sorted(call.args)[:MAX_ARGUMENTS]:
             value = call.args[name]
             own = sources.records(value) if copyable(value) else frozenset()
+            if keys:
+                self._arguments[tool, name].equal.see(value_key(value) in keys)
+            keys.append(value_key(value))
             if records:
                 self._arguments[tool, name].together.see(not own.isdisjoint(records))
             records.update(own)
@@ -156,6 +160,7 @@ class Bindings:
                 known[name] = argument.values(sources, used, context, limit=width, least=max(least, _NOISE))
             told, mates = known[name]
             together = self._arguments[tool, name].together.after(0.5, 2.0)
+            equal = self._arguments[tool, name].equal.after(0.5, 2.0)
             joined = []
             for chance, chosen, records in beam:
                 beside = [mate for record in dict.fromkeys(records) if (mate := mates.get(record)) is not None]
@@ -165,6 +170,8 @@ class Bindings:
                 seen = {mate.key for mate in beside}
                 for value in told:
                     joint = chance * value.chance
+                    if chosen and value.key in [other.key for other in chosen]:
+                        joint *= equal
                     if joint < least:
                         break  # the values after it are less probable still
                     if value.key in seen:

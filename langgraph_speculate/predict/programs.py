@@ -146,12 +146,14 @@ class Argument:
 
     Attributes:
         found: How often a value could have been found before it was used: by a source, or as a known constant.
+        equal: How often it had the value of another argument of its call.
         together: How often a value stood in one record with another argument of its call, where that stood in any.
     """
 
     def __init__(self) -> None:
         self.found = Rate()
         self.together = Rate()
+        self.equal = Rate()
         self._programs: dict[tuple[str, Source], _Program] = {}
         self._active: list[_Program] = []
         self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
