@@ -11,10 +11,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.predict.programs import Argument, Rate, Told, Value
+from langgraph_speculate.predict.programs import Argument, Rate, Value
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
-from langgraph_speculate.predict.values import copyable, value_key
 
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
@@ -91,7 +90,7 @@ class Bindings:
         if known is None:
             return []
         found: list[_Joint] = []
-        values: dict[str, Told] = {}
+        values: dict[str, list[Value]] = {}
         for shape, share in known.plan:
             found += self._join(sources, tool, shape, context, share, values, least)
         if len(known.plan) > 1:
@@ -120,23 +119,6 @@ class Bindings:
         for name, seen in values.items():
             argument = self._arguments.touch((tool, name), Argument)
             argument.learn(sources, sources.used(tool, name), context, seen)
-        for call in calls:
-            if len(call.args) > 1:
-                self._learn_together(sources, tool, call)
-
-    def _learn_together(self, sources: RunSources, tool: str, call: Call) -> None:
-        """Count which arguments of *call* stand in one record with an argument before them."""
-        records: set[Hashable] = set()
-        keys: list[Hashable] = []
-        for name in sorted(call.args)[:MAX_ARGUMENTS]:
-            value = call.args[name]
-            own = sources.records(value) if copyable(value) else frozenset()
-            if keys:
-                self._arguments[tool, name].equal.see(value_key(value) in keys)
-            keys.append(value_key(value))
-            if records:
-                self._arguments[tool, name].together.see(not own.isdisjoint(records))
-            records.update(own)
 
     def _join(
         self,
@@ -145,7 +127,7 @@ class Bindings:
         shape: _Shape,
         context: str,
         share: float,
-        known: dict[str, Told],
+        known: dict[str, list[Value]],
         least: float,
     ) -> list[_Joint]:
         """Combine the values of all arguments, keeping the most probable combinations only (a beam)."""
@@ -158,24 +140,12 @@ class Bindings:
                     return []
                 used = sources.used(tool, name)
                 known[name] = argument.values(sources, used, context, limit=width, least=max(least, _NOISE))
-            told, mates = known[name]
-            together = self._arguments[tool, name].together.after(0.5, 2.0)
-            equal = self._arguments[tool, name].equal.after(0.5, 2.0)
             joined = []
             for chance, chosen, records in beam:
-                beside = [mate for record in dict.fromkeys(records) if (mate := mates.get(record)) is not None]
-                beside = [mate for mate in beside if mate.chance < together]
-                if chance * together >= least:
-                    joined += [(chance * together, chosen, records, mate) for mate in beside]
-                seen = {mate.key for mate in beside}
-                for value in told:
+                for value in known[name]:
                     joint = chance * value.chance
-                    if chosen and value.key in [other.key for other in chosen]:
-                        joint *= equal
                     if joint < least:
                         break  # the values after it are less probable still
-                    if value.key in seen:
-                        continue
                     record = value.record
                     if records and record is not None and record not in records:
                         joint *= _APART

@@ -49,16 +49,6 @@ class Index:
                 found.setdefault(item.key, []).append(place)
         return found
 
-    @cached_property
-    def records(self) -> Mapping[Hashable, list[Hashable]]:
-        """The records that each value stands in, where there are any."""
-        found: dict[Hashable, list[Hashable]] = {}
-        if self.kind == "json":
-            for items in self.items.values():
-                for item in items:
-                    found.setdefault(item.key, []).append(item.record)
-        return found
-
 
 _results: WeakKeyDictionary[PastCall, Index] = WeakKeyDictionary()
 

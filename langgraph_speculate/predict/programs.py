@@ -12,10 +12,10 @@ the former falls back to the latter.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence, Set
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
@@ -60,13 +60,6 @@ class Value:
     record: Hashable
     origin: Hashable
     support: int = 1
-
-
-class Told(NamedTuple):
-    """The values one argument may have, most probable first, and the most probable one of each record."""
-
-    values: Sequence[Value]
-    mates: Mapping[Hashable, Value]
 
 
 @dataclass(slots=True)
@@ -146,14 +139,10 @@ class Argument:
 
     Attributes:
         found: How often a value could have been found before it was used: by a source, or as a known constant.
-        equal: How often it had the value of another argument of its call.
-        together: How often a value stood in one record with another argument of its call, where that stood in any.
     """
 
     def __init__(self) -> None:
         self.found = Rate()
-        self.together = Rate()
-        self.equal = Rate()
         self._programs: dict[tuple[str, Source], _Program] = {}
         self._active: list[_Program] = []
         self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
@@ -161,10 +150,9 @@ class Argument:
 
     def values(
         self, sources: RunSources, used: Set[Hashable], context: str, *, limit: int, least: float
-    ) -> Told:
+    ) -> list[Value]:
         """Return the most probable values with a chance of at *least* that much, best first."""
         best: dict[Hashable, Value] = {}
-        mates: dict[Hashable, Value] = {}
         for program in self._active:
             source = program.source
             items = sources.items(source, program.template)
@@ -183,10 +171,6 @@ class Argument:
                 else:
                     chance, pick = new[at_new], news_[at_new]
                     at_new += at_new < 5
-                mate = mates.get(record) if record is not None else None
-                if record is not None and (mate is None or mate.chance < chance):
-                    origin = (program.template, source, pick)
-                    mates[record] = Value(key, value, chance, source.kind, record, origin)
                 if chance < least:
                     continue
                 known = best.get(key)
@@ -207,7 +191,7 @@ class Argument:
                 known.support += 1
                 if known.chance < chance:
                     known.chance, known.kind, known.origin = chance, "constant", key
-        return Told(sorted(best.values(), key=_CHANCE, reverse=True)[:limit], mates)
+        return sorted(best.values(), key=_CHANCE, reverse=True)[:limit]
 
     def learn(self, sources: RunSources, used: Set[Hashable], context: str, values: Sequence[Any]) -> None:
         """See the values that the calls of one message had for this argument."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
-from langgraph_speculate.predict.values import copyable, fingerprint, successors, value_key
+from langgraph_speculate.predict.values import copyable, fingerprint, successor, value_key
 
 MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
@@ -73,25 +73,10 @@ class RunSources:
         owner = self._owners.get(tool)
         return _NONE if owner is None else owner.used(argument)
 
-    def calls(self, tool: str) -> Sequence[PastCall]:
-        """The calls of *tool* in this run, newest first."""
-        owner = self._owners.get(tool)
-        return () if owner is None else owner.calls
-
     def made(self, tool: str) -> Set[Hashable]:
         """Fingerprints of the calls of *tool* in this run."""
         owner = self._owners.get(tool)
         return _NONE if owner is None else owner.made
-
-    def records(self, value: Any) -> Set[Hashable]:
-        """The records that *value* stands in."""
-        key = value_key(value)
-        found: set[Hashable] = set()
-        for owner in self._owners.values():
-            for index in owner.indexes:
-                found.update(index.records.get(key, ()))
-            found.update(owner.records.get(key, ()))
-        return found
 
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""
@@ -144,21 +129,12 @@ class _Owner:
         return found
 
     @cached_property
-    def records(self) -> Mapping[Hashable, Sequence[Hashable]]:
-        """The calls, as records, that have each value among their arguments."""
-        found: dict[Hashable, list[Hashable]] = {}
-        for call in self.calls[: 2 * MAX_ITEMS]:
-            for value in islice(call.call.args.values(), MAX_ARGUMENTS):
-                if copyable(value):
-                    found.setdefault(value_key(value), []).append((call.id, "args"))
-        return found
-
-    @cached_property
     def following(self) -> Mapping[Hashable, Sequence[str]]:
-        """The arguments of the newest call that each value follows, as 8 and 9 follow 7."""
+        """The arguments of the newest call that each value comes after, as 8 comes after 7."""
         found: dict[Hashable, list[str]] = {}
         for argument, value in islice(self.calls[0].call.args.items() if self.calls else (), MAX_ARGUMENTS):
-            for after in successors(value):
+            after = successor(value)
+            if after is not None:
                 found.setdefault(value_key(after), []).append(argument)
         return found
 
@@ -176,8 +152,8 @@ class _Owner:
                 found = _arguments(self.calls, source.what)
             elif source.kind == "next":
                 newest = self.calls[0]
-                after = successors(newest.call.args.get(source.what))
-                found = [Item(value, (newest.id, "args"), value_key(value)) for value in after]
+                after = successor(newest.call.args.get(source.what))
+                found = [] if after is None else [Item(after, (newest.id, "args"), value_key(after))]
             else:
                 found = _newest(self.indexes, source.kind, source.what)
             self._items[template, source] = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,6 @@ import orjson
 
 from langgraph_speculate.predict.shapes import MAX_TOKEN
 
-_FOLLOW = 6  # values told that follow one
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -46,21 +45,20 @@ def copyable(value: Any) -> bool:
     return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
-def successors(value: Any) -> Sequence[Any]:
-    """The values that follow a whole number or a day, in order; nothing follows other values.
+def successor(value: Any) -> Any:
+    """The value after a whole number or a day; None after others.
 
-    >>> successors(7)[:2], successors("2024-02-28")[:2], successors("Ann")
-    ((8, 9), ('2024-02-29', '2024-03-01'), ())
+    >>> successor(7), successor("2024-02-28"), successor("Ann")
+    (8, '2024-02-29', None)
     """
     if type(value) is int:
-        return tuple(range(value + 1, value + 1 + _FOLLOW))
-    return _days_after(value) if type(value) is str and _DAY.fullmatch(value) else ()
+        return value + 1
+    return _day_after(value) if type(value) is str and _DAY.fullmatch(value) else None
 
 
 @lru_cache(maxsize=512)
-def _days_after(day: str) -> Sequence[str]:
+def _day_after(day: str) -> str | None:
     try:
-        first = date.fromisoformat(day)
-        return tuple([(first + timedelta(days=after)).isoformat() for after in range(1, 1 + _FOLLOW)])
+        return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
     except (ValueError, OverflowError):
-        return ()
+        return None
