@@ -74,7 +74,7 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
 
 def _same(args: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
     return args.keys() == others.keys() and all(
-        [value_key(value) == value_key(others[name]) for name, value in args.items()]
+        value_key(value) == value_key(others[name]) for name, value in args.items()
     )
 
 

@@ -23,6 +23,7 @@ ANSWER = "answer"
 _TAIL = 48  # events read from the end of a history: more than any context needs, so that long runs cost no more
 _IDENTIFIER = re.compile(r"(?=\w*\d)(?=\w*[^\W\d])\w{4,}|\d{4,}|\w+\.\w+/")
 _IDENTIFIERS = ("id:a_", "id:#", "id:A9", "id:A-9", "code:", "url")
+_LEAST = 0.005  # a tool less probable than that is not told
 _CAUTION = 4.0  # messages that a detail must have been seen with before it counts half
 _SURE = 0.95
 _SHAPES = 2  # told of one text
@@ -117,7 +118,7 @@ class NextTools:
         self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
 
     def predict(self, context: Sequence[str], detail: str = "") -> dict[str, float]:
-        """Return P(tool is called by the next message) for every tool that may follow, most probable first.
+        """Return P(tool is called by the next message) for every tool that may well follow, most probable first.
 
         Args:
             context: The latest `signatures`, at least `order` of them where there are as many.
@@ -141,8 +142,8 @@ class NextTools:
         detailed = self._counts.get((context[-1], detail)) if detail else None
         if detailed is not None and len(known) > 1:
             for tool, chance in chances.items():
-                chances[tool] = min(chance * self._lift(tool, known[1], detailed), max(chance, _SURE))
-        return dict(sorted(chances.items(), key=_by_chance))
+                chances[tool] = min(chance * _lift(tool, known[1], detailed), max(chance, _SURE))
+        return dict(sorted([entry for entry in chances.items() if entry[1] >= _LEAST], key=_by_chance))
 
     def learn(self, context: Sequence[str], names: Collection[str], detail: str = "") -> None:
         """Count the tools that the message after *context* called; none means that it answered."""
@@ -165,10 +166,11 @@ class NextTools:
         for start in range(len(context) - 1, max(len(context) - self.order, 0) - 1, -1):
             yield context[start:]
 
-    def _lift(self, tool: str, near: _Counts, detailed: _Counts) -> float:
-        """How much more likely a tool is with the detail than without it."""
-        plain = (near.tools.get(tool, 0.0) + 0.1) / (near.messages + 1.0)
-        return (detailed.tools.get(tool, 0.0) + _CAUTION * plain) / (detailed.messages + _CAUTION) / plain
+
+def _lift(tool: str, near: _Counts, detailed: _Counts) -> float:
+    """How much more likely a tool is with the detail than without it."""
+    plain = (near.tools.get(tool, 0.0) + 0.1) / (near.messages + 1.0)
+    return (detailed.tools.get(tool, 0.0) + _CAUTION * plain) / (detailed.messages + _CAUTION) / plain
 
 
 def _by_chance(entry: tuple[str, float]) -> tuple[float, str]:

@@ -26,7 +26,7 @@ _NONE: Set[Hashable] = frozenset()
 
 
 class Source(NamedTuple):
-    """A named place: its kind (`"arg"`, `"next"`, `"json"`, `"text"` or `"user"`), the tool it belongs to, and what of it.
+    """A named place: its kind (`"arg"`, `"next"`, `"json"`, `"text"` or `"user"`), its tool, and what of it.
 
     >>> Source("json", "get_user", "orders.*.id")
     Source(kind='json', owner='get_user', what='orders.*.id')
