@@ -19,6 +19,7 @@ from langgraph_speculate.predict.bindings import Bindings, grouped
 from langgraph_speculate.predict.features import FEATURES, Guess, features
 from langgraph_speculate.predict.knowledge import (
     CALL,
+    DETAIL,
     FOUND,
     NEXT,
     PICK,
@@ -31,7 +32,7 @@ from langgraph_speculate.predict.knowledge import (
     split,
 )
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.markov import NextTools, signatures
+from langgraph_speculate.predict.markov import NextTools, details, signatures
 from langgraph_speculate.predict.memory import CallMemory, moments
 from langgraph_speculate.predict.patterns import Patterns
 from langgraph_speculate.predict.ranker import Ranker
@@ -56,6 +57,7 @@ class _Moment(NamedTuple):
     history: History
     sources: RunSources
     events: tuple[str, ...]  # the latest signatures
+    detail: str  # what else is known of the latest event
     contexts: Sequence[Hashable]  # the same for whole calls, see `memory.py`
     guesses: Sequence[tuple[Guess, tuple[float, ...]]]  # the shortlist, with what the ranker wants to know
 
@@ -111,7 +113,7 @@ class BlendedPredictor:
         context = "".join(moment.events[-1:])
         for tool, made in grouped(calls).items():
             self._bindings.learn(moment.sources, tool, context, made)
-        self._tools.learn(moment.events, [call.name for call in calls])
+        self._tools.learn(moment.events, [call.name for call in calls], moment.detail)
         self._memory.learn(moment.contexts, truth)
 
     def take(self) -> Sums:
@@ -125,6 +127,7 @@ class BlendedPredictor:
         readers = {
             **dict.fromkeys((SHAPE, FOUND, RIGHT, PICK, VALUE), self._bindings.recall),
             NEXT: self._recall_next,
+            DETAIL: lambda key, hits, trials: self._tools.recall(key, hits),
             CALL: lambda key, hits, trials: self._memory.recall(key, hits),
             WAY: self._patterns.recall,
             **dict.fromkeys((WEIGHT, SQUARE), self._ranker.recall),
@@ -152,13 +155,16 @@ class BlendedPredictor:
         self._runs.touch(run, lambda: sources)
         self._runs[run] = sources
         events = signatures(history, self._tools.order)
+        detail = details(history)
         contexts = moments(history, events[-2:])
-        guesses = sorted(self._guesses(sources, events, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
+        guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
         shortlist = [(guess, features(guess, sources)) for guess in guesses]
-        return _Moment(history, sources, events, contexts, shortlist)
+        return _Moment(history, sources, events, detail, contexts, shortlist)
 
-    def _guesses(self, sources: RunSources, events: tuple[str, ...], contexts: Sequence[Hashable]) -> Iterator[Guess]:
-        tools = self._tools.predict(events)
+    def _guesses(
+        self, sources: RunSources, events: tuple[str, ...], detail: str, contexts: Sequence[Hashable]
+    ) -> Iterator[Guess]:
+        tools = self._tools.predict(events, detail)
         remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
         context = "".join(events[-1:])
         for tool, chance in list(tools.items())[:_TOOLS]:

@@ -6,6 +6,7 @@ A key is a kind and the names that it is counted by. Contexts are event signatur
 | kind     | counted by                                                      | hits of trials                        |
 |----------|-----------------------------------------------------------------|---------------------------------------|
 | `next`   | context, tools                                                  | messages                              |
+| `detail` | event, shapes of what the user brought, tools                   | messages                              |
 | `shape`  | tool, names of arguments                                        | calls                                 |
 | `found`  | tool, argument                                                  | values that could be found, of all    |
 | `right`  | tool, argument, template, source (kind, owner, what)            | messages it was right in, of all      |
@@ -27,7 +28,7 @@ import orjson
 MAX_TEXT = 500
 """Characters of a value beyond which it is not written down, however common it is."""
 
-NEXT, SHAPE, FOUND, RIGHT, PICK = "next", "shape", "found", "right", "pick"
+NEXT, DETAIL, SHAPE, FOUND, RIGHT, PICK = "next", "detail", "shape", "found", "right", "pick"
 VALUE, CALL, WAY, WEIGHT, SQUARE = "value", "call", "way", "weight", "square"
 _APART = "\x1f"  # the unit separator of ASCII: no name holds it
 

@@ -16,7 +16,8 @@ from math import inf
 
 from langgraph_speculate.core.history import Event, History, PastCall, UserTurn
 from langgraph_speculate.core.sums import Key
-from langgraph_speculate.predict.knowledge import NEXT, joined, split
+from langgraph_speculate.predict.indexes import MAX_TEXT, text_index
+from langgraph_speculate.predict.knowledge import DETAIL, NEXT, joined, split
 from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.verbs import verb, words_of
@@ -25,6 +26,11 @@ START = "^"
 ANSWER = "answer"
 _TAIL = 48  # events read from the end of a history: more than any context needs, so that long runs cost no more
 _IDENTIFIER = re.compile(r"(?=\w*\d)(?=\w*[^\W\d])\w{4,}|\d{4,}|\w+\.\w+/")
+_IDENTIFIERS = ("id:a_", "id:#", "id:A9", "id:A-9", "code:", "url")
+_LEAST = 0.005  # a tool less probable than that is not told
+_CAUTION = 4.0  # messages that a detail must have been seen with before it counts half
+_SURE = 0.95
+_SHAPES = 2  # told of one text
 _FAILURE = re.compile(r"\s*(?:error|traceback|exception|failed)\b", re.IGNORECASE)
 
 
@@ -72,6 +78,22 @@ def _ending(call: PastCall) -> str:
     return "0" if len(call.result) < 5 and call.result.strip() in ("", "[]", "{}", "null", "None") else ""
 
 
+def details(history: History) -> str:
+    """What more is known of the latest event: the shapes of the identifiers that the user brings.
+
+    >>> details(History.from_messages([{"role": "user", "content": "I am mia_li_3668"}]))
+    'id:a_a_9'
+    """
+    last = history.events[-1] if history.events else None
+    return _brought(last.text[:MAX_TEXT]) if isinstance(last, UserTurn) else ""
+
+
+@lru_cache(maxsize=1024)
+def _brought(text: str) -> str:
+    shapes = [shape for shape in text_index(text).items if shape.startswith(_IDENTIFIERS)]
+    return " ".join(sorted(shapes)[:_SHAPES])
+
+
 @dataclass(slots=True)
 class _Counts:
     """How many messages followed a context, and how many of them held each tool."""
@@ -103,11 +125,12 @@ class NextTools:
         self._ledger = ledger or Ledger(Evidence())
         self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
 
-    def predict(self, context: Sequence[str]) -> dict[str, float]:
-        """Return P(tool is called by the next message) for every tool that may follow, most probable first.
+    def predict(self, context: Sequence[str], detail: str = "") -> dict[str, float]:
+        """Return P(tool is called by the next message) for every tool that may well follow, most probable first.
 
         Args:
             context: The latest `signatures`, at least `order` of them where there are as many.
+            detail: What else is known of the latest event, see `details`.
         """
         known: list[_Counts] = []
         for tail in self._tails(context):
@@ -124,15 +147,21 @@ class NextTools:
             for tool, count in counts.tools.items():
                 chances[tool] = chances.get(tool, 0.0) + count * share
             weight = novelty * share
-        return dict(sorted(chances.items(), key=_by_chance))
+        detailed = self._counts.get((context[-1], detail)) if detail else None
+        if detailed is not None and len(known) > 1:
+            for tool, chance in chances.items():
+                chances[tool] = min(chance * _lift(tool, known[1], detailed), max(chance, _SURE))
+        return dict(sorted([entry for entry in chances.items() if entry[1] >= _LEAST], key=_by_chance))
 
-    def learn(self, context: Sequence[str], names: Collection[str]) -> None:
+    def learn(self, context: Sequence[str], names: Collection[str], detail: str = "") -> None:
         """Count the tools that the message after *context* called; none means that it answered."""
         distinct = dict.fromkeys(names)
         recent = tuple(context)[-self.order :] if self.order else ()
         words = [word for event in recent for word in words_of(event)]
         self._ledger.count_words(words, (NEXT, joined(recent), joined(distinct)), 1.0)
-        for tail in self._tails(context):
+        if detail:
+            self._ledger.count_words(words_of(recent[-1]), (DETAIL, recent[-1], detail, joined(distinct)), 1.0)
+        for tail in (*self._tails(context), (context[-1], detail)) if detail else self._tails(context):
             counts = self._counts.touch(tail, _Counts)
             tools = counts.tools
             if self._decay < 1.0 and tail:
@@ -144,12 +173,12 @@ class NextTools:
                 tools[name] = tools.get(name, 0.0) + 1.0
 
     def recall(self, key: Key, messages: float) -> None:
-        """Know again that so many messages with these tools followed a context (`knowledge.NEXT`)."""
-        names = split(key[2])
-        for tail in self._tails(split(key[1])):
+        """Know again that so many messages followed a context (`knowledge.NEXT`) or a detail (`knowledge.DETAIL`)."""
+        tails = self._tails(split(key[1])) if key[0] == NEXT else [(key[1], key[2])]
+        for tail in tails:
             counts = self._counts.touch(tail, _Counts)
             counts.messages += messages
-            for name in names:
+            for name in split(key[-1]):
                 counts.tools[name] = counts.tools.get(name, 0.0) + messages
 
     def settle(self) -> None:
@@ -167,6 +196,12 @@ class NextTools:
         yield ()
         for start in range(len(context) - 1, max(len(context) - self.order, 0) - 1, -1):
             yield context[start:]
+
+
+def _lift(tool: str, near: _Counts, detailed: _Counts) -> float:
+    """How much more likely a tool is with the detail than without it."""
+    plain = (near.tools.get(tool, 0.0) + 0.1) / (near.messages + 1.0)
+    return (detailed.tools.get(tool, 0.0) + _CAUTION * plain) / (detailed.messages + _CAUTION) / plain
 
 
 def _by_chance(entry: tuple[str, float]) -> tuple[float, str]:
