@@ -146,7 +146,9 @@ def test_a_redirect_off_the_list_ends_the_early_run(way: str, web: respx.MockRou
     graph = speculate(plain, policy("declared"), predictor=Oracle(script))
     drive(graph, way, {"messages": [("user", "go")]})
     stats = speculation_of(graph).stats()
-    assert (stats.launched, stats.hits, dict(stats.discarded)) == (1, 0, {"tainted": 1})
+    # On a busy machine the real call comes first, and is told that the tool has tripped a wire meanwhile.
+    assert (stats.launched, stats.hits, sum(stats.discarded.values())) == (1, 0, 1)
+    assert stats.discarded.keys() <= {"tainted", "denied"}
     assert evil.call_count == 1  # of the real call
     assert len(log) == 2
 
