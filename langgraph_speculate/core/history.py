@@ -104,6 +104,16 @@ class Origin:
 _NOWHERE = Origin()
 
 
+def partition_of(values: Iterable[object]) -> str:
+    """The partition that is told by these values of the keys in `partition_by`; no values mean no partition.
+
+    >>> partition_of(["acme", 7])
+    "['acme', '7']"
+    """
+    texts = [str(value) for value in values]
+    return repr(texts) if texts else ""
+
+
 @dataclass(frozen=True)
 class History:
     """The order of events in one run up to a model call.

@@ -23,7 +23,7 @@ from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.durations import Durations
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
-from langgraph_speculate.core.history import History, Origin
+from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.sums import Learner
@@ -255,8 +255,7 @@ class Engine:
 
     def _partition_of(self, configurable: Mapping[str, Any]) -> str:
         """Whose data a run works on, as `partition_by` says; empty where it says nothing."""
-        values = [str(configurable.get(key)) for key in self.policy.partition_by]
-        return repr(values) if values else ""
+        return partition_of(configurable.get(key) for key in self.policy.partition_by)
 
     def _epochs_of(self, configurable: Mapping[str, Any]) -> Epochs:
         partition = self._partition_of(configurable)

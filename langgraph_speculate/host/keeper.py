@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 
+from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.sums import Key, Learner, Pair, Sums, add_to
 from langgraph_speculate.host.threads import start_daemon
 from langgraph_speculate.patterns import PatternStore
@@ -73,8 +74,13 @@ class Keeper:
                     self._tell(error)
                     return
 
-    def forget(self, partition: str) -> int:
-        """Remove all that was learned from one partition, here and in the store; returns how many totals it had."""
+    def forget(self, *values: object) -> int:
+        """Remove all that was learned from one partition, here and in the store; returns how many totals it had.
+
+        Args:
+            values: The partition's values of the keys in `partition_by`; none: what is in no partition.
+        """
+        partition = partition_of(values)
         with self._writing:
             with self._asking():
                 self._learner.forget(partition)

@@ -55,6 +55,9 @@ class SqlitePatterns:
     Args:
         path: The file; made if there is none.
 
+    Attributes:
+        is_kept: False where the file cannot be used, so that what is added is in memory alone.
+
     Raises:
         BadPatterns: No file can be there.
 
@@ -70,6 +73,7 @@ class SqlitePatterns:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.is_kept = True
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:")  # until the file is open
         _check(self.path)
@@ -150,6 +154,7 @@ class SqlitePatterns:
 
     def _give_up(self, why: str) -> None:
         _LOG.warning("patterns: %s %s; what is learned is kept in memory", self.path, why)
+        self.is_kept = False
         self._connect(":memory:")
 
     def _connect(self, name: str, uri: bool = False) -> None:

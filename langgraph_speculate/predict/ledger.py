@@ -89,32 +89,33 @@ class Ledger:
         before = self._sums.get(key)
         self._sums[key] = (hits, trials) if before is None else (before[0] + hits, before[1] + trials)
 
-    def count_words(
-        self, words: Iterable[Word], key: Key, hits: float, trials: float = 0.0, *, turned_up: bool = True
-    ) -> None:
-        """Add to a sum whose key holds *words*, which waits until all of them may be written down.
+    def count_words(self, words: Iterable[Word], key: Key, hits: float, trials: float = 0.0) -> None:
+        """Add to a sum whose key holds *words*, which waits until all of them may be written down."""
+        self.hold(self.waits(words), key, hits, trials)
+
+    def waits(self, words: Iterable[Word], *, turned_up: bool = True) -> Sequence[Word] | None:
+        """Which of *words* may not be written down yet; None if one of them never may.
 
         Args:
             words: The words.
-            key: The key.
-            hits: What to add.
-            trials: What to add.
-            turned_up: Whether the words were in this run; if not, they were only tried there, which is no evidence.
+            turned_up: Whether they were in this run; if not, they were only tried there, which is no evidence.
         """
-        waits: list[Word] = []
+        found: list[Word] = []
         for word in words:
             if self._evidence.private(word[0]):
-                return
+                return None
             evident = turned_up and not self._was_said(word)
             if not self._evidence.see(word, self._run.origin if evident else _NOWHERE):
-                waits.append(word)
+                found.append(word)
             elif word in self._held:
                 self._release(word)
-        self._hold(waits, key, hits, trials)
+        return found
 
-    def _hold(self, waits: Sequence[Word], key: Key, hits: float, trials: float) -> None:
+    def hold(self, waits: Sequence[Word] | None, key: Key, hits: float, trials: float) -> None:
+        """Add to a sum once none of the words it *waits* for is left."""
         if not waits:
-            self.count(key, hits, trials)
+            if waits is not None:
+                self.count(key, hits, trials)
             return
         held = self._held.touch(waits[0], dict)
         if key in held or len(held) < _HELD:
@@ -123,7 +124,7 @@ class Ledger:
 
     def _release(self, word: Word) -> None:
         for key, (hits, trials, *others) in self._held.pop(word).items():
-            self._hold([other for other in others if other not in self._evidence], key, hits, trials)
+            self.hold([other for other in others if other not in self._evidence], key, hits, trials)
 
     def _was_said(self, word: Word) -> bool:
         """What a user said is no evidence, wherever else it turned up in that run."""

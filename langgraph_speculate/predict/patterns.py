@@ -44,7 +44,8 @@ class Patterns:
         picks = [origin for origin in origins if isinstance(origin, Pick)]
         if len(picks) == len(origins):  # the others hold constants, which are values
             words = [word for pick in picks for word in words_of_program(tool, pick.template, pick.source)]
-            self._ledger.count_words(words, (WAY, tool, joined(shape), _text(picks)), right, 1.0, turned_up=right)
+            waits = self._ledger.waits(words, turned_up=right)
+            self._ledger.hold(waits, (WAY, tool, joined(shape), _text(picks)), right, 1.0)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often a pattern was right (`knowledge.WAY`)."""

@@ -168,10 +168,13 @@ class _Program:
                 rate.see(hit)
         self.right.see(hits)
         self.known.clear()
-        words = (*self.words, *words_of(context))
-        ledger.count_words(self.words, (RIGHT, *self.prefix), hits, 1.0, turned_up=hits)
+        waits = ledger.waits(self.words, turned_up=hits) if self.words else ()
+        ledger.hold(waits, (RIGHT, *self.prefix), hits, 1.0)
+        commands = words_of(context)
+        if commands and waits is not None:
+            waits = (*waits, *(ledger.waits(commands) or ()))
         for pick, (right, times) in seen.items():
-            ledger.count_words(words, (PICK, *self.prefix, context, pick), right, times, turned_up=right > 0)
+            ledger.hold(waits, (PICK, *self.prefix, context, pick), right, times)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often it, or one of its picks, was right."""
