@@ -220,3 +220,64 @@ def test_omitted_arguments_stay_omitted():
         for n in range(1, 8)
     )
     assert best(predictor, history_of("See A90001")) == ("get", {"id": "A90001"})
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "following"),
+    [((3, 8, 21), 40, 41), (("2024-02-03", "2024-05-11", "2024-07-08"), "2024-12-31", "2025-01-01")],
+    ids=["number", "day"],
+)
+def test_counting_goes_on(known, now, following):
+    """
+    The next page, or the next day, is predicted although it stands nowhere.
+    """
+
+    def after(value):
+        return history_of("More", ("get_page", {"at": value}, "text"))
+
+    steps = [(value, value + 1 if isinstance(value, int) else value[:-1] + str(int(value[-1]) + 1)) for value in known]
+    predictor = taught((after(value), Call("get_page", {"at": then})) for value, then in steps)
+    assert best(predictor, after(now)) == ("get_page", {"at": following})
+
+
+def test_names_in_a_listing_are_told_from_messages():
+    """
+    A lone word on a line is a name; a line of several words is not put into a command that took names.
+    """
+
+    def step(*lines):
+        return history_of("Go", ("bash", {"command": "ls"}, "\n".join(lines)))
+
+    predictor = taught(
+        (step("total of 1", name), Call("bash", {"command": f"cat {name}"})) for name in ("notes", "key", "door")
+    )
+    commands = [candidate.call.args["command"] for candidate in predictor.predict(step("no such thing", "flag"), k=9)]
+    assert commands[0] == "cat flag"
+    assert "cat no such thing" not in commands
+
+
+def test_the_first_name_of_each_row_is_read():
+    """
+    Tables are found in the rows that a database lists them in, beside columns and their types.
+    """
+
+    def step(*tables):
+        rows = [(table, "base table", "utf8") for table in tables]
+        return history_of("Look", ("execute_sql", {"query": "SHOW FULL TABLES"}, str(rows)))
+
+    lessons = [(step(name, "x"), Call("execute_sql", {"query": f"DESC {name}"})) for name in ("pets", "cars", "people")]
+    assert best(taught(lessons), step("singer", "x")) == ("execute_sql", {"query": "DESC singer"})
+
+
+def test_a_way_that_keeps_losing_is_muted():
+    """
+    What always stands beside the right value, and was never it, is not offered beside it for long.
+    """
+    predictor = default_predictor()
+    for number in range(30):
+        history = history_of("Go", ("list", {}, {"items": [{"id": f"a{number}"}, {"id": f"b{number}"}]}))
+        predictor.learn(history, [Call("get", {"id": f"b{number}"})])
+    right, *others = predictor.predict(history_of("Go", ("list", {}, {"items": [{"id": "a99"}, {"id": "b99"}]})), k=3)
+    assert right.call.args == {"id": "b99"}
+    assert right.probability > 0.8
+    assert all(other.probability < 0.1 for other in others)

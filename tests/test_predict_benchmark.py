@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks import ablation
 from benchmarks.predictability import evaluate, main
 from benchmarks.traces import Run, is_read_only, read, split
 from langgraph_speculate.core import Call, Candidate
@@ -96,3 +97,30 @@ def test_it_runs_from_the_command_line(tmp_path, capsys):
     traces.write_text("{}\n")
     assert main([str(traces)]) == 2
     assert "line 1" in capsys.readouterr().err
+
+
+def test_the_ablation_tells_what_each_part_is_worth(tmp_path, capsys):
+    """
+    Without the part that finds the values nothing is hit, and afterwards the part is back.
+    """
+    traces = tmp_path / "shop.jsonl"
+    traces.write_text("".join(json.dumps(line(number, str(number))) + "\n" for number in range(1, 10)))
+    options = ["--seeds", "1", "--without", "shapes in user text", "--without", "labels"]
+    for _ in range(2):
+        assert ablation.main([str(traces), *options, "--json"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["sets"]
+        assert (row["RO@1"], row["RO@3"]) == (1.0, 1.0)
+        assert row["without"] == {"shapes in user text": [0.0, 0.0], "labels": [1.0, 1.0]}
+    assert ablation.main([str(traces), *options]) == 0
+    assert "without labels" in capsys.readouterr().out
+    assert ablation.main([str(tmp_path / "none.jsonl")]) == 2
+    assert "error" in capsys.readouterr().err
+
+
+def test_the_ablation_skips_without_recordings(tmp_path, capsys, monkeypatch):
+    """
+    Where there are no recordings it says so, and that is no failure.
+    """
+    monkeypatch.setattr(ablation, "FOLDER", tmp_path)
+    assert ablation.main([]) == 0
+    assert "skipped: no recordings" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import pytest
 
 from langgraph_speculate.core import History
-from langgraph_speculate.predict.markov import NextTools, signatures
+from langgraph_speculate.predict.markov import NextTools, details, signatures
 
 
 def history_of(*names, user="Hello"):
@@ -61,6 +61,30 @@ def test_an_answer_takes_its_share():
         tools.learn(after("find"), [])
         tools.learn(after("find"), ["read"])
     assert tools.predict(after("find"))["read"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_command_counts_as_a_tool_in_what_happened():
+    """
+    A shell that listed files goes on differently from one that read a file.
+    """
+    call = {"id": "a", "name": "bash", "args": {"command": "cat notes.txt"}}
+    history = History.from_messages([{"role": "assistant", "tool_calls": [call]}])
+    assert signatures(history, 1) == ("bash cat?",)
+
+
+def test_what_the_user_brings_shifts_the_tools():
+    """
+    After a booking code comes the booking, after a name the user, although both were said in the same place.
+    """
+    code, name = history_of(user="It is VA5SGQ"), history_of(user="I am mia_li_3668")
+    tools = NextTools()
+    for _ in range(6):
+        tools.learn(signatures(code, 4), ["get_booking"], details(code))
+        tools.learn(signatures(name, 4), ["get_user"], details(name))
+    other = history_of(user="Mine is 4OG6TX")
+    told = tools.predict(signatures(other, 4), details(other))
+    assert told["get_booking"] > 2 * told["get_user"]
+    assert tools.predict(signatures(other, 4))["get_user"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_several_tools_of_one_message_each_count():

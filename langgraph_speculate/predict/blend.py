@@ -15,7 +15,7 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
 from langgraph_speculate.predict.bindings import Bindings, grouped
 from langgraph_speculate.predict.features import FEATURES, Guess, features
-from langgraph_speculate.predict.markov import NextTools, signatures
+from langgraph_speculate.predict.markov import NextTools, details, signatures
 from langgraph_speculate.predict.memory import CallMemory, moments
 from langgraph_speculate.predict.patterns import Patterns
 from langgraph_speculate.predict.ranker import Ranker
@@ -40,6 +40,7 @@ class _Moment(NamedTuple):
     history: History
     sources: RunSources
     events: tuple[str, ...]  # the latest signatures
+    detail: str  # what else is known of the latest event
     contexts: Sequence[Hashable]  # the same for whole calls, see `memory.py`
     guesses: Sequence[tuple[Guess, tuple[float, ...]]]  # the shortlist, with what the ranker wants to know
 
@@ -93,7 +94,7 @@ class BlendedPredictor:
         context = "".join(moment.events[-1:])
         for tool, made in grouped(calls).items():
             self._bindings.learn(moment.sources, tool, context, made)
-        self._tools.learn(moment.events, [call.name for call in calls])
+        self._tools.learn(moment.events, [call.name for call in calls], moment.detail)
         self._memory.learn(moment.contexts, truth)
 
     def _look(self, history: History) -> _Moment:
@@ -104,13 +105,16 @@ class BlendedPredictor:
         self._runs.touch(run, lambda: sources)
         self._runs[run] = sources
         events = signatures(history, self._tools.order)
+        detail = details(history)
         contexts = moments(history, events[-2:])
-        guesses = sorted(self._guesses(sources, events, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
+        guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
         shortlist = [(guess, features(guess, sources)) for guess in guesses]
-        return _Moment(history, sources, events, contexts, shortlist)
+        return _Moment(history, sources, events, detail, contexts, shortlist)
 
-    def _guesses(self, sources: RunSources, events: tuple[str, ...], contexts: Sequence[Hashable]) -> Iterator[Guess]:
-        tools = self._tools.predict(events)
+    def _guesses(
+        self, sources: RunSources, events: tuple[str, ...], detail: str, contexts: Sequence[Hashable]
+    ) -> Iterator[Guess]:
+        tools = self._tools.predict(events, detail)
         remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
         context = "".join(events[-1:])
         for tool, chance in list(tools.items())[:_TOOLS]:

@@ -13,9 +13,8 @@ from langgraph_speculate.predict.ranker import log_odds
 from langgraph_speculate.predict.sources import RunSources
 from langgraph_speculate.predict.values import value_key
 
-FEATURES = 20
+FEATURES = 18
 _FLOOR = 1e-3
-_RECENT = 6  # earlier calls of the tool that a guess is compared with
 _MAX_TEXT = 2_000  # characters of the user's texts, and
 _MAX_VALUE = 200  # of a value, whose words are compared
 _WORD = re.compile(r"[a-z]+|[A-Z][a-z]*|\d+")
@@ -50,7 +49,7 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
         result = 1.0 if "json" in kinds or "text" in kinds else 0.0
         apart = proposal.records - 1.0 if proposal.records else 0.0
     last = sources.last
-    changed = _changed(args, sources, name)
+    repeated = last is not None and _same(args, last.args)
     return (
         log_odds(chance),
         1.0,
@@ -60,7 +59,7 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
         log(max(memory, _FLOOR)) if memory else 0.0,
         1.0 if memory else 0.0,
         1.0 if key in sources.made(name) else 0.0,
-        1.0 if last is not None and last.name == name and not _differences(args, last.args) else 0.0,
+        1.0 if repeated and last is not None and last.name == name else 0.0,
         log1p(place),
         log(max(lead, _FLOOR)),
         support,
@@ -68,25 +67,15 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
         result,
         by_pattern,
         apart,
-        1.0 if changed == 1 else 0.0,
-        1.0 if changed > 1 else 0.0,
-        1.0 if last is not None and last.name != name and not _differences(args, last.args) else 0.0,
+        1.0 if repeated and last is not None and last.name != name else 0.0,
         _mentioned(args, sources.said) if sources.said else 0.0,
     )
 
 
-def _changed(args: Mapping[str, Any], sources: RunSources, tool: str) -> int:
-    """In how many arguments a call differs from the earlier call of its tool that is most like it; 0 without one."""
-    if len(args) < 2:
-        return 0
-    earlier = sources.calls(tool)[:_RECENT]
-    return min([_differences(args, call.args) for call in earlier], default=0)
-
-
-def _differences(args: Mapping[str, Any], others: Mapping[str, Any]) -> int:
-    if len(args) != len(others):
-        return max(len(args), len(others))
-    return sum([name not in others or value_key(value) != value_key(others[name]) for name, value in args.items()])
+def _same(args: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    return args.keys() == others.keys() and all(
+        value_key(value) == value_key(others[name]) for name, value in args.items()
+    )
 
 
 def _mentioned(args: Mapping[str, Any], said: str) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from langgraph_speculate.core.history import Event, History, PastCall, UserTurn
+from langgraph_speculate.predict.indexes import MAX_TEXT, text_index
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.verbs import verb
 
@@ -21,6 +22,11 @@ START = "^"
 ANSWER = "answer"
 _TAIL = 48  # events read from the end of a history: more than any context needs, so that long runs cost no more
 _IDENTIFIER = re.compile(r"(?=\w*\d)(?=\w*[^\W\d])\w{4,}|\d{4,}|\w+\.\w+/")
+_IDENTIFIERS = ("id:a_", "id:#", "id:A9", "id:A-9", "code:", "url")
+_LEAST = 0.005  # a tool less probable than that is not told
+_CAUTION = 4.0  # messages that a detail must have been seen with before it counts half
+_SURE = 0.95
+_SHAPES = 2  # told of one text
 _FAILURE = re.compile(r"\s*(?:error|traceback|exception|failed)\b", re.IGNORECASE)
 
 
@@ -68,6 +74,22 @@ def _ending(call: PastCall) -> str:
     return "0" if len(call.result) < 5 and call.result.strip() in ("", "[]", "{}", "null", "None") else ""
 
 
+def details(history: History) -> str:
+    """What more is known of the latest event: the shapes of the identifiers that the user brings.
+
+    >>> details(History.from_messages([{"role": "user", "content": "I am mia_li_3668"}]))
+    'id:a_a_9'
+    """
+    last = history.events[-1] if history.events else None
+    return _brought(last.text[:MAX_TEXT]) if isinstance(last, UserTurn) else ""
+
+
+@lru_cache(maxsize=1024)
+def _brought(text: str) -> str:
+    shapes = [shape for shape in text_index(text).items if shape.startswith(_IDENTIFIERS)]
+    return " ".join(sorted(shapes)[:_SHAPES])
+
+
 @dataclass(slots=True)
 class _Counts:
     """How many messages followed a context, and how many of them held each tool."""
@@ -95,11 +117,12 @@ class NextTools:
         self._decay = decay
         self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
 
-    def predict(self, context: Sequence[str]) -> dict[str, float]:
-        """Return P(tool is called by the next message) for every tool that may follow, most probable first.
+    def predict(self, context: Sequence[str], detail: str = "") -> dict[str, float]:
+        """Return P(tool is called by the next message) for every tool that may well follow, most probable first.
 
         Args:
             context: The latest `signatures`, at least `order` of them where there are as many.
+            detail: What else is known of the latest event, see `details`.
         """
         known: list[_Counts] = []
         for tail in self._tails(context):
@@ -116,12 +139,16 @@ class NextTools:
             for tool, count in counts.tools.items():
                 chances[tool] = chances.get(tool, 0.0) + count * share
             weight = novelty * share
-        return dict(sorted(chances.items(), key=_by_chance))
+        detailed = self._counts.get((context[-1], detail)) if detail else None
+        if detailed is not None and len(known) > 1:
+            for tool, chance in chances.items():
+                chances[tool] = min(chance * _lift(tool, known[1], detailed), max(chance, _SURE))
+        return dict(sorted([entry for entry in chances.items() if entry[1] >= _LEAST], key=_by_chance))
 
-    def learn(self, context: Sequence[str], names: Collection[str]) -> None:
+    def learn(self, context: Sequence[str], names: Collection[str], detail: str = "") -> None:
         """Count the tools that the message after *context* called; none means that it answered."""
         distinct = dict.fromkeys(names)
-        for tail in self._tails(context):
+        for tail in (*self._tails(context), (context[-1], detail)) if detail else self._tails(context):
             counts = self._counts.touch(tail, _Counts)
             tools = counts.tools
             if self._decay < 1.0 and tail:
@@ -138,6 +165,12 @@ class NextTools:
         yield ()
         for start in range(len(context) - 1, max(len(context) - self.order, 0) - 1, -1):
             yield context[start:]
+
+
+def _lift(tool: str, near: _Counts, detailed: _Counts) -> float:
+    """How much more likely a tool is with the detail than without it."""
+    plain = (near.tools.get(tool, 0.0) + 0.1) / (near.messages + 1.0)
+    return (detailed.tools.get(tool, 0.0) + _CAUTION * plain) / (detailed.messages + _CAUTION) / plain
 
 
 def _by_chance(entry: tuple[str, float]) -> tuple[float, str]:

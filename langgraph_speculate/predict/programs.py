@@ -160,8 +160,8 @@ class Argument:
                 continue
             olds = _count_used(items, used) if used else 0
             news = len(items) - olds
-            news_ = _NEW[_HOW_MANY[news]]
-            new = program.chances(news_, news, context) if news else _NO_CHANCES
+            new_picks = _NEW[_HOW_MANY[news]]
+            new = program.chances(new_picks, news, context) if news else _NO_CHANCES
             old = program.chances(_OLD, olds, context) if olds else _NO_CHANCES
             at_new = at_old = 0
             for value, record, key in items:
@@ -169,7 +169,7 @@ class Argument:
                     chance, pick = old[at_old], _OLD[at_old]
                     at_old += at_old < 3
                 else:
-                    chance, pick = new[at_new], news_[at_new]
+                    chance, pick = new[at_new], new_picks[at_new]
                     at_new += at_new < 5
                 if chance < least:
                     continue

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
-from langgraph_speculate.predict.values import copyable, fingerprint, value_key
+from langgraph_speculate.predict.values import copyable, fingerprint, successor, value_key
 
 MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
@@ -26,7 +26,7 @@ _NONE: Set[Hashable] = frozenset()
 
 
 class Source(NamedTuple):
-    """A named place: its kind (`"arg"`, `"json"`, `"text"` or `"user"`), the tool it belongs to, and what of it.
+    """A named place: its kind (`"arg"`, `"next"`, `"json"`, `"text"` or `"user"`), its tool, and what of it.
 
     >>> Source("json", "get_user", "orders.*.id")
     Source(kind='json', owner='get_user', what='orders.*.id')
@@ -73,11 +73,6 @@ class RunSources:
         owner = self._owners.get(tool)
         return _NONE if owner is None else owner.used(argument)
 
-    def calls(self, tool: str) -> Sequence[PastCall]:
-        """The calls of *tool* in this run, newest first."""
-        owner = self._owners.get(tool)
-        return () if owner is None else owner.calls
-
     def made(self, tool: str) -> Set[Hashable]:
         """Fingerprints of the calls of *tool* in this run."""
         owner = self._owners.get(tool)
@@ -93,6 +88,8 @@ class RunSources:
                     found[Source(index.kind, name, place)] = None
             for argument in owner.named.get(key, ()):
                 found[Source("arg", name, argument)] = None
+            for argument in owner.following.get(key, ()):
+                found[Source("next", name, argument)] = None
         return list(found)
 
 
@@ -132,6 +129,16 @@ class _Owner:
         return found
 
     @cached_property
+    def following(self) -> Mapping[Hashable, Sequence[str]]:
+        """The arguments of the newest call that each value comes after, as 8 comes after 7."""
+        found: dict[Hashable, list[str]] = {}
+        for argument, value in islice(self.calls[0].call.args.items() if self.calls else (), MAX_ARGUMENTS):
+            after = successor(value)
+            if after is not None:
+                found.setdefault(value_key(after), []).append(argument)
+        return found
+
+    @cached_property
     def made(self) -> Set[Hashable]:
         """Fingerprints of the calls."""
         return {fingerprint(call.call.name, call.call.args) for call in self.calls}
@@ -143,6 +150,10 @@ class _Owner:
                 found = [_filled(template, item) for item in self.items(source, COPY)]
             elif source.kind == "arg":
                 found = _arguments(self.calls, source.what)
+            elif source.kind == "next":
+                newest = self.calls[0]
+                after = successor(newest.call.args.get(source.what))
+                found = [] if after is None else [Item(after, (newest.id, "args"), value_key(after))]
             else:
                 found = _newest(self.indexes, source.kind, source.what)
             self._items[template, source] = found

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from langgraph_speculate.predict.shapes import MAX_TOKEN
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def value_key(value: Any) -> Hashable:
@@ -38,3 +43,22 @@ def copyable(value: Any) -> bool:
     if type(value) is str:
         return 0 < len(value) <= MAX_TOKEN
     return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def successor(value: Any) -> Any:
+    """The value after a whole number or a day; None after others.
+
+    >>> successor(7), successor("2024-02-28"), successor("Ann")
+    (8, '2024-02-29', None)
+    """
+    if type(value) is int:
+        return value + 1
+    return _day_after(value) if type(value) is str and _DAY.fullmatch(value) else None
+
+
+@lru_cache(maxsize=512)
+def _day_after(day: str) -> str | None:
+    try:
+        return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        return None
