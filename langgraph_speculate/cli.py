@@ -212,6 +212,89 @@ def evaluate(
         show(results, Console())
 
 
+@app.command(
+    epilog="Examples: langgraph-speculate mine runs.jsonl.gz -o patterns.db; langgraph-speculate mine traces/ "
+    "-o patterns.db --private 'get_patient*'"
+)
+def mine(
+    traces: Annotated[
+        list[str], typer.Argument(metavar="TRACES...", help="Files of neutral lines, folders or patterns.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="PATTERNS.db", help="The store; what it holds already is kept.")
+    ],
+    private: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOOL", help="A tool, or a glob, whose values are never written down; may be repeated."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Patterns to show.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Learn patterns from runs that you recorded, so that a graph knows them from its first run on.
+
+    Use them with speculate(graph, policy, patterns="patterns.db"). Runs that the store has learned before are left out,
+    so mining may be stopped and repeated. Names, paths and counts are written; values only if they turned up in several
+    tasks where no user had said them.
+    """
+    from langgraph_speculate.patterns import SqlitePatterns
+    from langgraph_speculate.traces.display import reading_on, show_skips
+    from langgraph_speculate.traces.mine import mine as mine_runs
+    from langgraph_speculate.traces.patterns import as_json as described
+    from langgraph_speculate.traces.patterns import selected, show_patterns
+    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.skips import Skips
+
+    notes, skips = Console(stderr=True), Skips()
+    with reading_on(notes, "learning") as on_bytes:
+        runs = read_runs(traces, on_skip=skips, on_bytes=on_bytes)
+        store = SqlitePatterns(output, strict=True)
+        mined = mine_runs(runs, store, private=private or ())
+    show_skips(skips, notes)
+    known = store.load("")
+    store.close()
+    patterns = selected(known, tool=None, top=top)
+    if as_json:
+        counts = {"runs": mined.runs, "calls": mined.calls, "known": mined.known, "seconds": round(mined.seconds, 3)}
+        typer.echo(json.dumps({**counts, "skipped": skips.as_json(), **described(known, patterns)}))
+        return
+    console = Console()
+    show_patterns(patterns, console)
+    before = f", {mined.known} had been learned before" if mined.known else ""
+    console.print(Text(f"{mined.runs} runs with {mined.calls} calls learned into {output}{before}"))
+    console.print(Text(f'use them: speculate(graph, policy, patterns="{output}")', style="dim"))
+
+
+@app.command(
+    epilog="Examples: langgraph-speculate show patterns.db; langgraph-speculate show patterns.db --tool get_order"
+)
+def show(
+    patterns: Annotated[Path, typer.Argument(metavar="PATTERNS.db", help="A store that mine or a graph has written.")],
+    tool: Annotated[str | None, typer.Option(help="Only patterns of this tool.")] = None,
+    partition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="The value of a key in partition_by; once for each key. Left out: shared."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Patterns to show.")] = 40,
+    as_json: Json = False,
+) -> None:
+    """Show what was learned: which tool comes after what, and where its arguments come from."""
+    from langgraph_speculate.core.history import partition_of
+    from langgraph_speculate.patterns import SqlitePatterns
+    from langgraph_speculate.traces.patterns import as_json as described
+    from langgraph_speculate.traces.patterns import runs_in, selected, show_patterns
+
+    if not patterns.is_file():
+        fail(f"{patterns}: there is no such file; langgraph-speculate mine TRACES -o {patterns} makes one")
+    store = SqlitePatterns(patterns, strict=True)
+    sums = store.load(partition_of(partition or ()))
+    store.close()
+    chosen = selected(sums, tool=tool, top=top)
+    if as_json:
+        typer.echo(json.dumps({"mined_runs": runs_in(sums), **described(sums, chosen)}))
+    else:
+        show_patterns(chosen, Console())
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, with *arguments* instead of the process's; the entry point of the installed script."""
     try:

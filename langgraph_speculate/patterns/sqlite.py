@@ -25,6 +25,7 @@ from langgraph_speculate.patterns.store import disguised
 
 APPLICATION = 0x4C475350  # "LGSP", in the file's header
 VERSION = 1
+MEMORY = ":memory:"
 _WAIT_S = 5.0  # for another process to finish its transaction
 _ROWS = 1_000_000  # read of one partition; ten thousand runs leave far fewer
 _KEY = 4_096  # characters of a key
@@ -53,13 +54,11 @@ class SqlitePatterns:
     """A `PatternStore` in a SQLite file.
 
     Args:
-        path: The file; made if there is none.
-
-    Attributes:
-        is_kept: False where the file cannot be used, so that what is added is in memory alone.
+        path: The file; made if there is none. `":memory:"` keeps nothing.
+        strict: Whether a file that cannot be used is the caller's mistake; if not, the run goes on without it.
 
     Raises:
-        BadPatterns: No file can be there.
+        BadPatterns: No file can be there; or, if *strict*, one that is no store of patterns is.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -71,11 +70,14 @@ class SqlitePatterns:
     {('next', 'get_order'): (3.0, 0.0)}
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, strict: bool = False) -> None:
         self.path = Path(path)
-        self.is_kept = True
+        self._strict = strict
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(":memory:")  # until the file is open
+        self._database = sqlite3.connect(MEMORY)  # until the file is open
+        if str(path) == MEMORY:
+            self._connect(MEMORY)
+            return
         _check(self.path)
         self._open()
 
@@ -153,9 +155,10 @@ class SqlitePatterns:
             self._give_up(f"cannot be used ({error})")
 
     def _give_up(self, why: str) -> None:
+        if self._strict:
+            raise BadPatterns(f"{str(self.path)!r} {why}")
         _LOG.warning("patterns: %s %s; what is learned is kept in memory", self.path, why)
-        self.is_kept = False
-        self._connect(":memory:")
+        self._connect(MEMORY)
 
     def _connect(self, name: str, uri: bool = False) -> None:
         self._database.close()
@@ -186,6 +189,8 @@ class SqlitePatterns:
 
     def _quarantine(self, error: Exception) -> None:
         """Move a damaged file aside and begin a new one."""
+        if self._strict:
+            raise BadPatterns(f"{str(self.path)!r} is no store of patterns, or a damaged one: {error}") from None
         self._database.close()
         aside = _free(self.path)
         try:

@@ -54,14 +54,14 @@ def located(path: str, key: object) -> str:
     return f"{path}.{part}" if path else part
 
 
-def printable(text: str) -> str:
-    """Return *text* as one line that ends where it should, whatever characters are in it.
+def printable(text: str, most: int = _SHOWN) -> str:
+    """Return *text* as one line of at most *most* characters that ends where it should, whatever is in it.
 
     >>> printable("get\\x1b[31m_order\\n")
     'get\\\\x1b[31m_order\\\\n'
     """
     plain = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-    return plain if len(plain) <= _SHOWN else plain[:_SHOWN] + "…"
+    return plain if len(plain) <= most else plain[:most] + "…"
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -47,6 +47,19 @@ def progress_on(console: Console, what: str, total: int) -> Iterator[Callable[[]
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.update(task, advance=1)
+
+
+@contextmanager
+def reading_on(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with how many bytes were read, of how many: a bar on a terminal, one line elsewhere."""
+    if not console.is_terminal:
+        console.print(Text(what), soft_wrap=True)
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def show_skips(skips: Skips, console: Console) -> None:
