@@ -3,7 +3,7 @@ do what they would like to see run ahead in everybody else's runs.
 
 The library promises that what was learned only suggests. However many runs are the attacker's, no body of an
 undeclared, gated or writing tool runs early, and what it costs stays within the budgets. (That patterns are kept apart
-and forgotten is the pattern store's business, which comes with issue 4.)
+and forgotten is shown in `tests/host/test_host_patterns.py`.)
 """
 
 from __future__ import annotations
