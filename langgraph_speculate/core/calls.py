@@ -111,7 +111,13 @@ def _tagged(kind: type, parts: Any) -> dict[str, Any]:
 
 
 def _is_utf8(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a pair of surrogates
+        return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)

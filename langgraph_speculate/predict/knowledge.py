@@ -53,6 +53,8 @@ def text_of(value: Any) -> str | None:
     >>> text_of({"b": 1, "a": "x"})
     '{"a":"x","b":1}'
     """
+    if type(value) is str and len(value) > MAX_TEXT:
+        return None
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except (TypeError, ValueError, RecursionError):
