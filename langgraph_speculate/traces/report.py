@@ -20,12 +20,13 @@ _STYLE = """
   --c0: #1f6feb; --c1: #b35900; --c2: #2b8a3e; --c3: #8a3ffc; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa7b5; --rule: #313a46; --page: #12161c;
   --c0: #6cb0ff; --c1: #ffb066; --c2: #74d68a; --c3: #c5a3ff; } }
-body { margin: 0 auto; max-width: 62rem; padding: 1.5rem; background: var(--page); color: var(--ink);
+p, dl { max-width: 52rem; } body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--rule); text-align: right; }
-th:first-child, td:first-child, .name { text-align: left; overflow-wrap: anywhere; }
+th, td { white-space: nowrap; } th { white-space: normal; vertical-align: bottom; }
+th:first-child, td:first-child, .name { text-align: left; }
 figure { display: inline-block; width: 20rem; max-width: 100%; margin: 0 1.5rem 1rem 0; vertical-align: top; }
 figcaption, .soft, dd { color: var(--soft); font-size: .9rem; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 10px; }
