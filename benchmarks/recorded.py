@@ -128,7 +128,8 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
     tools = recorded_tools(material.every_script, material.reading)
     train_ids = {run.id for run in material.train}
     seen = [script for script in material.every_script if script.id in train_ids]
-    predictors: dict[str, Predictor] = {OURS: default_predictor(), ORACLE: Oracle()}
+    # Threads are worlds of their own here, but the users of one service, so they learn together.
+    predictors: dict[str, Predictor] = {OURS: default_predictor(apart=False), ORACLE: Oracle()}
     predictors[WRONG] = AlwaysWrong(seen, material.reading)
     for run in material.train if OURS in settings.variants else ():
         for history, calls in run.decisions():

@@ -101,7 +101,8 @@ def speculate(
     found = survey(graph, tools, settings.transparent)
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
-    engine = Engine(settings, predictor if predictor is not None else default_predictor(), observers, patterns)
+    guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
+    engine = Engine(settings, guess, observers, patterns)
     return cast(G, _wrap(found, toolboxes, engine))
 
 

@@ -94,7 +94,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> None:
         super().__init__()
         self._policy = SpeculationPolicy.load(policy)
-        guess = predictor if predictor is not None else default_predictor()
+        guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
         self.speculation = Engine(self._policy, guess, observers, patterns)
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)

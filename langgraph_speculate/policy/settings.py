@@ -108,6 +108,8 @@ class SpeculationPolicy:
         guards: Functions asked about each call before it runs ahead and before its result is used; only True lets it
             pass (`policy.guards`). Only in code.
         partition_by: Keys of `config["configurable"]` that tell users apart.
+        shared_patterns: What is learned of one partition is used for all of them, so that each may tell from how fast
+            its calls are answered what others did.
         propagate_context: Context variables an attempt may see. Only in code.
 
     Raises:
@@ -128,6 +130,7 @@ class SpeculationPolicy:
     transparent: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = ()
     partition_by: tuple[str, ...] = ()
+    shared_patterns: bool = False
     propagate_context: tuple[ContextVar[Any], ...] = ()
 
     CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
@@ -140,6 +143,7 @@ class SpeculationPolicy:
             "transparent": checks.texts,
             "guards": checks.guards,
             "partition_by": checks.texts,
+            "shared_patterns": checks.boolean,
             "propagate_context": checks.context_variables,
         }
     )

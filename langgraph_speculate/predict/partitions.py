@@ -24,6 +24,7 @@ class PartitionedPredictor:
 
     Args:
         evidence: Which words may be written down.
+        apart: Whether partitions are kept apart; if not, all learn together.
         partitions: How many predictors are kept; that of the partition that learned least recently is forgotten.
 
     >>> from langgraph_speculate.core import Origin
@@ -38,8 +39,9 @@ class PartitionedPredictor:
 
     bounded = True
 
-    def __init__(self, evidence: Evidence | None = None, *, partitions: int = _PARTITIONS) -> None:
+    def __init__(self, evidence: Evidence | None = None, *, apart: bool = True, partitions: int = _PARTITIONS) -> None:
         self._evidence = evidence or Evidence()
+        self._apart = apart
         self.on_new: Callable[[str], None] = lambda partition: None  # called when a partition is met
         self._predictors: Recent[str, BlendedPredictor] = Recent(partitions)
         self._untaken: dict[str, Sums] = {}  # of predictors that were forgotten
@@ -55,15 +57,16 @@ class PartitionedPredictor:
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
-        known = self._predictors.get(history.origin.partition)
+        partition = self._name(history)
+        known = self._predictors.get(partition)
         if known is None:
-            self.on_new(history.origin.partition)
+            self.on_new(partition)
             return []
         return known.predict(history, k=k)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*."""
-        self._of(history.origin.partition).learn(history, calls)
+        self._of(self._name(history)).learn(history, calls)
 
     def take(self) -> Mapping[str, Sums]:
         """Hand over what was learned since the last time, by partition."""
@@ -93,6 +96,9 @@ class PartitionedPredictor:
         self._predictors.pop(partition, None)
         self._untaken.pop(partition, None)
 
+    def _name(self, history: History) -> str:
+        return history.origin.partition if self._apart else ""
+
     def _of(self, partition: str) -> BlendedPredictor:
         if partition not in self._predictors:
             self._make_room()
@@ -105,6 +111,10 @@ class PartitionedPredictor:
             add_to(self._untaken.setdefault(partition, {}), predictor.take().items())
 
 
-def default_predictor() -> PartitionedPredictor:
-    """Build the shipped predictor, with nothing learned yet."""
-    return PartitionedPredictor()
+def default_predictor(*, apart: bool = True) -> PartitionedPredictor:
+    """Build the shipped predictor, with nothing learned yet.
+
+    Args:
+        apart: Whether what is learned of one partition stays there.
+    """
+    return PartitionedPredictor(apart=apart)

@@ -20,8 +20,9 @@ _STYLE = """
   --c0: #1f6feb; --c1: #b35900; --c2: #2b8a3e; --c3: #8a3ffc; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa7b5; --rule: #313a46; --page: #12161c;
   --c0: #6cb0ff; --c1: #ffb066; --c2: #74d68a; --c3: #c5a3ff; } }
-p, dl { max-width: 52rem; } body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
+p, dl { max-width: 52rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--rule); text-align: right; }

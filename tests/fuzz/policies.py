@@ -111,6 +111,7 @@ TOP: dict[str, Maker] = {
     "trusted_servers": lambda rng: some(rng, SERVERS),
     "transparent": lambda rng: some(rng, ("Retry", "log_calls")),
     "partition_by": lambda rng: some(rng, ("user_id", "tenant")),
+    "shared_patterns": truth,
     "limits": lambda rng: subset(rng, LIMITS),
     "tools": lambda rng: tools(rng),
 }
@@ -204,6 +205,7 @@ TOP_DEFAULTS: Data = {
     "trusted_servers": (),
     "transparent": (),
     "partition_by": (),
+    "shared_patterns": False,
     "guards": (),
     "propagate_context": (),
 }
