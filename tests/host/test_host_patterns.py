@@ -220,6 +220,20 @@ def test_each_partition_knows_only_what_it_did_itself(tmp_path: Path):
     speculation_of(graph).close()
 
 
+def test_partitions_learn_together_where_their_owner_says_so(tmp_path: Path):
+    """
+    Then it is everybody's, on disk too; values still need several tenants.
+    """
+    path = tmp_path / "patterns.db"
+    graph = speculate(_graph("invoke", pace_s=0.0), {**TENANTS, "shared_patterns": True}, patterns=path)
+    for thread in range(6):
+        drive(graph, "invoke", config=_of("acme", thread))
+    assert _first_guesses(graph, _of("other", 0)) != ()
+    speculation_of(graph).close()
+    assert SqlitePatterns(path).load("")[("shape", "look", "id")] == (7.0, 0.0)
+    assert _values(SqlitePatterns(path)) == set()
+
+
 def _values(store: SqlitePatterns, partition: str = "") -> set[str]:
     return {key[4] for key in store.load(partition) if key[0] == "value" and key[4]}
 
