@@ -1,6 +1,6 @@
 """With which arguments a tool is called: the arguments of one call are chosen together.
 
-What is known about each argument is in `programs.py`. Here their values are joined into calls, preferably values of one
+What is known about each argument is in `arguments.py`. Here their values are joined into calls, preferably values of one
 record, and tools whose arguments were never found anywhere (free text, code) are left alone.
 """
 
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.arguments import Argument, Value
 from langgraph_speculate.predict.knowledge import SHAPE, joined, split
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import Argument, Rate, Value, Way
+from langgraph_speculate.predict.programs import Rate, Way
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 
