@@ -7,7 +7,7 @@ values stand beside constants (`constants.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -109,11 +109,12 @@ class Argument:
                 self._ledger.count_words(words, (VALUE, self._tool, self._name, context, text), 1.0)
         self._ledger.count_words(words_of(context), (VALUE, self._tool, self._name, context, ""), len(keys))
         self._constants.see(context, keys)
+        proven = self._proven()
         for program in self._programs.values():
             items = sources.items(program.source)
             if items:
-                program.see(context, items, used, keys.keys(), self._ledger if self._is_proven(program) else None)
-        self.settle()
+                program.see(context, items, used, keys.keys(), self._ledger if program in proven else None)
+        self._choose(proven)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again what was written down under *key* (`knowledge.py`)."""
@@ -135,9 +136,18 @@ class Argument:
 
     def settle(self) -> None:
         """Choose the programs that are worth trying."""
-        proven = [(known.right.after(UNSEEN, 2.0), known) for known in self._programs.values() if self._is_proven(known)]
-        proven.sort(key=_RATE, reverse=True)
-        self._active = [program for rate, program in proven[:_ACTIVE] if rate >= _HOPEFUL * proven[0][0]]
+        self._choose(self._proven())
+
+    def _choose(self, proven: Iterable[Program]) -> None:
+        rated = [(program.right.after(UNSEEN, 2.0), program) for program in proven]
+        rated.sort(key=_RATE, reverse=True)
+        self._active = [program for rate, program in rated[:_ACTIVE] if rate >= _HOPEFUL * rated[0][0]]
+
+    def _proven(self) -> dict[Program, None]:
+        """The programs that are worth something: a template is once two values filled it."""
+        filled = {template for template, fills in self._fills.items() if len(fills) > 1}
+        filled.add(COPY)
+        return {known: None for known in self._programs.values() if known.template in filled or known.recalled}
 
     def _find_programs(self, sources: RunSources, value: Any) -> bool:
         """Remember the programs that would have yielded *value*; True if there is one."""
@@ -155,11 +165,6 @@ class Argument:
                     if len(fills) > 1:
                         places.append(source)
         return bool(places)
-
-    def _is_proven(self, program: Program) -> bool:
-        """A template is worth something once two values filled it."""
-        template = program.template
-        return template == COPY or program.recalled or len(self._fills.get(template, ())) > 1
 
     def _keep(self, template: str, source: Source) -> None:
         if (template, source) in self._programs:

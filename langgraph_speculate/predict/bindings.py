@@ -161,7 +161,7 @@ class Bindings:
     ) -> list[_Joint]:
         """Combine the values of all arguments, keeping the most probable combinations only (a beam)."""
         beam: list[tuple[float, tuple[Value, ...], _Records]] = [(share, (), ())]
-        for name in shape:
+        for place, name in enumerate(shape):
             if name not in known:
                 argument = self._arguments.get((tool, name))
                 width = _BEAM if len(shape) == 1 else 6
@@ -169,6 +169,15 @@ class Bindings:
                     return []
                 used = sources.used(tool, name)
                 known[name] = argument.values(sources, used, context, limit=width, least=max(least, _NOISE))
+            if place == 0:  # nothing to join yet, and values come sorted
+                beam = [
+                    (share * value.chance, (value,), () if value.record is None else (value.record,))
+                    for value in known[name]
+                    if share * value.chance >= least
+                ]
+                if not beam:
+                    break
+                continue
             joined = []
             for chance, chosen, records in beam:
                 for value in known[name]:

@@ -17,6 +17,7 @@ FEATURES = 18
 _FLOOR = 1e-3
 _MAX_TEXT = 2_000  # characters of the user's texts, and
 _MAX_VALUE = 200  # of a value, whose words are compared
+_NOTHING: Set[str] = frozenset()
 _WORD = re.compile(r"[a-z]+|[A-Z][a-z]*|\d+")
 
 
@@ -35,8 +36,19 @@ class Guess(NamedTuple):
     pattern: float  # its chance by its pattern, given the tool
 
 
-def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
-    """What the ranker weighs; the first feature is the log-odds that it starts from."""
+def said_words(sources: RunSources) -> Set[str]:
+    """The words that the user said last."""
+    return _said(sources.said[:_MAX_TEXT]) if sources.said else _NOTHING
+
+
+def features(guess: Guess, sources: RunSources, said: Set[str]) -> tuple[float, ...]:
+    """What the ranker weighs; the first feature is the log-odds that it starts from.
+
+    Args:
+        guess: The guess.
+        sources: What the run holds.
+        said: See `said_words`.
+    """
     chance, name, args, key, tool, proposal, place, lead, memory, pattern = guess
     if proposal is None:
         bound = support = user = result = by_pattern = apart = 0.0
@@ -68,7 +80,7 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
         by_pattern,
         apart,
         1.0 if repeated and last is not None and last.name != name else 0.0,
-        _mentioned(args, sources.said) if sources.said else 0.0,
+        _mentioned(args, said) if said else 0.0,
     )
 
 
@@ -78,11 +90,10 @@ def _same(args: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
     )
 
 
-def _mentioned(args: Mapping[str, Any], said: str) -> float:
+def _mentioned(args: Mapping[str, Any], said: Set[str]) -> float:
     """The share of the words in the arguments that the user said."""
-    known = _said(said[:_MAX_TEXT])
     words = [word for value in args.values() if type(value) is str for word in _words(value[:_MAX_VALUE])]
-    return sum([word in known for word in words]) / len(words) if words else 0.0
+    return sum(map(said.__contains__, words)) / len(words) if words else 0.0
 
 
 @lru_cache(maxsize=4096)
