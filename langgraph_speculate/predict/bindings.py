@@ -1,7 +1,7 @@
 """With which arguments a tool is called: the arguments of one call are chosen together.
 
-What is known about each argument is in `arguments.py`. Here their values are joined into calls, preferably values of one
-record, and tools whose arguments were never found anywhere (free text, code) are left alone.
+What is known about each argument is in `arguments.py`. Here their values are joined into calls, preferably values of
+one record, and tools whose arguments were never found anywhere (free text, code) are left alone.
 """
 
 from __future__ import annotations

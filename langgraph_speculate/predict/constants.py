@@ -66,7 +66,7 @@ class _Values:
         leaders = self.leaders
         if leaders is None:
             return
-        if len(leaders) < _TOP or entry[0] > leaders[-1][0] or any([entry is leader for leader in leaders]):
+        if len(leaders) < _TOP or entry[0] > leaders[-1][0] or any(entry is leader for leader in leaders):
             # Of equally frequent ones, the one seen longest ago comes first.
             leaders = [leader for leader in leaders if leader is not entry]
             leaders.append(entry)

@@ -12,7 +12,7 @@ the former falls back to the latter. Which programs an argument has is the busin
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -96,7 +96,18 @@ class Program:
         recalled: Whether it was known before, from a store.
     """
 
-    __slots__ = ("_here", "_known", "_origins", "_picks", "_prefix", "_words", "recalled", "right", "source", "template")
+    __slots__ = (
+        "_here",
+        "_known",
+        "_origins",
+        "_picks",
+        "_prefix",
+        "_words",
+        "recalled",
+        "right",
+        "source",
+        "template",
+    )
 
     def __init__(self, tool: str, name: str, template: str, source: Source, *, recalled: bool = False) -> None:
         self.template, self.source = template, source
@@ -143,15 +154,17 @@ class Program:
         place = (picks[0], None if here is None else context)
         known = self._known.get(place)
         if known is None:
-            chances = [self._chance(self._picks.get(pick), here.get(pick) if here else None) for pick in picks]
+            chances = []
+            for pick in picks:
+                overall = self._picks.get(pick)
+                if overall is None:
+                    chances.append(UNSEEN * 0.5)
+                    continue
+                chance = overall.after(UNSEEN, 1.0)
+                local = here.get(pick) if here else None
+                chances.append(chance * 0.8 if local is None else local.after(chance, 2.0))
             known = self._known[place] = chances, max(chances)
         return known
-
-    def _chance(self, overall: Rate | None, here: Rate | None) -> float:
-        if overall is None:
-            return UNSEEN * 0.5
-        chance = overall.after(UNSEEN, 1.0)
-        return chance * 0.8 if here is None else here.after(chance, 2.0)
 
     def see(
         self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable], ledger: Ledger | None
@@ -164,7 +177,7 @@ class Program:
                 if rate is None:
                     rate = rates[pick] = Rate()
                 rate.see_all(hits)
-        hit = seen is not _MISSES[len(items)] and any([any(hits) for hits in seen.values()])
+        hit = seen is not _MISSES[len(items)] and any(any(hits) for hits in seen.values())
         self.right.see(hit)
         self._known.clear()
         if ledger is not None:
