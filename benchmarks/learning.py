@@ -100,7 +100,7 @@ def growth(stages: Sequence[int], folder: Path, tell: Tell) -> tuple[dict[str, d
     runs, learned = support.runs(seed=2), 0
     found: dict[str, dict[str, float]] = {}
     for stage in stages:
-        for run in islice(runs, stage - learned):
+        for run in islice(runs, max(stage - learned, 0)):
             _learn(predictor, [run])
             learned += 1
             if learned % _HANDED_OVER == 0:
@@ -165,7 +165,7 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
     rows |= {f"after {stage} runs": figures for stage, figures in report["growth"].items()}
     for name, f in rows.items():
         yield f"{name:28} {f['predict_p50']:11.0f} {f['predict_p99']:6.0f} {f['learn_p50']:11.0f} {f['learn_p99']:6.0f}"
-    yield f"file after {max(map(int, report['growth']))} runs: {report['file_mb']:.1f} MB"
+    yield f"file after {max(map(int, report['growth']))} runs: {report['file_mb']:.2f} MB"
     yield f"{'bulk learning, a second':28} {'calls':>11} {'model calls':>13}"
     for name, f in report["bulk"].items():
         yield f"{name:28} {f['calls_per_s']:11.0f} {f['decisions_per_s']:13.0f}"
