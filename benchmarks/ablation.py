@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from benchmarks.predictability import evaluate
 from benchmarks.traces import FOLDER, Run, read, split
-from langgraph_speculate.predict import bindings, blend, default_predictor, features, markov, programs
+from langgraph_speculate.predict import arguments, bindings, blend, default_predictor, features, markov
 from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.markov import NextTools
 from langgraph_speculate.predict.memory import CallMemory
@@ -48,7 +48,7 @@ SWITCHES: Mapping[str, Sequence[Patch]] = {
     "shapes in results": _without(lambda source: source.kind != "text"),
     "shapes in user text": _without(lambda source: source.kind != "user"),
     "labels": _without(lambda source: not source.what.startswith("label:")),
-    "templates": [(programs, "_slots", lambda text: _NOTHING)],
+    "templates": [(arguments, "_slots", lambda text: _NOTHING)],
     "joint: one record": [(bindings, "_APART", 1.0)],
     "joint: patterns": [(Patterns, "chance", lambda self, pattern, prior: prior)],
     "memory of calls": [(CallMemory, "predict", lambda self, contexts, limit: _NOTHING)],

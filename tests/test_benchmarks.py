@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_openai import ChatOpenAI
 
-from benchmarks import overhead, recorded, three_turns
+from benchmarks import learning, overhead, recorded, support, three_turns
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
 from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
@@ -313,3 +314,22 @@ def test_overhead_reports_every_cost_with_its_limit(capsys: pytest.CaptureFixtur
         assert set(report[interface]) == {overhead.PLAIN, *overhead.LIMITS}
         assert report[interface][overhead.ADOPTING]["hit_rate"] == 1.0
         assert report[interface][overhead.IDLE]["hit_rate"] == 0.0
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
+
+
+def test_learning_reports_steps_growth_file_and_bulk(capsys: pytest.CaptureFixture[str]):
+    """Every stage up to the number of runs that was asked for, and the size of the file."""
+    assert learning.main(["--rounds", "3", "--runs", "120", "--limit", "2", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["growth"]) == {"100", "120"}
+    assert report["long"]["steps"] > 0
+    assert report["file_mb"] > 0
+    assert all(figures["calls_per_s"] > 0 for figures in report["bulk"].values())
+
+
+def test_made_up_runs_are_the_same_for_the_same_seed():
+    """And the long ones reach the length at which steps are measured."""
+    assert list(islice(support.runs(1), 3)) == list(islice(support.runs(1), 3))
+    assert all(len(run.events) > learning.MESSAGES for run in islice(support.long_runs(1), 3))

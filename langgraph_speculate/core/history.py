@@ -73,9 +73,9 @@ class PastCall:
         """The arguments, as the model wrote them."""
         return self.call.args
 
-    @cached_property
+    @property
     def value(self) -> Any:
-        """The result parsed as JSON, or None where it is something else."""
+        """The result parsed as JSON, or None where it is something else; parsed each time, since few want it twice."""
         text = self.result
         if not text or text.lstrip()[:1] not in _JSON_BEGINS:
             return None

@@ -1,7 +1,7 @@
 """With which arguments a tool is called: the arguments of one call are chosen together.
 
-What is known about each argument is in `programs.py`. Here their values are joined into calls, preferably values of one
-record, and tools whose arguments were never found anywhere (free text, code) are left alone.
+What is known about each argument is in `arguments.py`. Here their values are joined into calls, preferably values of
+one record, and tools whose arguments were never found anywhere (free text, code) are left alone.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.arguments import Argument, Value
 from langgraph_speculate.predict.knowledge import SHAPE, joined, split
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import Argument, Rate, Value, Way
+from langgraph_speculate.predict.programs import Rate, Way
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 
@@ -160,7 +161,7 @@ class Bindings:
     ) -> list[_Joint]:
         """Combine the values of all arguments, keeping the most probable combinations only (a beam)."""
         beam: list[tuple[float, tuple[Value, ...], _Records]] = [(share, (), ())]
-        for name in shape:
+        for place, name in enumerate(shape):
             if name not in known:
                 argument = self._arguments.get((tool, name))
                 width = _BEAM if len(shape) == 1 else 6
@@ -168,6 +169,15 @@ class Bindings:
                     return []
                 used = sources.used(tool, name)
                 known[name] = argument.values(sources, used, context, limit=width, least=max(least, _NOISE))
+            if place == 0:  # nothing to join yet, and values come sorted
+                beam = [
+                    (share * value.chance, (value,), () if value.record is None else (value.record,))
+                    for value in known[name]
+                    if share * value.chance >= least
+                ]
+                if not beam:
+                    break
+                continue
             joined = []
             for chance, chosen, records in beam:
                 for value in known[name]:

@@ -16,7 +16,7 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.bindings import Bindings, grouped
-from langgraph_speculate.predict.features import FEATURES, Guess, features
+from langgraph_speculate.predict.features import FEATURES, Guess, features, said_words
 from langgraph_speculate.predict.knowledge import (
     CALL,
     DETAIL,
@@ -158,7 +158,8 @@ class BlendedPredictor:
         detail = details(history)
         contexts = moments(history, events[-2:])
         guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
-        shortlist = [(guess, features(guess, sources)) for guess in guesses]
+        said = said_words(sources)
+        shortlist = [(guess, features(guess, sources, said)) for guess in guesses]
         return _Moment(history, sources, events, detail, contexts, shortlist)
 
     def _guesses(

@@ -27,7 +27,8 @@ class _Values:
     total: float = 0.0
     once: Recent[Hashable, _Entry] = field(default_factory=lambda: Recent(_VALUES))
     often: Recent[Hashable, _Entry] = field(default_factory=lambda: Recent(_VALUES))
-    ranking: list[Constant] | None = None  # cleared by `see`
+    leaders: list[_Entry] | None = None  # the most frequent; None: to be looked for
+    ranking: list[Constant] | None = None  # what `top` told; cleared by `see`
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self.often or key in self.once
@@ -35,7 +36,11 @@ class _Values:
     def see(self, key: Hashable, value: Any, times: float = 1.0, *, of: float = 1.0) -> None:
         if key in self or times > 1.0:
             first = self.once.pop(key, None)
-            self.often.touch(key, lambda: first or [0.0, key, value])[0] += times
+            if len(self.often) == self.often.size and key not in self.often:
+                self.leaders = None  # what is forgotten now may lead
+            entry = self.often.touch(key, lambda: first or [0.0, key, value])
+            entry[0] += times
+            self._lead(entry)
         else:
             self.once.touch(key, lambda: [1.0, key, value])
         self.total += of
@@ -44,14 +49,29 @@ class _Values:
     def top(self) -> list[Constant]:
         """The most frequent values with their shares."""
         if self.ranking is None:
-            entries = list(self.often.values())
-            if self.total <= _MUCH:  # beyond, the share of what was seen once is too small to be told
-                entries += self.once.values()
-            entries.sort(key=_COUNT, reverse=True)
-            self.ranking = [
-                (key, value, max(count - 0.8, 0.0) / max(self.total, count)) for count, key, value in entries[:_TOP]
-            ]
+            total, entries = self.total, self.leaders
+            if entries is None:
+                entries = list(self.often.values())
+                if total <= _MUCH:  # beyond, the share of what was seen once is too small to be told
+                    entries += self.once.values()
+                entries.sort(key=_COUNT, reverse=True)
+                entries = entries[:_TOP]
+                if total > _MUCH:
+                    self.leaders = entries
+            self.ranking = [(key, value, max(count - 0.8, 0.0) / max(total, count)) for count, key, value in entries]
         return self.ranking
+
+    def _lead(self, entry: _Entry) -> None:
+        """Keep the leaders right as *entry* was counted: sorting hundreds each time is most of what this would cost."""
+        leaders = self.leaders
+        if leaders is None:
+            return
+        if len(leaders) < _TOP or entry[0] > leaders[-1][0] or any(entry is leader for leader in leaders):
+            # Of equally frequent ones, the one seen longest ago comes first.
+            leaders = [leader for leader in leaders if leader is not entry]
+            leaders.append(entry)
+            leaders.sort(key=_COUNT, reverse=True)
+            self.leaders = leaders[:_TOP]
 
 
 class Constants:

@@ -15,8 +15,10 @@ from langgraph_speculate.predict.values import value_key
 
 FEATURES = 18
 _FLOOR = 1e-3
+_LOG_FLOOR = log(_FLOOR)
 _MAX_TEXT = 2_000  # characters of the user's texts, and
 _MAX_VALUE = 200  # of a value, whose words are compared
+_NOTHING: Set[str] = frozenset()
 _WORD = re.compile(r"[a-z]+|[A-Z][a-z]*|\d+")
 
 
@@ -35,15 +37,26 @@ class Guess(NamedTuple):
     pattern: float  # its chance by its pattern, given the tool
 
 
-def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
-    """What the ranker weighs; the first feature is the log-odds that it starts from."""
+def said_words(sources: RunSources) -> Set[str]:
+    """The words that the user said last."""
+    return _said(sources.said[:_MAX_TEXT]) if sources.said else _NOTHING
+
+
+def features(guess: Guess, sources: RunSources, said: Set[str]) -> tuple[float, ...]:
+    """What the ranker weighs; the first feature is the log-odds that it starts from.
+
+    Args:
+        guess: The guess.
+        sources: What the run holds.
+        said: See `said_words`.
+    """
     chance, name, args, key, tool, proposal, place, lead, memory, pattern = guess
     if proposal is None:
         bound = support = user = result = by_pattern = apart = 0.0
     else:
         kinds = proposal.kinds
-        bound = log(max(proposal.chance, _FLOOR))
-        by_pattern = log(max(pattern, _FLOOR)) - bound
+        bound = _log(proposal.chance)
+        by_pattern = _log(pattern) - bound
         support = log1p(proposal.support)
         user = 1.0 if "user" in kinds else 0.0
         result = 1.0 if "json" in kinds or "text" in kinds else 0.0
@@ -53,36 +66,44 @@ def features(guess: Guess, sources: RunSources) -> tuple[float, ...]:
     return (
         log_odds(chance),
         1.0,
-        log(max(tool, _FLOOR)),
+        _log(tool),
         bound,
         1.0 if proposal is None else 0.0,
-        log(max(memory, _FLOOR)) if memory else 0.0,
+        _log(memory) if memory else 0.0,
         1.0 if memory else 0.0,
         1.0 if key in sources.made(name) else 0.0,
-        1.0 if repeated and last is not None and last.name == name else 0.0,
+        1.0 if repeated and last is not None and last.call.name == name else 0.0,
         log1p(place),
-        log(max(lead, _FLOOR)),
+        0.0 if lead == 1.0 else _log(lead),
         support,
         user,
         result,
         by_pattern,
         apart,
-        1.0 if repeated and last is not None and last.name != name else 0.0,
-        _mentioned(args, sources.said) if sources.said else 0.0,
+        1.0 if repeated and last is not None and last.call.name != name else 0.0,
+        _mentioned(args, said) if said else 0.0,
     )
 
 
 def _same(args: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    return args.keys() == others.keys() and all(
-        value_key(value) == value_key(others[name]) for name, value in args.items()
-    )
+    if args.keys() != others.keys():
+        return False
+    return all(value_key(value) == value_key(others[name]) for name, value in args.items())
 
 
-def _mentioned(args: Mapping[str, Any], said: str) -> float:
+def _log(chance: float) -> float:
+    return log(chance) if chance > _FLOOR else _LOG_FLOOR
+
+
+def _mentioned(args: Mapping[str, Any], said: Set[str]) -> float:
     """The share of the words in the arguments that the user said."""
-    known = _said(said[:_MAX_TEXT])
-    words = [word for value in args.values() if type(value) is str for word in _words(value[:_MAX_VALUE])]
-    return sum([word in known for word in words]) / len(words) if words else 0.0
+    count = known = 0
+    for value in args.values():
+        if type(value) is str:
+            words = _words(value[:_MAX_VALUE])
+            count += len(words)
+            known += sum(map(said.__contains__, words))
+    return known / count if count else 0.0
 
 
 @lru_cache(maxsize=4096)

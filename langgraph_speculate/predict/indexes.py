@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from langgraph_speculate.core.history import PastCall
@@ -25,12 +25,11 @@ MAX_TEXT = 6_000  # characters of a text that are read for tokens
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
 
 
-class Item(NamedTuple):
-    """A value, the record that it stands in (values of one record belong together), and its `value_key`."""
+Item = tuple[Any, Hashable, Hashable]
+"""A value, the record that it stands in (values of one record belong together), and its `value_key`.
 
-    value: Any
-    record: Hashable
-    key: Hashable
+There are hundreds in a result: plain tuples of atoms are the only records that the garbage collector stops looking at.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,12 @@ class Index:
     items: Mapping[str, Sequence[Item]]
 
     @cached_property
-    def places(self) -> Mapping[Hashable, list[str]]:
+    def places(self) -> Mapping[Hashable, tuple[str, ...]]:
         """Where each value stands."""
-        found: dict[Hashable, list[str]] = {}
+        found: dict[Hashable, tuple[str, ...]] = {}
         for place, items in self.items.items():
-            for item in items:
-                found.setdefault(item.key, []).append(place)
+            for _, _, key in items:
+                found[key] = (*found[key], place) if key in found else (place,)
         return found
 
 
@@ -64,7 +63,7 @@ def result_index(call: PastCall) -> Index:
         else:
             text = (value if isinstance(value, str) else text)[:MAX_TEXT]
             found = tokens(text, lines=True)
-            index = Index("text", _by_place((shape, Item(token, call.id, token)) for shape, token in found))
+            index = Index("text", _by_place((shape, (token, call.id, token)) for shape, token in found))
         _results[call] = index
     return index
 
@@ -72,19 +71,19 @@ def result_index(call: PastCall) -> Index:
 @lru_cache(maxsize=2048)
 def text_index(text: str) -> Index:
     """What the user said."""
-    return Index("user", _by_place((shape, Item(token, None, token)) for shape, token in tokens(text)))
+    return Index("user", _by_place((shape, (token, None, token)) for shape, token in tokens(text)))
 
 
-def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, list[Item]]:
+def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, Sequence[Item]]:
     """The distinct items of every place, in order."""
     items: dict[str, dict[Hashable, Item]] = {}
     for place, item in islice(found, MAX_LEAVES):
         here = items.get(place)
         if here is None:
-            items[place] = {item.key: item}
-        elif item.key not in here:
-            here[item.key] = item
-    return {place: list(distinct.values()) for place, distinct in items.items()}
+            items[place] = {item[2]: item}
+        elif item[2] not in here:
+            here[item[2]] = item
+    return {place: tuple(distinct.values()) for place, distinct in items.items()}
 
 
 def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
@@ -100,7 +99,7 @@ def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
                 places = []
                 for key, child in islice(value.items(), MAX_LEAVES):
                     if _is_data(key):
-                        yield f"{path}.#", Item(key, inner, key)
+                        yield f"{path}.#", (key, inner, key)
                         places.append((f"{path}.*", child, inner, depth + 1))
                     else:
                         places.append((f"{path}.{key}", child, inner, depth + 1))
@@ -111,7 +110,7 @@ def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
                 # Scalars in a list belong to the record that holds the list; objects are records of their own.
                 stack.extend([(f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES])])
         elif copyable(value):
-            yield path, Item(value, record, value_key(value))
+            yield path, (value, record, value if type(value) is str else value_key(value))
 
 
 @lru_cache(maxsize=8192)

@@ -21,6 +21,7 @@ K = 5
 _WORDS = 50_000  # followed at a time
 _HELD = 64  # sums that wait for one word
 _NOWHERE = Origin()
+_ZERO = (0.0, 0.0)
 Word = tuple[str, Hashable]
 """A tool, and a text out of its payloads."""
 
@@ -76,6 +77,7 @@ class Ledger:
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         self._sums: Sums = {}
+        self._trials: dict[Key, dict[str, Pair]] = {}  # more sums, under one key each and then by name
         self._held: Recent[Word, dict[Key, Any]] = Recent(_WORDS // 5)
         self._run = History()
         self._said: str | None = None  # what the users of the run have said, in small letters; None: not looked at yet
@@ -122,6 +124,17 @@ class Ledger:
             before = held.get(key, (0.0, 0.0))
             held[key] = (before[0] + hits, before[1] + trials, *waits[1:])
 
+    def hold_trials(self, waits: Sequence[Word] | None, key: Key, outcomes: Mapping[str, Sequence[bool]]) -> None:
+        """Add the outcomes of trials, each under *key* and its name, once none of the words is left."""
+        if waits:
+            for name, hits in outcomes.items():
+                self.hold(waits, (*key, name), sum(hits), len(hits))
+        elif waits is not None:
+            trials = self._trials.setdefault(key, {})
+            for name, hits in outcomes.items():
+                before = trials.get(name, _ZERO)
+                trials[name] = (before[0] + sum(hits), before[1] + len(hits))
+
     def _release(self, word: Word) -> None:
         for key, (hits, trials, *others) in self._held.pop(word).items():
             self.hold([other for other in others if other not in self._evidence], key, hits, trials)
@@ -139,6 +152,9 @@ class Ledger:
     def take(self) -> Sums:
         """Hand over what may be written down, and begin anew."""
         taken, self._sums = self._sums, {}
+        trials, self._trials = self._trials, {}
+        for key, outcomes in trials.items():
+            add_to(taken, [((*key, name), pair) for name, pair in outcomes.items()])
         return taken
 
     def put_back(self, sums: Mapping[Key, Pair]) -> None:

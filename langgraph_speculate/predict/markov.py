@@ -138,16 +138,20 @@ class NextTools:
             if counts is None:
                 break  # a longer context cannot have been seen either
             known.append(counts)
+        detailed = self._counts.get((context[-1], detail)) if detail else None
         chances: dict[str, float] = {}
         weight = 1.0
         for length in range(len(known) - 1, -1, -1):
             counts = known[length]
             novelty = (len(counts.tools) + 1.0) * 0.7 if length else 1.0
             share = weight / (counts.messages + novelty)
+            # All tools ever called follow the empty context: of hundreds, few are worth a look.
+            least = _LEAST if not length and detailed is None else 0.0
             for tool, count in counts.tools.items():
-                chances[tool] = chances.get(tool, 0.0) + count * share
+                chance = count * share
+                if chance >= least or tool in chances:
+                    chances[tool] = chances.get(tool, 0.0) + chance
             weight = novelty * share
-        detailed = self._counts.get((context[-1], detail)) if detail else None
         if detailed is not None and len(known) > 1:
             for tool, chance in chances.items():
                 chances[tool] = min(chance * _lift(tool, known[1], detailed), max(chance, _SURE))

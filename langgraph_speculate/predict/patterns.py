@@ -7,12 +7,13 @@ losing is muted, and arguments that belong together are found although each alon
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 import orjson
 
 from langgraph_speculate.core.sums import Key
 from langgraph_speculate.predict.knowledge import WAY, joined, split
-from langgraph_speculate.predict.ledger import Evidence, Ledger
+from langgraph_speculate.predict.ledger import Evidence, Ledger, Word
 from langgraph_speculate.predict.programs import Pick, Rate, Way, words_of_program
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import Source
@@ -40,12 +41,11 @@ class Patterns:
     def learn(self, pattern: Way, right: bool) -> None:
         """See whether a shortlisted call of *pattern* was made by a message that called its tool."""
         self._rates.touch(pattern, Rate).see(right)
-        tool, shape, origins = pattern
-        picks = [origin for origin in origins if isinstance(origin, Pick)]
-        if len(picks) == len(origins):  # the others hold constants, which are values
-            words = [word for pick in picks for word in words_of_program(tool, pick.template, pick.source)]
+        written = _written(pattern)
+        if written is not None:
+            words, key = written
             waits = self._ledger.waits(words, turned_up=right)
-            self._ledger.hold(waits, (WAY, tool, joined(shape), _text(picks)), right, 1.0)
+            self._ledger.hold(waits, key, right, 1.0)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often a pattern was right (`knowledge.WAY`)."""
@@ -53,5 +53,13 @@ class Patterns:
         self._rates.touch((key[1], split(key[2]), origins), Rate).recall(hits, trials)
 
 
-def _text(picks: Sequence[Pick]) -> str:
-    return orjson.dumps([[template, list(source), pick] for template, source, pick in picks]).decode()
+@lru_cache(maxsize=4096)
+def _written(pattern: Way) -> tuple[Sequence[Word], Key] | None:
+    """The words in a pattern, and its key; None for patterns that are not written down: constants are values."""
+    tool, shape, origins = pattern
+    picks = [origin for origin in origins if isinstance(origin, Pick)]
+    if len(picks) < len(origins):
+        return None
+    words = [word for pick in picks for word in words_of_program(tool, pick.template, pick.source)]
+    text = orjson.dumps([[template, list(source), pick] for template, source, pick in picks]).decode()
+    return tuple(words), (WAY, tool, joined(shape), text)

@@ -1,72 +1,42 @@
-"""Where one argument's values come from: small programs, found by searching the run for each value that was used.
+"""Programs: small ways of finding an argument's value, and the record of each.
 
 A program picks from a source (`sources.py`) and fills the pick into a template: `{}` for a plain copy, `cat {}` for a
 value inside a command. Picks are named by their place among the values that the argument has not had yet (`new 0`: the
 next unused one) or among those it has had (`old 0`: the newest of them); so a list being walked, or fanned out in one
-message, needs no program of its own. Beside programs there are constants (`constants.py`).
+message, needs no program of its own.
 
 Every pick of every program keeps how often it was right when the tool was called, after the last event and over all;
-the former falls back to the latter.
+the former falls back to the latter. Which programs an argument has is the business of `arguments.py`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Sequence, Set
-from dataclasses import dataclass, field
-from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple
-
-import orjson
+from collections.abc import Hashable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from langgraph_speculate.core.sums import Key
-from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
-from langgraph_speculate.predict.knowledge import FOUND, PICK, RIGHT, VALUE, text_of, words_in
-from langgraph_speculate.predict.ledger import Evidence, Ledger, Word
+from langgraph_speculate.predict.knowledge import PICK, RIGHT
+from langgraph_speculate.predict.ledger import Ledger, Word
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, RunSources, Source, words_of_source
-from langgraph_speculate.predict.values import copyable, value_key
+from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, Source, words_of_source
 from langgraph_speculate.predict.verbs import words_of
 
-_PROGRAMS = 64  # kept per argument
-_ACTIVE = 20  # tried by a prediction
 _CONTEXTS = 64  # kept per program
-_MAX_TEMPLATE = 60  # characters around the slot
-_HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
-_UNSEEN = 0.05  # the chance of a pick that was never tried
-_WORD = re.compile(r"[\w./@#:+-]+")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+UNSEEN = 0.05
+"""The chance of a pick that was never tried."""
+
 _NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
 _HOW_MANY = ("few", "1", "few", "few", *["many"] * MAX_ITEMS)
-_OLD = tuple(f"old {place}" for place in range(4))
-_NO_CHANCES: Sequence[float] = ()
+NEW = tuple([_NEW[many] for many in _HOW_MANY])
+"""The picks among values that the argument has not had yet, by how many of them there are."""
+
+OLD = tuple(f"old {place}" for place in range(4))
+"""The picks among values that the argument has had."""
+
 _FADES = 400.0  # trials at which the older half of them is forgotten
-_CHANCE = attrgetter("chance")
-_RATE = itemgetter(0)
-
-
-@dataclass(slots=True, eq=False)
-class Value:
-    """A value that one argument may have.
-
-    Attributes:
-        key: Its `value_key`.
-        value: The value itself.
-        chance: P(a call of the message has this value | it calls the tool).
-        kind: The kind of source it comes from, or `"constant"`.
-        record: The record it stands in, or None.
-        origin: The pick of the program it comes from; the value itself for a constant.
-        support: How many programs yield it.
-    """
-
-    key: Hashable
-    value: Any
-    chance: float
-    kind: str
-    record: Hashable
-    origin: Hashable
-    support: int = 1
 
 
 class Pick(NamedTuple):
@@ -96,6 +66,15 @@ class Rate:
         self.trials += 1.0
         self.hits += hit
 
+    def see_all(self, hits: Sequence[bool]) -> None:
+        """Count several trials, in their order."""
+        if self.trials + len(hits) <= _FADES:
+            self.trials += len(hits)
+            self.hits += sum(hits)
+        else:
+            for hit in hits:
+                self.see(hit)
+
     def recall(self, hits: float, trials: float) -> None:
         """Know again that it was right so often; no more weight than it could have by learning."""
         self.hits += hits
@@ -109,224 +88,148 @@ class Rate:
         return (self.hits + weight * prior) / (self.trials + weight)
 
 
-@dataclass(slots=True)
-class _Program:
-    """The record of one program: each pick's rate, over all and per context."""
+class Program:
+    """The record of one program: each pick's rate, over all and per context.
 
-    template: str
-    source: Source
-    right: Rate = field(default_factory=Rate)
-    picks: dict[str, Rate] = field(default_factory=dict)
-    here: Recent[str, dict[str, Rate]] = field(default_factory=lambda: Recent(_CONTEXTS))
-    prefix: tuple[str, ...] = ()  # of its keys in the ledger
-    words: tuple[Word, ...] = ()  # in that prefix
-    recalled: bool = False
-    known: dict[tuple[str, str], list[float]] = field(default_factory=dict)  # what `chances` told; cleared by `see`
+    Attributes:
+        right: How often one of its values was right.
+        recalled: Whether it was known before, from a store.
+    """
 
-    def chances(self, picks: Sequence[str], count: int, context: str) -> Sequence[float]:
-        """The chances of at least the first *count* of *picks*, or of all there are."""
-        known = self.known.get((picks[0], context))
-        if known is None or len(known) < count:
-            known = self.known[picks[0], context] = []
-            here = self.here.get(context) or {}
-            for pick in picks[:count]:
-                overall = self.picks.get(pick)
+    __slots__ = (
+        "_here",
+        "_known",
+        "_origins",
+        "_picks",
+        "_prefix",
+        "_words",
+        "recalled",
+        "right",
+        "source",
+        "template",
+    )
+
+    def __init__(self, tool: str, name: str, template: str, source: Source, *, recalled: bool = False) -> None:
+        self.template, self.source = template, source
+        self.right = Rate()
+        self.recalled = recalled
+        self._picks: dict[str, Rate] = {}
+        self._here: Recent[str, dict[str, Rate]] = Recent(_CONTEXTS)
+        self._known: dict[tuple[str, str | None], tuple[list[float], float]] = {}  # what `chances` told
+        self._origins: dict[str, Pick] = {}
+        self._prefix = (tool, name, template, *source)  # of its keys in the ledger
+        self._words = words_of_program(tool, template, source)  # in that prefix
+
+    def offer(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The items as they are looked for among `slots`."""
+        if self.template == COPY:
+            return items
+        return [(text := str(value), record, text) for value, record, _ in items]
+
+    def slots(self, keys: Set[Hashable]) -> Set[Hashable]:
+        """What has to be filled into the template to get the values of these keys.
+
+        Taking values out of a template is far less work than filling all items of a source into it.
+        """
+        if self.template == COPY or not keys:
+            return keys
+        before, _, after = self.template.partition(COPY)
+        least, end = len(before) + len(after), -len(after) or None
+        return {
+            key[len(before) : end]
+            for key in keys
+            if type(key) is str and len(key) >= least and key.startswith(before) and key.endswith(after)
+        }
+
+    def origin(self, pick: str) -> Pick:
+        """Where a value comes from that was picked so."""
+        known = self._origins.get(pick)
+        if known is None:
+            known = self._origins[pick] = Pick(self.template, self.source, pick)
+        return known
+
+    def chances(self, picks: Sequence[str], context: str) -> tuple[Sequence[float], float]:
+        """The chance of each of *picks* after *context*, and the highest of them."""
+        here = self._here.get(context)
+        place = (picks[0], None if here is None else context)
+        known = self._known.get(place)
+        if known is None:
+            chances = []
+            for pick in picks:
+                overall = self._picks.get(pick)
                 if overall is None:
-                    known.append(_UNSEEN * 0.5)
+                    chances.append(UNSEEN * 0.5)
                     continue
-                chance = overall.after(_UNSEEN, 1.0)
-                local = here.get(pick)
-                known.append(chance * 0.8 if local is None else local.after(chance, 2.0))
+                chance = overall.after(UNSEEN, 1.0)
+                local = here.get(pick) if here else None
+                chances.append(chance * 0.8 if local is None else local.after(chance, 2.0))
+            known = self._known[place] = chances, max(chances)
         return known
 
     def see(
-        self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable], ledger: Ledger
+        self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable], ledger: Ledger | None
     ) -> None:
-        """Count which picks were right."""
-        seen: dict[str, list[int]] = {}  # by pick: how often it was right, and how often there was one
-        here, overall = self.here.touch(context, dict), self.picks
-        olds = _count_used(items, used) if used else 0
-        new = _NEW[_HOW_MANY[len(items) - olds]]
-        hits = False
-        at_new = at_old = 0
-        for _, _, key in items:
-            if olds and key in used:
-                pick = _OLD[at_old]
-                at_old += at_old < 3
-            else:
-                pick = new[at_new]
-                at_new += at_new < 5
-            hit = key in truth
-            hits = hits or hit
-            noted = seen.setdefault(pick, [0, 0])
-            noted[0] += hit
-            noted[1] += 1
-            for rates in (overall, here):
+        """Count which picks were right, and note it in *ledger* if there is one."""
+        seen = _outcomes([key for _, _, key in self.offer(items)], self.slots(used), self.slots(truth))
+        for rates in (self._picks, self._here.touch(context, dict)):
+            for pick, hits in seen.items():
                 rate = rates.get(pick)
                 if rate is None:
                     rate = rates[pick] = Rate()
-                rate.see(hit)
-        self.right.see(hits)
-        self.known.clear()
-        waits = ledger.waits(self.words, turned_up=hits) if self.words else ()
-        ledger.hold(waits, (RIGHT, *self.prefix), hits, 1.0)
+                rate.see_all(hits)
+        hit = seen is not _MISSES[len(items)] and any(any(hits) for hits in seen.values())
+        self.right.see(hit)
+        self._known.clear()
+        if ledger is not None:
+            self._note(context, seen, hit, ledger)
+
+    def _note(self, context: str, seen: Mapping[str, Sequence[bool]], hit: bool, ledger: Ledger) -> None:
+        waits = ledger.waits(self._words, turned_up=hit) if self._words else ()
+        ledger.hold(waits, (RIGHT, *self._prefix), hit, 1.0)
         commands = words_of(context)
         if commands and waits is not None:
             waits = (*waits, *(ledger.waits(commands) or ()))
-        for pick, (right, times) in seen.items():
-            ledger.hold(waits, (PICK, *self.prefix, context, pick), right, times)
+        ledger.hold_trials(waits, (PICK, *self._prefix, context), seen)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often it, or one of its picks, was right."""
         if key[0] == RIGHT:
             self.right.recall(hits, trials)
         else:
-            here = self.here.touch(key[7], dict)
-            for rates in (self.picks, here):
+            here = self._here.touch(key[7], dict)
+            for rates in (self._picks, here):
                 rates.setdefault(key[8], Rate()).recall(hits, trials)
 
 
-class Argument:
-    """Learn and tell the values of one argument of one tool.
-
-    Attributes:
-        found: How often a value could have been found before it was used: by a source, or as a known constant.
-    """
-
-    def __init__(self, tool: str = "", name: str = "", ledger: Ledger | None = None) -> None:
-        self.found = Rate()
-        self._tool, self._name = tool, name
-        self._ledger = ledger or Ledger(Evidence())
-        self._programs: dict[tuple[str, Source], _Program] = {}
-        self._active: list[_Program] = []
-        self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
-        self._constants = Constants()
-
-    def values(
-        self, sources: RunSources, used: Set[Hashable], context: str, *, limit: int, least: float
-    ) -> list[Value]:
-        """Return the most probable values with a chance of at *least* that much, best first."""
-        best: dict[Hashable, Value] = {}
-        for program in self._active:
-            source = program.source
-            items = sources.items(source, program.template)
-            if not items:
-                continue
-            olds = _count_used(items, used) if used else 0
-            news = len(items) - olds
-            new_picks = _NEW[_HOW_MANY[news]]
-            new = program.chances(new_picks, news, context) if news else _NO_CHANCES
-            old = program.chances(_OLD, olds, context) if olds else _NO_CHANCES
-            at_new = at_old = 0
-            for value, record, key in items:
-                if olds and key in used:
-                    chance, pick = old[at_old], _OLD[at_old]
-                    at_old += at_old < 3
-                else:
-                    chance, pick = new[at_new], new_picks[at_new]
-                    at_new += at_new < 5
-                if chance < least:
-                    continue
-                known = best.get(key)
-                if known is None:
-                    best[key] = Value(key, value, chance, source.kind, record, Pick(program.template, source, pick))
-                else:
-                    known.support += 1
-                    if known.chance < chance:
-                        known.chance, known.kind, known.record = chance, source.kind, record
-                        known.origin = Pick(program.template, source, pick)
-        for key, value, chance in self._constants.tell(context):
-            if chance < least:
-                break  # they come most probable first
-            known = best.get(key)
-            if known is None:
-                best[key] = Value(key, value, chance, "constant", None, key)
-            else:
-                known.support += 1
-                if known.chance < chance:
-                    known.chance, known.kind, known.origin = chance, "constant", key
-        return sorted(best.values(), key=_CHANCE, reverse=True)[:limit]
-
-    def learn(self, sources: RunSources, used: Set[Hashable], context: str, values: Sequence[Any]) -> None:
-        """See the values that the calls of one message had for this argument."""
-        keys = {value_key(value): value for value in values}
-        for key, value in keys.items():
-            found = key in self._constants
-            if copyable(value):
-                found = self._find_programs(sources, value) or found
-            self.found.see(found)
-            self._ledger.count((FOUND, self._tool, self._name), found, 1.0)
-            if (text := text_of(value)) is not None:
-                words = (*words_in(self._tool, value), *words_of(context))
-                self._ledger.count_words(words, (VALUE, self._tool, self._name, context, text), 1.0)
-        self._ledger.count_words(words_of(context), (VALUE, self._tool, self._name, context, ""), len(keys))
-        self._constants.see(context, keys)
-        for program in self._programs.values():
-            items = sources.items(program.source, program.template)
-            if items:
-                program.see(context, items, used, keys.keys(), self._ledger)
-        self.settle()
-
-    def recall(self, key: Key, hits: float, trials: float) -> None:
-        """Know again what was written down under *key* (`knowledge.py`)."""
-        if key[0] == FOUND:
-            self.found.recall(hits, trials)
-        elif key[0] == VALUE:
-            if key[4]:
-                value = orjson.loads(key[4])
-                self._constants.recall(key[3], value_key(value), value, hits)
-            else:
-                self._constants.recall_total(key[3], hits)
+def _outcomes(keys: Sequence[Hashable], used: Set[Hashable], truth: Set[Hashable]) -> Mapping[str, Sequence[bool]]:
+    """By pick, whether each value that it picks was right."""
+    olds = sum([key in used for key in keys]) if used else 0
+    if not olds and truth.isdisjoint(keys):
+        return _MISSES[len(keys)]
+    new = NEW[len(keys) - olds]
+    at_new = at_old = 0
+    seen: dict[str, list[bool]] = {}
+    for key in keys:
+        if olds and key in used:
+            pick = OLD[at_old]
+            at_old += at_old < 3
         else:
-            template, source = key[3], Source(*key[4:7])
-            program = self._programs.get((template, source))
-            if program is None:
-                program = self._programs[template, source] = self._program(template, source)
-                program.recalled = True
-            program.recall(key, hits, trials)
-
-    def settle(self) -> None:
-        """Choose the programs that are worth trying."""
-        proven = [
-            (known.right.after(_UNSEEN, 2.0), known) for known in self._programs.values() if self._is_proven(known)
-        ]
-        proven.sort(key=_RATE, reverse=True)
-        self._active = [program for rate, program in proven[:_ACTIVE] if rate >= _HOPEFUL * proven[0][0]]
-
-    def _find_programs(self, sources: RunSources, value: Any) -> bool:
-        """Remember the programs that would have yielded *value*; True if there is one."""
-        places = sources.where(value)
-        for source in places:
-            self._keep(COPY, source)
-        if isinstance(value, str) and len(value) <= 160:
-            for slot in _slots(value):
-                for source in sources.where(slot):
-                    template = value.replace(slot, COPY)
-                    fills = self._fills.touch(template, set)
-                    if len(fills) < 8:
-                        fills.add(slot)
-                    self._keep(template, source)
-                    if len(fills) > 1:
-                        places.append(source)
-        return bool(places)
-
-    def _is_proven(self, program: _Program) -> bool:
-        """A template is worth something once two values filled it."""
-        template = program.template
-        return template == COPY or program.recalled or len(self._fills.get(template, ())) > 1
-
-    def _keep(self, template: str, source: Source) -> None:
-        if (template, source) in self._programs:
-            return
-        if len(self._programs) >= _PROGRAMS:  # make room by what was right least often
-            del self._programs[min(self._programs, key=lambda known: self._programs[known].right.after(_UNSEEN, 2.0))]
-        self._programs[template, source] = self._program(template, source)
-
-    def _program(self, template: str, source: Source) -> _Program:
-        prefix = (self._tool, self._name, template, *source)
-        return _Program(template, source, prefix=prefix, words=words_of_program(self._tool, template, source))
+            pick = new[at_new]
+            at_new += at_new < 5
+        seen.setdefault(pick, []).append(key in truth)
+    return seen
 
 
+def _misses(count: int) -> Mapping[str, Sequence[bool]]:
+    picks = NEW[count]
+    last = max(count - 5, 0)
+    return {pick: (False,) * (last if place == 5 else 1) for place, pick in enumerate(picks[:count])}
+
+
+_MISSES = tuple([_misses(count) for count in range(MAX_ITEMS + 1)])  # what `_outcomes` are where nothing was right
+
+
+@lru_cache(maxsize=4096)
 def words_of_program(tool: str, template: str, source: Source) -> tuple[Word, ...]:
     """What of a program comes out of payloads.
 
@@ -335,17 +238,3 @@ def words_of_program(tool: str, template: str, source: Source) -> tuple[Word, ..
     """
     parts = [(tool, part.strip()) for part in template.split(COPY) if part.strip()]
     return (*parts, *words_of_source(source))
-
-
-def _slots(text: str) -> list[str]:
-    """Parts of a text that may have been filled in: words, and the day of a date."""
-    if COPY in text:
-        return []
-    found = [word for word in _WORD.findall(text)[:12] if len(word) >= 2 and len(text) - len(word) <= _MAX_TEMPLATE]
-    if _DATE.fullmatch(text):
-        found.append(text[5:])
-    return [slot for slot in dict.fromkeys(found) if slot != text and text.count(slot) == 1]
-
-
-def _count_used(items: Sequence[Item], used: Set[Hashable]) -> int:
-    return sum([item.key in used for item in items])

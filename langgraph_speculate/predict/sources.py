@@ -82,10 +82,10 @@ class RunSources:
             if name != USER:
                 self._owners[name] = _owner(made, [], known.get(name))
 
-    def items(self, source: Source, template: str = COPY) -> Sequence[Item]:
-        """The distinct values of *source*, newest first, at most `MAX_ITEMS`, each filled into *template*."""
+    def items(self, source: Source) -> Sequence[Item]:
+        """The distinct values of *source*, newest first, at most `MAX_ITEMS`."""
         owner = self._owners.get(source.owner)
-        return () if owner is None else owner.items(source, template)
+        return () if owner is None else owner.items(source)
 
     def used(self, tool: str, argument: str) -> Set[Hashable]:
         """Keys of the values that calls of *tool* had for *argument* in this run."""
@@ -118,7 +118,7 @@ class _Owner:
     def __init__(self, calls: list[PastCall], said: list[str]) -> None:
         self.calls = calls  # newest first, as is what was said
         self.said = said
-        self._items: dict[tuple[str, Source], Sequence[Item]] = {}
+        self._items: dict[Source, Sequence[Item]] = {}
         self._used: dict[str, Set[Hashable]] = {}
 
     def extend(self, earlier: _Owner) -> None:
@@ -162,20 +162,18 @@ class _Owner:
         """Fingerprints of the calls."""
         return {fingerprint(call.call.name, call.call.args) for call in self.calls}
 
-    def items(self, source: Source, template: str) -> Sequence[Item]:
-        found = self._items.get((template, source))
+    def items(self, source: Source) -> Sequence[Item]:
+        found = self._items.get(source)
         if found is None:
-            if template != COPY:
-                found = [_filled(template, item) for item in self.items(source, COPY)]
-            elif source.kind == "arg":
+            if source.kind == "arg":
                 found = _arguments(self.calls, source.what)
             elif source.kind == "next":
                 newest = self.calls[0]
                 after = successor(newest.call.args.get(source.what))
-                found = [] if after is None else [Item(after, (newest.id, "args"), value_key(after))]
+                found = () if after is None else ((after, (newest.id, "args"), value_key(after)),)
             else:
                 found = _newest(self.indexes, source.kind, source.what)
-            self._items[template, source] = found
+            self._items[source] = found
         return found
 
     def used(self, argument: str) -> Set[Hashable]:
@@ -210,8 +208,8 @@ def _newest(indexes: Sequence[Index], kind: str, what: str) -> Sequence[Item]:
 
 
 def _distinct(first: Sequence[Item], then: Sequence[Item]) -> Sequence[Item]:
-    seen = {item.key for item in first}
-    return [*first, *[item for item in then if item.key not in seen]][:MAX_ITEMS]
+    seen = {key for _, _, key in first}
+    return (*first, *[item for item in then if item[2] not in seen])[:MAX_ITEMS]
 
 
 def _arguments(calls: Sequence[PastCall], name: str) -> Sequence[Item]:
@@ -221,12 +219,7 @@ def _arguments(calls: Sequence[PastCall], name: str) -> Sequence[Item]:
         if copyable(value):
             key = value_key(value)
             if key not in found:
-                found[key] = Item(value, (call.id, "args"), key)
+                found[key] = (value, (call.id, "args"), key)
                 if len(found) >= MAX_ITEMS:
                     break
-    return list(found.values())
-
-
-def _filled(template: str, item: Item) -> Item:
-    text = template.replace(COPY, str(item.value), 1)
-    return Item(text, item.record, text)
+    return tuple(found.values())

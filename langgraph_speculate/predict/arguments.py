@@ -1,0 +1,226 @@
+"""Where one argument's values come from: programs, found by searching the run for each value that was used.
+
+What a program is and how often it was right is in `programs.py`; here they are found, the best are chosen, and their
+values stand beside constants (`constants.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Sequence, Set
+from dataclasses import dataclass
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import orjson
+
+from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.constants import Constants
+from langgraph_speculate.predict.indexes import Item
+from langgraph_speculate.predict.knowledge import FOUND, VALUE, text_of, words_in
+from langgraph_speculate.predict.ledger import Evidence, Ledger
+from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, Rate
+from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.sources import COPY, RunSources, Source
+from langgraph_speculate.predict.values import copyable, value_key
+from langgraph_speculate.predict.verbs import words_of
+
+_PROGRAMS = 64  # kept per argument
+_ACTIVE = 20  # tried by a prediction
+_MAX_TEMPLATE = 60  # characters around the slot
+_HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
+_WORD = re.compile(r"[\w./@#:+-]+")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_CHANCE = attrgetter("chance")
+_RATE = itemgetter(0)
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """A value that one argument may have.
+
+    Attributes:
+        key: Its `value_key`.
+        value: The value itself.
+        chance: P(a call of the message has this value | it calls the tool).
+        kind: The kind of source it comes from, or `"constant"`.
+        record: The record it stands in, or None.
+        origin: The pick of the program it comes from; the value itself for a constant.
+        support: How many programs yield it.
+    """
+
+    key: Hashable
+    value: Any
+    chance: float
+    kind: str
+    record: Hashable
+    origin: Hashable
+    support: int = 1
+
+
+class Argument:
+    """Learn and tell the values of one argument of one tool.
+
+    Attributes:
+        found: How often a value could have been found before it was used: by a source, or as a known constant.
+    """
+
+    def __init__(self, tool: str = "", name: str = "", ledger: Ledger | None = None) -> None:
+        self.found = Rate()
+        self._tool, self._name = tool, name
+        self._ledger = ledger or Ledger(Evidence())
+        self._programs: dict[tuple[str, Source], Program] = {}
+        self._active: list[Program] = []
+        self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
+        self._constants = Constants()
+
+    def values(
+        self, sources: RunSources, used: Set[Hashable], context: str, *, limit: int, least: float
+    ) -> list[Value]:
+        """Return the most probable values with a chance of at *least* that much, best first."""
+        best: dict[Hashable, Value] = {}
+        for program in self._active:
+            items = sources.items(program.source)
+            if items:
+                _add_values(best, program, items, used, context, least)
+        for key, value, chance in self._constants.tell(context):
+            if chance < least:
+                break  # they come most probable first
+            known = best.get(key)
+            if known is None:
+                best[key] = Value(key, value, chance, "constant", None, key)
+            else:
+                known.support += 1
+                if known.chance < chance:
+                    known.chance, known.kind, known.origin = chance, "constant", key
+        return sorted(best.values(), key=_CHANCE, reverse=True)[:limit]
+
+    def learn(self, sources: RunSources, used: Set[Hashable], context: str, values: Sequence[Any]) -> None:
+        """See the values that the calls of one message had for this argument."""
+        keys = {value_key(value): value for value in values}
+        for key, value in keys.items():
+            found = key in self._constants
+            if copyable(value):
+                found = self._find_programs(sources, value) or found
+            self.found.see(found)
+            self._ledger.count((FOUND, self._tool, self._name), found, 1.0)
+            if (text := text_of(value)) is not None:
+                words = (*words_in(self._tool, value), *words_of(context))
+                self._ledger.count_words(words, (VALUE, self._tool, self._name, context, text), 1.0)
+        self._ledger.count_words(words_of(context), (VALUE, self._tool, self._name, context, ""), len(keys))
+        self._constants.see(context, keys)
+        proven = self._proven()
+        for program in self._programs.values():
+            items = sources.items(program.source)
+            if items:
+                program.see(context, items, used, keys.keys(), self._ledger if program in proven else None)
+        self._choose(proven)
+
+    def recall(self, key: Key, hits: float, trials: float) -> None:
+        """Know again what was written down under *key* (`knowledge.py`)."""
+        if key[0] == FOUND:
+            self.found.recall(hits, trials)
+        elif key[0] == VALUE:
+            if key[4]:
+                value = orjson.loads(key[4])
+                self._constants.recall(key[3], value_key(value), value, hits)
+            else:
+                self._constants.recall_total(key[3], hits)
+        else:
+            template, source = key[3], Source(*key[4:7])
+            program = self._programs.get((template, source))
+            if program is None:
+                program = Program(self._tool, self._name, template, source, recalled=True)
+                self._programs[template, source] = program
+            program.recall(key, hits, trials)
+
+    def settle(self) -> None:
+        """Choose the programs that are worth trying."""
+        self._choose(self._proven())
+
+    def _choose(self, proven: Iterable[Program]) -> None:
+        rated = [(program.right.after(UNSEEN, 2.0), program) for program in proven]
+        rated.sort(key=_RATE, reverse=True)
+        self._active = [program for rate, program in rated[:_ACTIVE] if rate >= _HOPEFUL * rated[0][0]]
+
+    def _proven(self) -> dict[Program, None]:
+        """The programs that are worth something: a template is once two values filled it."""
+        filled = {template for template, fills in self._fills.items() if len(fills) > 1}
+        filled.add(COPY)
+        return {known: None for known in self._programs.values() if known.template in filled or known.recalled}
+
+    def _find_programs(self, sources: RunSources, value: Any) -> bool:
+        """Remember the programs that would have yielded *value*; True if there is one."""
+        places = sources.where(value)
+        for source in places:
+            self._keep(COPY, source)
+        if isinstance(value, str) and len(value) <= 160:
+            for slot in _slots(value):
+                for source in sources.where(slot):
+                    template = value.replace(slot, COPY)
+                    fills = self._fills.touch(template, set)
+                    if len(fills) < 8:
+                        fills.add(slot)
+                    self._keep(template, source)
+                    if len(fills) > 1:
+                        places.append(source)
+        return bool(places)
+
+    def _keep(self, template: str, source: Source) -> None:
+        if (template, source) in self._programs:
+            return
+        if len(self._programs) >= _PROGRAMS:  # make room by what was right least often
+            del self._programs[min(self._programs, key=lambda known: self._programs[known].right.after(UNSEEN, 2.0))]
+        self._programs[template, source] = Program(self._tool, self._name, template, source)
+
+
+def _add_values(
+    best: dict[Hashable, Value],
+    program: Program,
+    items: Sequence[Item],
+    used: Set[Hashable],
+    context: str,
+    least: float,
+) -> None:
+    """Add what *program* makes of *items* to the *best* values so far."""
+    items, used = program.offer(items), program.slots(used)
+    olds = sum([key in used for _, _, key in items]) if used else 0
+    picks = NEW[len(items) - olds]
+    new, most = program.chances(picks, context)
+    old = new
+    if olds:
+        old, most_old = program.chances(OLD, context)
+        most = max(most, most_old)
+    if most < least:
+        return  # as most programs do
+    template, source = program.template, program.source
+    at_new = at_old = 0
+    for value, record, key in items:
+        if olds and key in used:
+            chance, pick = old[at_old], OLD[at_old]
+            at_old += at_old < 3
+        else:
+            chance, pick = new[at_new], picks[at_new]
+            at_new += at_new < 5
+        if chance < least:
+            continue
+        if template != COPY:
+            value = key = template.replace(COPY, value, 1)
+        known = best.get(key)
+        if known is None:
+            best[key] = Value(key, value, chance, source.kind, record, program.origin(pick))
+        else:
+            known.support += 1
+            if known.chance < chance:
+                known.chance, known.kind, known.record = chance, source.kind, record
+                known.origin = program.origin(pick)
+
+
+def _slots(text: str) -> list[str]:
+    """Parts of a text that may have been filled in: words, and the day of a date."""
+    if COPY in text:
+        return []
+    found = [word for word in _WORD.findall(text)[:12] if len(word) >= 2 and len(text) - len(word) <= _MAX_TEMPLATE]
+    if _DATE.fullmatch(text):
+        found.append(text[5:])
+    return [slot for slot in dict.fromkeys(found) if slot != text and text.count(slot) == 1]
