@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 from zlib import crc32
@@ -18,11 +19,12 @@ import orjson
 
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.errors import BadPatterns
-from langgraph_speculate.patterns.store import disguised
+from langgraph_speculate.patterns.store import MOST, disguised, key_of, pair_of
 
 NAMESPACE = ("speculate", "patterns")
 _PARTS = 64  # items that one total is spread over, so that a few new sums do not rewrite all
 _PAGE = 1_000
+_ITEMS = 50_000  # read of one partition
 _LOG = logging.getLogger("langgraph_speculate")
 _VERBS = ("put", "search", "delete")
 
@@ -83,11 +85,16 @@ class SharedPatterns:
         self._store.put(self._space(partition), f"{self._replica}-{part}", {"sums": rows}, index=False)
 
     def load(self, partition: str) -> Sums:
-        """Return the sums over all processes' totals."""
+        """Return the sums over all processes' totals; what is no sum is left out, others can write there too."""
         total: Sums = {}
         for _, value in self._items(partition):
-            rows = value.get("sums", ()) if isinstance(value, Mapping) else ()
-            add_to(total, [(tuple(orjson.loads(key)), (float(hits), float(trials))) for key, hits, trials in rows])
+            rows = value.get("sums") if isinstance(value, Mapping) else None
+            for row in rows if isinstance(rows, list) else ():
+                with suppress(TypeError, ValueError, OverflowError):
+                    key, hits, trials = row
+                    add_to(total, [(key_of(key), pair_of(hits, trials))])
+                if len(total) >= MOST:
+                    return total
         return total
 
     def forget(self, partition: str) -> int:
@@ -112,7 +119,9 @@ class SharedPatterns:
 
     def _items(self, partition: str) -> Iterator[tuple[str, Any]]:
         found: dict[str, Any] = {}
-        while page := self._store.search(self._space(partition), limit=_PAGE, offset=len(found)):
+        while len(found) < _ITEMS and (
+            page := self._store.search(self._space(partition), limit=_PAGE, offset=len(found))
+        ):
             before = len(found)
             found |= {item.key: item.value for item in page}
             if len(found) == before:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Protocol, runtime_checkable
 
+import orjson
+
 from langgraph_speculate.core.sums import Key, Pair, Sums
 
 SHARED = ""
 """The partition of everybody: what was mined, and what graphs without `partition_by` learn."""
+
+
+MOST = 200_000
+"""Totals read of one partition; ten thousand runs leave far fewer."""
+
+MAX_KEY = 4_096
+"""Characters of a key; longer ones are not read."""
 
 
 @runtime_checkable
@@ -35,6 +45,37 @@ class PatternStore(Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
+
+
+def key_of(text: str) -> Key:
+    """A key as it was written down.
+
+    Raises:
+        ValueError: It is none.
+        TypeError: It is no text.
+
+    >>> key_of('["next", "get_order"]')
+    ('next', 'get_order')
+    """
+    if len(text) > MAX_KEY:
+        raise ValueError("a key is too long")
+    key = orjson.loads(text)
+    if not isinstance(key, list) or not all(isinstance(part, str) for part in key):
+        raise ValueError("a key is no list of texts")
+    return tuple(key)
+
+
+def pair_of(hits: float, trials: float) -> Pair:
+    """Numbers as they were written down.
+
+    Raises:
+        ValueError: They are no counts.
+        TypeError: They are no numbers.
+    """
+    pair = float(hits), float(trials)
+    if not all(map(math.isfinite, pair)):
+        raise ValueError("a count is finite")
+    return pair
 
 
 PatternSource = PatternStore | str | os.PathLike[str]

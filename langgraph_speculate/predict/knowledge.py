@@ -61,16 +61,15 @@ def text_of(value: Any) -> str | None:
 
 
 def words_in(tool: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The texts and numbers in an argument of *tool*, each of which may be somebody's; truth values are nobody's.
+    """The texts, numbers and keys in an argument of *tool*, each of which may be somebody's; truth values are nobody's.
 
-    >>> list(words_in("book", {"class": "economy", "seats": [2], "meal": True}))
-    [('book', 'economy'), ('book', '2')]
+    >>> list(words_in("book", {"class": "economy", "seats": [2]}))
+    [('book', 'class'), ('book', 'economy'), ('book', 'seats'), ('book', '2')]
     """
     if isinstance(value, dict):
         for name, item in value.items():
+            yield tool, str(name)
             yield from words_in(tool, item)
-            if not str(name).isidentifier():
-                yield tool, str(name)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from words_in(tool, item)

@@ -40,6 +40,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
 _HOW_MANY = ("few", "1", "few", "few", *["many"] * MAX_ITEMS)
 _OLD = tuple(f"old {place}" for place in range(4))
+_PICKS = frozenset(_OLD).union(*_NEW.values())
 _NO_CHANCES: Sequence[float] = ()
 _FADES = 400.0  # trials at which the older half of them is forgotten
 _CHANCE = attrgetter("chance")
@@ -98,7 +99,7 @@ class Rate:
 
     def recall(self, hits: float, trials: float) -> None:
         """Know again that it was right so often; no more weight than it could have by learning."""
-        self.hits += hits
+        self.hits += min(hits, trials)
         self.trials += trials
         if self.trials > _FADES:
             self.hits *= _FADES / self.trials
@@ -170,9 +171,9 @@ class _Program:
         self.known.clear()
         waits = ledger.waits(self.words, turned_up=hits) if self.words else ()
         ledger.hold(waits, (RIGHT, *self.prefix), hits, 1.0)
-        commands = words_of(context)
-        if commands and waits is not None:
-            waits = (*waits, *(ledger.waits(commands) or ()))
+        if waits is not None and (commands := words_of(context)):
+            more = ledger.waits(commands)
+            waits = None if more is None else (*waits, *more)
         for pick, (right, times) in seen.items():
             ledger.hold(waits, (PICK, *self.prefix, context, pick), right, times)
 
@@ -180,7 +181,7 @@ class _Program:
         """Know again how often it, or one of its picks, was right."""
         if key[0] == RIGHT:
             self.right.recall(hits, trials)
-        else:
+        elif key[8] in _PICKS:
             here = self.here.touch(key[7], dict)
             for rates in (self.picks, here):
                 rates.setdefault(key[8], Rate()).recall(hits, trials)
@@ -281,6 +282,8 @@ class Argument:
             template, source = key[3], Source(*key[4:7])
             program = self._programs.get((template, source))
             if program is None:
+                if len(self._programs) >= _PROGRAMS:  # what weighs least was recalled first
+                    del self._programs[next(iter(self._programs))]
                 program = self._programs[template, source] = self._program(template, source)
                 program.recalled = True
             program.recall(key, hits, trials)
