@@ -15,11 +15,9 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-import orjson
-
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.errors import BadPatterns
-from langgraph_speculate.patterns.store import MOST, disguised, key_of, pair_of
+from langgraph_speculate.patterns.store import MOST, disguised, key_of, pair_of, rows_of
 
 NAMESPACE = ("speculate", "patterns")
 _PARTS = 64  # items that one total is spread over, so that a few new sums do not rewrite all
@@ -69,7 +67,7 @@ class SharedPatterns:
         """Add to this process's totals of a partition; what cannot be written now is, with what is added next."""
         with self._lock:
             for key, pair in sums.items():
-                part = partition, crc32("\x00".join(key).encode()) % _PARTS
+                part = partition, crc32("\x00".join(key).encode(errors="replace")) % _PARTS
                 add_to(self._own.setdefault(part, {}), [(key, pair)])
                 self._unwritten[part] = None
             try:
@@ -81,7 +79,7 @@ class SharedPatterns:
                 _LOG.warning("patterns: the store does not take what was learned (%s); it is tried again", kind)
 
     def _write(self, partition: str, part: int) -> None:
-        rows = [[orjson.dumps(key).decode(), *pair] for key, pair in self._own[partition, part].items()]
+        rows = [list(row) for row in rows_of(self._own[partition, part])]
         self._store.put(self._space(partition), f"{self._replica}-{part}", {"sums": rows}, index=False)
 
     def load(self, partition: str) -> Sums:

@@ -17,12 +17,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import orjson
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from langgraph_speculate.core.sums import Key, Pair, Sums
 from langgraph_speculate.errors import BadPatterns
-from langgraph_speculate.patterns.store import MAX_KEY, MOST, disguised, key_of, pair_of
+from langgraph_speculate.patterns.store import MAX_KEY, MOST, disguised, key_of, pair_of, rows_of
 
 APPLICATION = 0x4C475350  # "LGSP", in the file's header
 VERSION = 1
@@ -89,7 +88,7 @@ class SqlitePatterns:
             sqlite3.OperationalError: Another process keeps the file locked, or it cannot be written; nothing is added.
         """
         name = disguised(partition, self._salt)
-        rows = [(name, orjson.dumps(key).decode(), hits, trials) for key, (hits, trials) in sums.items()]
+        rows = [(name, *row) for row in rows_of(sums)]
         with self._lock:
             try:
                 self._write(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Protocol, runtime_checkable
 
@@ -63,6 +64,23 @@ def key_of(text: str) -> Key:
     if not isinstance(key, list) or not all(isinstance(part, str) for part in key):
         raise ValueError("a key is no list of texts")
     return tuple(key)
+
+
+def rows_of(sums: Mapping[Key, Pair]) -> list[tuple[str, float, float]]:
+    """Sums as they are written down: text of the key, hits, trials. What could not be read again is left out.
+
+    One of them must not keep the others from being written, for ever.
+
+    >>> rows_of({("next", "get_order"): (1.0, 0.0), ("next", "\\ud800"): (1.0, 0.0)})
+    [('["next","get_order"]', 1.0, 0.0)]
+    """
+    rows = []
+    for key, pair in sums.items():
+        with suppress(TypeError, ValueError, OverflowError):
+            text, (hits, trials) = orjson.dumps(key).decode(), pair_of(*pair)
+            if len(text) <= MAX_KEY:
+                rows.append((text, hits, trials))
+    return rows
 
 
 def pair_of(hits: float, trials: float) -> Pair:

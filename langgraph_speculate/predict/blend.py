@@ -195,6 +195,8 @@ def _is_sound(row: tuple[Key, Pair]) -> bool:
     """Whether a sum can have been counted; weights may be below zero."""
     try:
         key, (hits, trials) = row
+        if not isinstance(key, tuple) or not all(isinstance(part, str) for part in key):
+            return False
         least = -_MUCH if key[0] == WEIGHT else 0.0
         return bool(least <= hits <= _MUCH and 0.0 <= trials <= _MUCH)
     except (TypeError, ValueError, IndexError):

@@ -11,12 +11,13 @@ from collections.abc import Hashable, Sequence
 import orjson
 
 from langgraph_speculate.core.sums import Key
-from langgraph_speculate.predict.knowledge import WAY, joined, split
+from langgraph_speculate.predict.knowledge import WAY, joined, split, text_of
 from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.programs import Pick, Rate, Way, words_of_program
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import Source
 
+_MAX_TEXT = 2_000  # characters of a way that is written down
 _WEIGHT = 2.0  # what the chance by single arguments weighs, in observations
 
 
@@ -42,10 +43,11 @@ class Patterns:
         self._rates.touch(pattern, Rate).see(right)
         tool, shape, origins = pattern
         picks = [origin for origin in origins if isinstance(origin, Pick)]
-        if len(picks) == len(origins):  # the others hold constants, which are values
+        text = _text(picks) if len(picks) == len(origins) else None
+        if text is not None:  # the others hold constants, which are values
             words = [word for pick in picks for word in words_of_program(tool, pick.template, pick.source)]
             waits = self._ledger.waits(words, turned_up=right)
-            self._ledger.hold(waits, (WAY, tool, joined(shape), _text(picks)), right, 1.0)
+            self._ledger.hold(waits, (WAY, tool, joined(shape), text), right, 1.0)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often a pattern was right (`knowledge.WAY`)."""
@@ -53,5 +55,5 @@ class Patterns:
         self._rates.touch((key[1], split(key[2]), origins), Rate).recall(hits, trials)
 
 
-def _text(picks: Sequence[Pick]) -> str:
-    return orjson.dumps([[template, list(source), pick] for template, source, pick in picks]).decode()
+def _text(picks: Sequence[Pick]) -> str | None:
+    return text_of([[template, list(source), pick] for template, source, pick in picks], most=_MAX_TEXT)

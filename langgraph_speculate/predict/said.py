@@ -8,8 +8,9 @@ a value wait for a run in which no user had said it.
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from functools import lru_cache
+from typing import NamedTuple
 from unicodedata import normalize
 
 from langgraph_speculate.core.history import History
@@ -20,6 +21,7 @@ _WHOLE = re.compile(r"[.,]0+(?!\d)")  # the end of a number that is whole after 
 _DATE = re.compile(r"\d{4}-(\d\d-\d\d)")
 _MOST = 200_000  # characters of a turn; of one that is longer, everything counts as said
 _LONG = 4  # characters of a word that is somebody's even inside of a longer text
+_NUMBER = 6  # characters of a word with digits that is somebody's even inside of another word
 
 
 class Said:
@@ -39,20 +41,34 @@ class Said:
     def __contains__(self, text: str) -> bool:
         if not self._turns:
             return self._is_all
-        forms = {_plain(text), _plain(_WHOLE.sub("", text)), *map(_plain, _DATE.findall(text))} - {""}
+        whole = _plain(text)
+        forms = {whole, _plain(_WHOLE.sub("", text)), *map(_plain, _DATE.findall(text))} - {""}
         words = {word for word in _words(text) if len(word) >= _LONG}
-        exact = text.lower() if not forms else ""  # signs alone
-        for plain, known, lower in self._turns:
-            if any(form in plain for form in forms) or not words.isdisjoint(known) or (exact and exact in lower):
-                return True
-        return False
+        exact = "" if forms else text.lower()  # signs alone
+        return any(
+            any(form in turn.plain for form in forms)
+            or not words.isdisjoint(turn.words)
+            or any(number in whole for number in turn.numbers)
+            or (exact != "" and exact in turn.lower)
+            for turn in self._turns
+        )
+
+
+class _Turn(NamedTuple):
+    """What a user said: without all that is neither letter nor digit; its words; its numbers; in small letters."""
+
+    plain: str
+    words: Set[str]
+    numbers: Sequence[str]
+    lower: str
 
 
 @lru_cache(maxsize=256)
-def _heard(text: str) -> tuple[str, Set[str], str]:
-    """A turn without all that is neither letter nor digit, its words, and the turn in small letters."""
+def _heard(text: str) -> _Turn:
     days = [token for shape, token in tokens(text[:20_000]) if shape == "day"]
-    return " ".join([_plain(text), *map(_plain, days)]), frozenset(_words(text)), text.lower()
+    words = frozenset(_words(text))
+    numbers = [word for word in words if len(word) >= _NUMBER and not word.isalpha()]
+    return _Turn(" ".join([_plain(text), *map(_plain, days)]), words, numbers, text.lower())
 
 
 def _plain(text: str) -> str:
