@@ -16,12 +16,14 @@ from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.blend import BlendedPredictor
 from langgraph_speculate.predict.ledger import Evidence
 from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.verbs import verb
 
 _PARTITIONS = 64
 _THREADS = 2_000  # whose lessons are counted
-_PER_THREAD = 50
-"""How often one thread teaches the same step (what happened last, and the tools that follow), and how many steps: an
-attacker needs many threads to outvote others (MINJA, arXiv 2503.03704), and a long walk of one run is no majority."""
+_PER_THREAD = 8
+"""How often one thread teaches the same step (what happened last, and the tools that follow): an attacker needs many
+threads to outvote others (MINJA, arXiv 2503.03704), and a long walk of one run is no majority."""
+_STEPS = 64  # different ones that one thread teaches
 
 
 class PartitionedPredictor:
@@ -81,9 +83,9 @@ class PartitionedPredictor:
         if history.origin.thread:
             taught = self._taught.touch(history.origin, Counter)
             last = history.events[-1] if history.events else None
-            step = last.name if isinstance(last, PastCall) else type(last), frozenset(call.name for call in calls)
+            step = verb(last.call) if isinstance(last, PastCall) else type(last), frozenset(map(verb, calls))
             taught[step] += 1
-            if taught[step] > _PER_THREAD or len(taught) > _PER_THREAD:
+            if taught[step] > _PER_THREAD or len(taught) > _STEPS:
                 return
         self._of(history.origin.partition).learn(history, calls)
 
