@@ -8,6 +8,7 @@ when, and whoever dies.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -58,7 +59,7 @@ class SharedPatterns:
         self._store = store
         self._namespace = namespace
         self._salt = salt
-        self._replica = uuid4().hex
+        self._process, self._replica = os.getpid(), uuid4().hex
         self._own: dict[tuple[str, int], Sums] = {}
         self._unwritten: dict[tuple[str, int], None] = {}
         self._lock = threading.Lock()
@@ -66,6 +67,9 @@ class SharedPatterns:
     def add(self, partition: str, sums: Mapping[Key, Pair]) -> None:
         """Add to this process's totals of a partition; what cannot be written now is, with what is added next."""
         with self._lock:
+            if self._process != os.getpid():  # a fork: its totals are the parent's, which goes on writing them
+                self._process, self._replica = os.getpid(), uuid4().hex
+                self._own, self._unwritten = {}, {}
             for key, pair in sums.items():
                 part = partition, crc32("\x00".join(key).encode(errors="replace")) % _PARTS
                 add_to(self._own.setdefault(part, {}), [(key, pair)])

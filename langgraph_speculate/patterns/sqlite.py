@@ -77,6 +77,8 @@ class SqlitePatterns:
         self.path = Path(path)
         self.is_kept = True
         self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._parents: list[sqlite3.Connection] = []
         self._database = sqlite3.connect(":memory:")  # until the file is open
         _check(self.path)
         self._open()
@@ -90,6 +92,7 @@ class SqlitePatterns:
         name = disguised(partition, self._salt)
         rows = [(name, *row) for row in rows_of(sums)]
         with self._lock:
+            self._after_fork()
             try:
                 self._write(rows)
             except sqlite3.OperationalError:
@@ -101,6 +104,7 @@ class SqlitePatterns:
     def load(self, partition: str) -> Sums:
         """Return the totals of a partition."""
         with self._lock:
+            self._after_fork()
             try:
                 return self._read(partition)
             except sqlite3.OperationalError:
@@ -118,6 +122,7 @@ class SqlitePatterns:
             sqlite3.OperationalError: Another process uses the file all the time, so that traces may be left.
         """
         with self._lock:
+            self._after_fork()
             with self._database:
                 query = "DELETE FROM sums WHERE partition = ?"
                 done = self._database.execute(query, (disguised(partition, self._salt),))
@@ -164,6 +169,14 @@ class SqlitePatterns:
             yield
         finally:
             self._database.set_progress_handler(None, 0)
+
+    def _after_fork(self) -> None:
+        """A connection must not be used, or even closed, in a fork of the process that opened it."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._parents.append(self._database)
+            self._database = sqlite3.connect(":memory:")
+            self._open()
 
     # -- opening -----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import os
 import subprocess
 import sys
 import threading
@@ -13,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.store.memory import InMemoryStore
 
 from langgraph_speculate.core import Call, History, Origin
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.host import keeper as module
 from langgraph_speculate.host.keeper import Keeper
-from langgraph_speculate.patterns import SqlitePatterns
+from langgraph_speculate.patterns import SharedPatterns, SqlitePatterns
 from langgraph_speculate.predict import PartitionedPredictor
 from langgraph_speculate.testing import recorded_runs
 
@@ -69,8 +72,8 @@ def _asked(predictor: PartitionedPredictor, partition: str = "", thread: str = "
     return [candidate.call.name for candidate in predictor.predict(history, k=5)]
 
 
-def _taught(predictor: PartitionedPredictor, partition: str, tool: str = "look") -> None:
-    history = History.from_messages([{"role": "user", "content": "Hello"}], origin=Origin(partition, "t"))
+def _taught(predictor: PartitionedPredictor, partition: str, tool: str = "look", thread: str = "t") -> None:
+    history = History.from_messages([{"role": "user", "content": "Hello"}], origin=Origin(partition, thread))
     predictor.learn(history, [Call(tool, {})])
 
 
@@ -176,8 +179,8 @@ def test_what_is_learned_while_the_store_is_read_is_not_lost() -> None:
     store.loads.clear()
     assert _asked(predictor, "a") == []
     assert store.loads.wait(10)
-    for _ in range(9):
-        _taught(predictor, "a", "other")
+    for thread in range(9):
+        _taught(predictor, "a", "other", f"t{thread}")
     store.may_load.set()
     _eventually(lambda: set(_asked(predictor, "a")) == {"look", "other"})
     keeper.close()
@@ -293,3 +296,31 @@ def test_what_is_loaded_foresees_as_much_as_what_was_learned() -> None:
 
     assert hits(learned) > 90
     assert hits(loaded) >= 0.95 * hits(learned)
+
+
+def test_a_fork_opens_the_file_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    As of servers that wrap the graph before they fork: children used their parent's connection.
+    """
+    store = SqlitePatterns(tmp_path / "patterns.db")
+    store.add("", KNOWN)
+    before = store._database
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    store.add("", KNOWN)
+    assert store._database is not before
+    assert store.load("")[("shape", "look", "")] == (18.0, 0.0)
+
+
+def test_a_fork_does_not_replace_its_parents_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Children wrote theirs under their parent's name, so that the last one to write was the only one to be known.
+    """
+    parent = SharedPatterns(InMemoryStore())
+    parent.add("", KNOWN)
+    child = copy.copy(parent)
+    child._own = copy.deepcopy(parent._own)
+    with monkeypatch.context() as inside:
+        inside.setattr(os, "getpid", lambda: 1)
+        child.add("", KNOWN)
+    parent.add("", KNOWN)
+    assert parent.load("")[("shape", "look", "")] == (27.0, 0.0)
