@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from langgraph_speculate.core.calls import Call
+
 Key = tuple[str, ...]
 """What was counted: a kind, then names, paths, shapes; see `predict/knowledge.py`."""
 
@@ -40,10 +42,13 @@ class Learner(Protocol):
     Attributes:
         on_new: Set by whoever keeps the store; to be called with the name of a partition when one is met.
         private: Set by whoever keeps the store; tells which tools' values must not be handed over.
+        known: Set by whoever keeps the store; tells whether a call's tool and arguments are those of the graph. Other
+            names were made up by a model, maybe out of what a user said, and must not be handed over.
     """
 
     on_new: Callable[[str], None]
     private: Callable[[str], bool]
+    known: Callable[[Call], bool]
 
     def take(self) -> Mapping[str, Sums]:
         """Hand over what was learned since the last time, by partition."""

@@ -177,7 +177,8 @@ class Engine:
         epochs = self._epochs_of(configurable)
         view = RunView(level, blocked, epochs, self._tripped)
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
-        origin = Origin(self._partition_of(configurable), str(configurable.get("thread_id") or id))
+        thread = configurable.get("thread_id")
+        origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread))
         run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin)
         self._runs.add(run)
         return run
@@ -232,11 +233,15 @@ class Engine:
                 "or give it the verbs of langgraph_speculate.core.Learner"
             )
         learner.private = self._is_private
+        learner.known = self._is_known
         return Keeper(open_patterns(patterns), learner, self.forecaster.asking)
 
     def _is_private(self, name: str) -> bool:
         declared = self.policy.rule_for(name).tool
         return any(box.hides(name) for box, _ in self.views) or (declared is not None and declared.private)
+
+    def _is_known(self, call: Call) -> bool:
+        return any(box.has(call) for box, _ in self.views)
 
     def _is_tool(self, name: str) -> bool:
         return any(toolbox.knows(name) for toolbox, _ in self.views)

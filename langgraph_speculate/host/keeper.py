@@ -1,11 +1,13 @@
 """Keeps what is learned: reads a store of patterns where runs begin, and writes to it beside them.
 
-All reading and writing but the first happens in a thread of its own, which lives only while there is something to do.
-A run never waits for it; what a store does not take is tried again later.
+All reading and writing happens in a thread of its own, which lives only while there is something to do. A run never
+waits for it; what a store does not take is tried again later. Whoever wraps a graph waits a moment for what is known,
+unless that would hold up an event loop, and so does a process that ends for what is to be written.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import threading
@@ -21,6 +23,8 @@ from langgraph_speculate.patterns import PatternStore
 from langgraph_speculate.patterns.store import SHARED
 
 _EVERY_S = 2.0
+_PATIENCE_S = 1.0  # of whoever wraps a graph; a file of 20 MB may take longer, and is known when it is
+_LAST_S = 5.0  # that the end of the process, or `close`, waits for a store
 _LOG = logging.getLogger("langgraph_speculate")
 
 
@@ -46,33 +50,25 @@ class Keeper:
         self._asking = asking
         self._every_s = every_s
         self._lock = threading.Lock()  # of the fields below; never held while anything is read, written or learned
-        self._writing = threading.Lock()
+        self._storing = threading.Lock()  # held while the store is used: what is forgotten must not come back
         self._wanted: dict[str, None] = {}  # partitions that a run has met
-        self._known = {SHARED}
+        self._loading: str | None = None
         self._dirty = self._alive = self._closed = self._told = False
-        self._wake = threading.Event()
+        self._wake, self._idle = threading.Event(), threading.Event()
         self._unwritten: dict[str, Sums] = {}
-        self._load(SHARED)
+        self._met(SHARED)
+        if not _is_on_a_loop():
+            self._idle.wait(_PATIENCE_S)
         learner.on_new = self._met
         # A process that ends as it should writes all; the graph may be gone before.
-        self._at_exit = atexit.register(partial(_flush, weakref.WeakMethod(self.flush)))
+        self._at_exit = atexit.register(partial(_finish, weakref.WeakMethod(self._finish)))
 
     # -- for the graph's owner ---------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Write what was learned so far; returns when the store has it."""
-        with self._writing:
-            with self._asking():
-                taken = self._learner.take()
-            for partition, sums in taken.items():
-                add_to(self._unwritten.setdefault(partition, {}), sums.items())
-            for partition in list(self._unwritten):
-                try:
-                    self.store.add(partition, self._unwritten[partition])
-                    del self._unwritten[partition]
-                except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's store
-                    self._tell(error)
-                    return
+        with self._storing:
+            self._flush()
 
     def forget(self, *values: object) -> int:
         """Remove all that was learned from one partition, here and in the store; returns how many totals it had.
@@ -81,19 +77,20 @@ class Keeper:
             values: The partition's values of the keys in `partition_by`; none: what is in no partition.
         """
         partition = partition_of(values)
-        with self._writing:
+        with self._storing:
             with self._asking():
                 self._learner.forget(partition)
             self._unwritten.pop(partition, None)
             return self.store.forget(partition)
 
     def close(self) -> None:
-        """Write what was learned, and let go of the store."""
-        if not self._closed:
+        """Write what was learned, and let go of the store; one that hangs is waited for a few seconds."""
+        with self._lock:
+            if self._closed:
+                return
             self._closed = True
-            self.flush()
-            self._wake.set()
-            atexit.unregister(self._at_exit)
+        atexit.unregister(self._at_exit)
+        if self._finish():
             self.store.close()
 
     # -- for the host ------------------------------------------------------------------------------------------------
@@ -106,9 +103,8 @@ class Keeper:
 
     def _met(self, partition: str) -> None:
         with self._lock:
-            if partition in self._known:
+            if partition in self._wanted or partition == self._loading:
                 return
-            self._known.add(partition)
             self._wanted[partition] = None
         self._start()
 
@@ -119,39 +115,77 @@ class Keeper:
             if self._alive or self._closed:
                 return
             self._alive = True
+            self._idle.clear()
         try:
             start_daemon(self._work, "patterns-keeper")
         except RuntimeError:  # no thread to be had; the next time, or the end of the process
             self._alive = self._dirty = False
+            self._idle.set()
 
     def _work(self) -> None:
-        while True:
+        try:
+            while self._goes_on():
+                pass
+        finally:
+            self._idle.set()
+
+    def _goes_on(self) -> bool:
+        """Wait for something to do and do it; False when there is nothing left."""
+        if not self._closed:
             self._wake.wait(self._every_s)
-            with self._lock:
-                self._wake.clear()
-                wanted, self._wanted = list(self._wanted), {}
-            for partition in wanted:
-                self._load(partition)
-            with self._lock:
-                if self._closed or not (self._dirty or self._wanted):
-                    self._alive = False
-                    return
-                written, self._dirty = self._dirty, False
-            if written:
-                self.flush()
+        with self._lock:
+            self._wake.clear()
+            wanted, self._wanted = list(self._wanted), {}
+        for partition in wanted:
+            self._load(partition)
+        with self._lock:
+            written, self._dirty = self._dirty, False
+        if written:
+            self.flush()
+        with self._lock:
+            self._alive = bool(self._dirty or self._wanted)
+            return self._alive
+
+    def _finish(self) -> bool:
+        """Have all written, within a few seconds; False if the store hangs."""
+        self._wake.set()
+        if not self._idle.wait(_LAST_S) or not self._storing.acquire(timeout=_LAST_S):
+            self._tell(TimeoutError())
+            return False
+        try:
+            self._flush()  # what the thread could not write, or was learned since
+        finally:
+            self._storing.release()
+        return True
+
+    def _flush(self) -> None:
+        try:
+            with self._asking():
+                taken = self._learner.take()
+            for partition, sums in taken.items():
+                add_to(self._unwritten.setdefault(partition, {}), sums.items())
+            for partition in list(self._unwritten):
+                self.store.add(partition, self._unwritten[partition])
+                del self._unwritten[partition]
+        except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's store or predictor
+            self._tell(error)
 
     def _load(self, partition: str) -> None:
         """Know what the store knows: of a partition, and what is everybody's."""
+        self._loading = partition
         try:
-            sums: dict[Key, Pair] = dict(self.store.load(SHARED))
-            if partition != SHARED:
-                add_to(sums, self.store.load(partition).items())
-            prepared = self._learner.prepare(sums)
-        except Exception as error:  # noqa: BLE001 - see `flush`
+            with self._storing:
+                self._flush()  # it would be missing from what is read
+                sums: dict[Key, Pair] = dict(self.store.load(SHARED))
+                if partition != SHARED:
+                    add_to(sums, self.store.load(partition).items())
+                prepared = self._learner.prepare(sums)
+                with self._asking():
+                    self._learner.install(partition, prepared)
+        except Exception as error:  # noqa: BLE001 - see `_flush`
             self._tell(error)
-            return
-        with self._asking():
-            self._learner.install(partition, prepared)
+        finally:
+            self._loading = None
 
     def _tell(self, error: Exception) -> None:
         if not self._told:
@@ -160,7 +194,15 @@ class Keeper:
             _LOG.warning("patterns: the store does not take or tell what was learned (%s); runs go on", kind)
 
 
-def _flush(method: weakref.WeakMethod[Callable[[], None]]) -> None:
-    flush = method()
-    if flush is not None:
-        flush()
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _finish(method: weakref.WeakMethod[Callable[[], object]]) -> None:
+    finish = method()
+    if finish is not None:
+        finish()

@@ -122,6 +122,7 @@ class Toolbox:
         self._gated = frozenset(gated)
         self._entries: dict[str, Entry] = {}
         self._pins: dict[str, Pin] = {}
+        self._names: dict[str, frozenset[str]] = {}  # of arguments, by tool
         self._venues: dict[tuple[str, bool], str] = {}
         self._clones: dict[str, BaseTool] = {}  # by name: the object that was last found to be the entry's tool
         self.ambiguous: set[str] = set()
@@ -161,6 +162,17 @@ class Toolbox:
     def knows(self, name: str) -> bool:
         """Whether there is a tool of that name, or two."""
         return name in self._entries
+
+    def has(self, call: Call) -> bool:
+        """Whether there is a tool of the call's name, with arguments of the call's names."""
+        names = self._names.get(call.name)
+        if names is None and (entry := self._entries.get(call.name)) is not None:
+            try:
+                names = frozenset(entry.tool.args)
+            except Exception:  # noqa: BLE001 - a schema is somebody else's code
+                names = frozenset()
+            self._names[call.name] = names
+        return names is not None and names.issuperset(call.args)
 
     def trusts(self, name: str) -> bool:
         """Whether results of the tool of that name may choose where others are sent."""

@@ -59,6 +59,10 @@ class Turns:
     def begin(self, turn: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
         """A model call starts."""
         history = History.from_messages(list(messages), self._last_history, self._origin)
+        if not self._origin.thread and history.user_turns:
+            # A client that sends the conversation along with each run has one thread, not as many as runs.
+            self._origin = replace(self._origin, thread=f"begins with {history.user_turns[0].text}")
+            history = replace(history, origin=self._origin)
         self._last_history = self._histories[turn] = history
         self._driver.decide(lambda now: self._driver.session.begin_turn(turn, now))
         place = Place(config, self.variables(), self._engine.policy.guards)

@@ -8,21 +8,22 @@ when, and whoever dies.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-import orjson
-
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.errors import BadPatterns
-from langgraph_speculate.patterns.store import disguised
+from langgraph_speculate.patterns.store import MOST, disguised, key_of, pair_of, rows_of
 
 NAMESPACE = ("speculate", "patterns")
 _PARTS = 64  # items that one total is spread over, so that a few new sums do not rewrite all
 _PAGE = 1_000
+_ITEMS = 50_000  # read of one partition
 _LOG = logging.getLogger("langgraph_speculate")
 _VERBS = ("put", "search", "delete")
 
@@ -58,7 +59,7 @@ class SharedPatterns:
         self._store = store
         self._namespace = namespace
         self._salt = salt
-        self._replica = uuid4().hex
+        self._process, self._replica = os.getpid(), uuid4().hex
         self._own: dict[tuple[str, int], Sums] = {}
         self._unwritten: dict[tuple[str, int], None] = {}
         self._lock = threading.Lock()
@@ -66,8 +67,11 @@ class SharedPatterns:
     def add(self, partition: str, sums: Mapping[Key, Pair]) -> None:
         """Add to this process's totals of a partition; what cannot be written now is, with what is added next."""
         with self._lock:
+            if self._process != os.getpid():  # a fork: its totals are the parent's, which goes on writing them
+                self._process, self._replica = os.getpid(), uuid4().hex
+                self._own, self._unwritten = {}, {}
             for key, pair in sums.items():
-                part = partition, crc32("\x00".join(key).encode()) % _PARTS
+                part = partition, crc32("\x00".join(key).encode(errors="replace")) % _PARTS
                 add_to(self._own.setdefault(part, {}), [(key, pair)])
                 self._unwritten[part] = None
             try:
@@ -79,15 +83,20 @@ class SharedPatterns:
                 _LOG.warning("patterns: the store does not take what was learned (%s); it is tried again", kind)
 
     def _write(self, partition: str, part: int) -> None:
-        rows = [[orjson.dumps(key).decode(), *pair] for key, pair in self._own[partition, part].items()]
+        rows = [list(row) for row in rows_of(self._own[partition, part])]
         self._store.put(self._space(partition), f"{self._replica}-{part}", {"sums": rows}, index=False)
 
     def load(self, partition: str) -> Sums:
-        """Return the sums over all processes' totals."""
+        """Return the sums over all processes' totals; what is no sum is left out, others can write there too."""
         total: Sums = {}
         for _, value in self._items(partition):
-            rows = value.get("sums", ()) if isinstance(value, Mapping) else ()
-            add_to(total, [(tuple(orjson.loads(key)), (float(hits), float(trials))) for key, hits, trials in rows])
+            rows = value.get("sums") if isinstance(value, Mapping) else None
+            for row in rows if isinstance(rows, list) else ():
+                with suppress(TypeError, ValueError, OverflowError):
+                    key, hits, trials = row
+                    add_to(total, [(key_of(key), pair_of(hits, trials))])
+                if len(total) >= MOST:
+                    return total
         return total
 
     def forget(self, partition: str) -> int:
@@ -112,7 +121,9 @@ class SharedPatterns:
 
     def _items(self, partition: str) -> Iterator[tuple[str, Any]]:
         found: dict[str, Any] = {}
-        while page := self._store.search(self._space(partition), limit=_PAGE, offset=len(found)):
+        while len(found) < _ITEMS and (
+            page := self._store.search(self._space(partition), limit=_PAGE, offset=len(found))
+        ):
             before = len(found)
             found |= {item.key: item.value for item in page}
             if len(found) == before:

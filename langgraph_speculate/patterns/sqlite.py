@@ -12,23 +12,25 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import orjson
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from langgraph_speculate.core.sums import Key, Pair, Sums
 from langgraph_speculate.errors import BadPatterns
-from langgraph_speculate.patterns.store import disguised
+from langgraph_speculate.patterns.store import MAX_KEY, MOST, disguised, key_of, pair_of, rows_of
 
 APPLICATION = 0x4C475350  # "LGSP", in the file's header
 VERSION = 1
 MEMORY = ":memory:"
 _WAIT_S = 5.0  # for another process to finish its transaction
-_ROWS = 1_000_000  # read of one partition; ten thousand runs leave far fewer
-_KEY = 4_096  # characters of a key
+_LONGEST_S = 10.0  # of one transaction; who wrote the file may not have meant it to end
+_CHARACTERS = 64_000_000  # of keys that are read
+_CHECKED = 64_000_000  # bytes of a file beyond which it is not read through before it is used
+_STEPS = 100_000  # of SQLite's machine between two looks at the clock: a few milliseconds
 _LOG = logging.getLogger("langgraph_speculate")
 
 _SCHEMA = """
@@ -74,6 +76,8 @@ class SqlitePatterns:
         self.path = Path(path)
         self._strict = strict
         self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._parents: list[sqlite3.Connection] = []
         self._database = sqlite3.connect(MEMORY)  # until the file is open
         if str(path) == MEMORY:
             self._connect(MEMORY)
@@ -88,8 +92,9 @@ class SqlitePatterns:
             sqlite3.OperationalError: Another process keeps the file locked, or it cannot be written; nothing is added.
         """
         name = disguised(partition, self._salt)
-        rows = [(name, orjson.dumps(key).decode(), hits, trials) for key, (hits, trials) in sums.items()]
+        rows = [(name, *row) for row in rows_of(sums)]
         with self._lock:
+            self._after_fork()
             try:
                 self._write(rows)
             except sqlite3.OperationalError:
@@ -101,6 +106,7 @@ class SqlitePatterns:
     def load(self, partition: str) -> Sums:
         """Return the totals of a partition."""
         with self._lock:
+            self._after_fork()
             try:
                 return self._read(partition)
             except sqlite3.OperationalError:
@@ -110,11 +116,25 @@ class SqlitePatterns:
                 return {}
 
     def forget(self, partition: str) -> int:
-        """Remove the totals of a partition, from the file's free pages too; returns how many those were."""
-        with self._lock, self._database:
-            done = self._database.execute("DELETE FROM sums WHERE partition = ?", (disguised(partition, self._salt),))
+        """Remove the totals of a partition, from the file's free pages and its log too; returns how many those were.
+
+        A damaged file that was moved aside is not looked at.
+
+        Raises:
+            sqlite3.OperationalError: Another process uses the file all the time, so that traces may be left.
+        """
         with self._lock:
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still holds what was removed
+            self._after_fork()
+            with self._database:
+                query = "DELETE FROM sums WHERE partition = ?"
+                done = self._database.execute(query, (disguised(partition, self._salt),))
+            self._database.execute("VACUUM")  # pages that were moved about keep old bytes
+            # The log still holds what was removed, until nobody reads it any more.
+            [(is_busy, _, _)] = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if is_busy:
+                raise sqlite3.OperationalError(
+                    "removed, but the log is in use: traces are left until it is forgotten again"
+                )
         return done.rowcount
 
     def close(self) -> None:
@@ -123,17 +143,42 @@ class SqlitePatterns:
             self._database.close()
 
     def _write(self, rows: list[tuple[str, str, float, float]]) -> None:
-        with self._database:
+        with self._deadline(), self._database:
             self._database.executemany(_ADD, rows)
 
     def _read(self, partition: str) -> Sums:
-        query = "SELECT key, hits, trials FROM sums WHERE partition = ? AND length(key) <= ? LIMIT ?"
-        rows = self._database.execute(query, (disguised(partition, self._salt), _KEY, _ROWS))
-        return {
-            _key(key): (float(hits), float(trials))
-            for key, hits, trials in rows
-            if math.isfinite(hits) and math.isfinite(trials)
-        }
+        query = """
+            SELECT key, hits, trials FROM sums WHERE partition = ? AND length(key) <= ?
+            ORDER BY max(hits, trials) DESC LIMIT ?
+        """
+        found: Sums = {}
+        characters = 0
+        with self._deadline():
+            for key, hits, trials in self._database.execute(query, (disguised(partition, self._salt), MAX_KEY, MOST)):
+                if math.isfinite(hits) and math.isfinite(trials):
+                    found[key_of(key)] = pair_of(hits, trials)
+                characters += len(key)
+                if characters > _CHARACTERS:
+                    break
+        return found
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """Interrupt what takes too long, which is an `OperationalError`."""
+        end = time.monotonic() + _LONGEST_S
+        self._database.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            yield
+        finally:
+            self._database.set_progress_handler(None, 0)
+
+    def _after_fork(self) -> None:
+        """A connection must not be used, or even closed, in a fork of the process that opened it."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._parents.append(self._database)
+            self._database = sqlite3.connect(":memory:")
+            self._open()
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -174,12 +219,15 @@ class SqlitePatterns:
         database.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves no trace in free pages
         [(application,)] = database.execute("PRAGMA application_id")
         [(version,)] = database.execute("PRAGMA user_version")
-        [(tables,)] = database.execute("SELECT count(*) FROM sqlite_master")
+        [(tables, others)] = database.execute("SELECT count(*), sum(type <> 'table') FROM sqlite_master")
         if application != APPLICATION and (tables or application or version):
             raise _Foreign("is the database of another application")
         if version > VERSION:
             raise _Foreign(f"was written by a newer version of this package (schema {version}, known is {VERSION})")
-        if tables and database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        if others:
+            raise sqlite3.DatabaseError("it holds views or triggers, which would run here")
+        [(pages,)], [(size,)] = database.execute("PRAGMA page_count"), database.execute("PRAGMA page_size")
+        if tables and pages * size <= _CHECKED and database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("the file is damaged")
         if version < VERSION:
             database.execute("PRAGMA journal_mode = WAL")
@@ -244,10 +292,3 @@ def _free(path: Path) -> Path:
     """A name beside *path* that nothing has yet."""
     names = [f"{path.name}.quarantined", *(f"{path.name}.quarantined-{number}" for number in range(2, 1000))]
     return next(free for name in names if not (free := path.with_name(name)).exists())
-
-
-def _key(text: str) -> Key:
-    key = orjson.loads(text)
-    if not isinstance(key, list) or not all(isinstance(part, str) for part in key):
-        raise ValueError("a key is no list of texts")
-    return tuple(key)

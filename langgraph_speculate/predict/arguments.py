@@ -130,6 +130,8 @@ class Argument:
             template, source = key[3], Source(*key[4:7])
             program = self._programs.get((template, source))
             if program is None:
+                if len(self._programs) >= _PROGRAMS:  # what weighs least was recalled first
+                    del self._programs[next(iter(self._programs))]
                 program = Program(self._tool, self._name, template, source, recalled=True)
                 self._programs[template, source] = program
             program.recall(key, hits, trials)

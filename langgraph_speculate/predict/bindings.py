@@ -68,7 +68,7 @@ class _Tool:
         self.settle()
 
     def settle(self) -> None:
-        total = sum([rate.hits for rate in self.shapes.values()])
+        total = sum([rate.hits for rate in self.shapes.values()]) or 1.0
         best = sorted(self.shapes.items(), key=_by_hits, reverse=True)[:2]
         self.plan = [
             (shape, rate.hits / total)

@@ -45,6 +45,8 @@ _WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
 _PER_TOOL = 12
 _SHORTLIST = 16  # guesses that are ranked with care
 _LEAST = 0.01  # guesses below are not worth a look
+_SUMS = 100_000  # known again of what was written down, the heaviest: about two seconds' work
+_MUCH = 1e9  # no honest sum is beyond
 _RUNS = 16  # whose sources are kept from turn to turn
 _FLOOR = 1e-3
 _NOTHING = (Call(""), 0.0)
@@ -102,7 +104,7 @@ class BlendedPredictor:
         if moment is None or moment.history is not history:
             moment = self._look(history)
         self._latest = None
-        self._ledger.about(history)
+        self._ledger.about(history, calls)
         truth = [(fingerprint(call.name, call.args), call) for call in calls]
         right = {key for key, _ in truth}
         called = {call.name for call in calls}
@@ -119,7 +121,7 @@ class BlendedPredictor:
     def take(self) -> Sums:
         """Hand over what was learned since the last time, as far as it may be written down."""
         taken = self._ledger.take()
-        add_to(taken, self._ranker.take())
+        add_to(taken, [(key, pair) for key, pair in self._ranker.take() if self._ledger.is_named(key[1])])
         return taken
 
     def give(self, sums: Mapping[Key, Pair]) -> None:
@@ -133,11 +135,15 @@ class BlendedPredictor:
             **dict.fromkeys((WEIGHT, SQUARE), self._ranker.recall),
         }
         # What was seen most comes last: where there is no room for all, that stays.
-        for key, (hits, trials) in sorted(sums.items(), key=_by_weight):
-            with suppress(KeyError, ValueError, IndexError, TypeError):  # of another version
+        for key, (hits, trials) in sorted(filter(_is_sound, sums.items()), key=_by_weight)[-_SUMS:]:
+            with suppress(Exception):  # of another version, or made up by somebody
                 readers[key[0]](key, hits, trials)
         self._bindings.settle()
         self._tools.settle()
+
+    def adopt(self, before: BlendedPredictor) -> None:
+        """Take over what may not be written down yet of a predictor that is replaced."""
+        self._ledger.adopt(before._ledger)
 
     def put_back(self, sums: Mapping[Key, Pair]) -> None:
         """What was taken could not be written, and is to be taken again."""
@@ -184,6 +190,18 @@ class BlendedPredictor:
             if memory >= _LEAST:
                 chance = tools.get(call.name, _FLOOR)
                 yield Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory, 0.0)
+
+
+def _is_sound(row: tuple[Key, Pair]) -> bool:
+    """Whether a sum can have been counted; weights may be below zero."""
+    try:
+        key, (hits, trials) = row
+        if not isinstance(key, tuple) or not all(isinstance(part, str) for part in key):
+            return False
+        least = -_MUCH if key[0] == WEIGHT else 0.0
+        return bool(least <= hits <= _MUCH and 0.0 <= trials <= _MUCH)
+    except (TypeError, ValueError, IndexError):
+        return False
 
 
 def _by_weight(row: tuple[Key, Pair]) -> tuple[float, Key]:

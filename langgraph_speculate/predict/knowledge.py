@@ -47,8 +47,8 @@ def split(part: str) -> tuple[str, ...]:
     return tuple(part.split(_APART)) if part else ()
 
 
-def text_of(value: Any) -> str | None:
-    """A value as part of a key, or None where it is too long or no JSON.
+def text_of(value: Any, *, most: int = MAX_TEXT) -> str | None:
+    """A value as part of a key, or None where it has more than *most* characters or is no JSON.
 
     >>> text_of({"b": 1, "a": "x"})
     '{"a":"x","b":1}'
@@ -59,20 +59,19 @@ def text_of(value: Any) -> str | None:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except (TypeError, ValueError, RecursionError):
         return None
-    return text if len(text) <= MAX_TEXT else None
+    return text if len(text) <= most else None
 
 
 def words_in(tool: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The texts and numbers in an argument of *tool*, each of which may be somebody's; truth values are nobody's.
+    """The texts, numbers and keys in an argument of *tool*, each of which may be somebody's; truth values are nobody's.
 
-    >>> list(words_in("book", {"class": "economy", "seats": [2], "meal": True}))
-    [('book', 'economy'), ('book', '2')]
+    >>> list(words_in("book", {"class": "economy", "seats": [2]}))
+    [('book', 'class'), ('book', 'economy'), ('book', 'seats'), ('book', '2')]
     """
     if isinstance(value, dict):
         for name, item in value.items():
+            yield tool, str(name)
             yield from words_in(tool, item)
-            if not str(name).isidentifier():
-                yield tool, str(name)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from words_in(tool, item)

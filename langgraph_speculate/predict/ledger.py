@@ -1,29 +1,41 @@
 """What was learned since it was last written down, and what of it may be.
 
-Structure (names of tools and arguments, JSON paths, shapes, counts) may be kept as it is. Words that come out of
-payloads, such as a constant or the text around a slot, may belong to somebody: they wait until they turned up in
-several threads of several partitions (k-anonymity, Sweeney 2002), where no user had said them, and those of tools
-marked private are dropped. What waits is in memory alone.
+Structure (names of tools and arguments, shapes, counts) may be kept as it is. Words that come out of payloads, such as
+a constant or the text around a slot, may belong to somebody: they wait until they turned up in several threads of
+several partitions (k-anonymity, Sweeney 2002), where no user had said them, and those of tools marked private are
+dropped. Keys in results that look like names of fields may still be people's, so they wait for several threads. A run
+in which a model made up the name of a tool or an argument is not written down. What waits is in memory alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
-from langgraph_speculate.core.history import History, Origin
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.history import History, Origin, PastCall
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.said import Said
 
 K = 5
 """Distinct threads, and distinct partitions, in which a word must have turned up before it is written down."""
 
 _WORDS = 50_000  # followed at a time
 _HELD = 64  # sums that wait for one word
+_FREE = 10_000
+_LOOKED_AT = 128  # calls at the end of a run whose names can get into a key
 _NOWHERE = Origin()
 _ZERO = (0.0, 0.0)
 Word = tuple[str, Hashable]
 """A tool, and a text out of its payloads."""
+
+
+class FieldName(NamedTuple):
+    """A key in a result that looks like a name of a field: a word that users and partitions may have in common."""
+
+    text: str
 
 
 class Evidence:
@@ -34,6 +46,7 @@ class Evidence:
 
     Attributes:
         private: Tells which tools' words are never written down.
+        known: Tells whether a call's tool and arguments are the owner's, not names that a model made up.
 
     >>> evidence = Evidence(k=2)
     >>> [evidence.see(("find", "economy"), Origin(thread=thread)) for thread in "aab"]
@@ -43,7 +56,8 @@ class Evidence:
     def __init__(self, *, k: int = K) -> None:
         self._k = k
         self.private: Callable[[str], bool] = lambda tool: False
-        self._seen: Recent[Word, tuple[set[int], set[int]]] = Recent(_WORDS)
+        self.known: Callable[[Call], bool] = lambda call: True
+        self._seen: Recent[Word, dict[int, set[int]]] = Recent(_WORDS)  # partitions, and threads of each
         self._established: Recent[Word, bool] = Recent(_WORDS)
 
     def __contains__(self, word: Word) -> bool:
@@ -53,18 +67,23 @@ class Evidence:
         """Count that *word* turned up; whether it may be written down by now."""
         if word in self._established or not origin.thread:
             return word in self._established
-        threads, partitions = self._seen.touch(word, lambda: (set(), set()))
-        threads.add(hash(origin.thread))
+        seen = self._seen.touch(word, dict)
         # Where nobody told users apart, each thread may be another's.
-        partitions.add(hash(origin.partition or origin.thread))
-        if len(threads) < self._k or len(partitions) < self._k:
+        threads = seen.setdefault(hash(origin.partition or origin.thread), set())
+        if len(threads) < self._k:  # more of one partition prove nothing, and would fill the memory
+            threads.add(hash(origin.thread))
+        enough = len(seen) >= self._k or isinstance(word[1], FieldName)
+        if not enough or len(set().union(*seen.values())) < self._k:
             return False
         del self._seen[word]
         return self._established.touch(word, lambda: True)
 
-    def establish(self, word: Word) -> None:
-        """A store knows the word, so it has been established before."""
-        self._established.touch(word, lambda: True)
+    def forget(self, partition: str) -> None:
+        """What turned up in *partition* is no evidence any more."""
+        name = hash(partition)
+        for word, seen in list(self._seen.items()):
+            if partition and seen.pop(name, None) is not None and not seen:
+                del self._seen[word]
 
 
 class Ledger:
@@ -80,14 +99,21 @@ class Ledger:
         self._trials: dict[Key, dict[str, Pair]] = {}  # more sums, under one key each and then by name
         self._held: Recent[Word, dict[Key, Any]] = Recent(_WORDS // 5)
         self._run = History()
-        self._said: str | None = None  # what the users of the run have said, in small letters; None: not looked at yet
+        self._said: Said | None = None  # what the users of the run have said; None: not looked at yet
+        self._free: set[tuple[Word, ...]] = set()  # words that need not be asked for again
+        self._is_mute = False
 
-    def about(self, run: History) -> None:
-        """What is counted from now on was learned from *run*."""
+    def about(self, run: History, calls: Iterable[Call] = ()) -> None:
+        """What is counted from now on was learned from *run*, which went on with *calls*."""
         self._run, self._said = run, None
+        known, past = self._evidence.known, run.events[-_LOOKED_AT:]
+        made = (event.call for event in past if isinstance(event, PastCall))
+        self._is_mute = not all(known(call) for call in chain(calls, made))
 
     def count(self, key: Key, hits: float, trials: float = 0.0) -> None:
         """Add to a sum that is structure alone."""
+        if self._is_mute:
+            return
         before = self._sums.get(key)
         self._sums[key] = (hits, trials) if before is None else (before[0] + hits, before[1] + trials)
 
@@ -102,6 +128,11 @@ class Ledger:
             words: The words.
             turned_up: Whether they were in this run; if not, they were only tried there, which is no evidence.
         """
+        words = tuple(words)
+        if self._is_mute:
+            return None
+        if words in self._free:
+            return ()
         found: list[Word] = []
         for word in words:
             if self._evidence.private(word[0]):
@@ -111,6 +142,10 @@ class Ledger:
                 found.append(word)
             elif word in self._held:
                 self._release(word)
+        if not found:
+            if len(self._free) >= _FREE:
+                self._free.clear()
+            self._free.add(words)
         return found
 
     def hold(self, waits: Sequence[Word] | None, key: Key, hits: float, trials: float) -> None:
@@ -129,7 +164,7 @@ class Ledger:
         if waits:
             for name, hits in outcomes.items():
                 self.hold(waits, (*key, name), sum(hits), len(hits))
-        elif waits is not None:
+        elif waits is not None and not self._is_mute:
             trials = self._trials.setdefault(key, {})
             for name, hits in outcomes.items():
                 before = trials.get(name, _ZERO)
@@ -141,13 +176,19 @@ class Ledger:
 
     def _was_said(self, word: Word) -> bool:
         """What a user said is no evidence, wherever else it turned up in that run."""
+        if isinstance(word[1], FieldName):
+            return False
         if self._said is None:
-            self._said = "\n".join([turn.text for turn in self._run.user_turns]).lower()
-        return str(word[1]).lower() in self._said
+            self._said = Said(self._run)
+        return str(word[1]) in self._said
 
-    def establish(self, word: Word) -> None:
-        """A store knows the word."""
-        self._evidence.establish(word)
+    def is_named(self, tool: str) -> bool:
+        """Whether the owner has a tool of that name; the empty one stands for all."""
+        return not tool or self._evidence.known(Call(tool))
+
+    def adopt(self, before: Ledger) -> None:
+        """Take over what waits in the ledger of a predictor that is replaced."""
+        self._held = before._held
 
     def take(self) -> Sums:
         """Hand over what may be written down, and begin anew."""

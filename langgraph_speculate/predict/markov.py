@@ -30,6 +30,7 @@ _IDENTIFIERS = ("id:a_", "id:#", "id:A9", "id:A-9", "code:", "url")
 _LEAST = 0.005  # a tool less probable than that is not told
 _CAUTION = 4.0  # messages that a detail must have been seen with before it counts half
 _SURE = 0.95
+_TOOLS = 1_000  # known again of one context
 _SHAPES = 2  # told of one text
 _FAILURE = re.compile(r"\s*(?:error|traceback|exception|failed)\b", re.IGNORECASE)
 
@@ -189,6 +190,8 @@ class NextTools:
         """After all was recalled: a context weighs no more than it could have by learning."""
         most = 1.0 / (1.0 - self._decay) if self._decay < 1.0 else inf
         for tail, counts in self._counts.items():
+            if len(counts.tools) > _TOOLS:
+                counts.tools = dict(sorted(counts.tools.items(), key=_by_chance)[:_TOOLS])
             if tail and counts.messages > most:
                 share = most / counts.messages
                 counts.messages = most

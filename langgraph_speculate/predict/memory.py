@@ -119,7 +119,8 @@ class CallMemory:
         recent = contexts[2] if len(contexts) > 2 and isinstance(contexts[2], tuple) else ()
         for _, call in keyed.values():
             if (text := text_of(call.args)) is not None:
-                words = [*words_in(call.name, call.args), *(word for event in recent for word in words_of(event))]
+                words = [word for event in recent for word in words_of(event)]
+                words += words_in(call.name, list(call.args.values()))
                 self._ledger.count_words(words, (CALL, call.name, joined(recent), text), 1.0)
 
     def recall(self, key: Key, times: float) -> None:

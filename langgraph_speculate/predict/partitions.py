@@ -6,17 +6,24 @@ What tenants have in common is only what the owner of the graph mined for all of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
-from langgraph_speculate.core.history import History
+from langgraph_speculate.core.history import History, Origin, PastCall
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.blend import BlendedPredictor
 from langgraph_speculate.predict.ledger import Evidence
 from langgraph_speculate.predict.recent import Recent
+from langgraph_speculate.predict.verbs import verb
 
 _PARTITIONS = 64
+_THREADS = 2_000  # whose lessons are counted
+_PER_THREAD = 8
+"""How often one thread teaches the same step (what happened last, and the tools that follow): an attacker needs many
+threads to outvote others (MINJA, arXiv 2503.03704), and a long walk of one run is no majority."""
+_STEPS = 64  # different ones that one thread teaches
 
 
 class PartitionedPredictor:
@@ -45,6 +52,7 @@ class PartitionedPredictor:
         self.on_new: Callable[[str], None] = lambda partition: None  # called when a partition is met
         self._predictors: Recent[str, BlendedPredictor] = Recent(partitions)
         self._untaken: dict[str, Sums] = {}  # of predictors that were forgotten
+        self._taught: Recent[Origin, Counter[Hashable]] = Recent(_THREADS)
 
     @property
     def private(self) -> Callable[[str], bool]:
@@ -54,6 +62,15 @@ class PartitionedPredictor:
     @private.setter
     def private(self, private: Callable[[str], bool]) -> None:
         self._evidence.private = private
+
+    @property
+    def known(self) -> Callable[[Call], bool]:
+        """Tells whether a call's tool and arguments are the owner's, not names that a model made up."""
+        return self._evidence.known
+
+    @known.setter
+    def known(self, known: Callable[[Call], bool]) -> None:
+        self._evidence.known = known
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
@@ -65,7 +82,14 @@ class PartitionedPredictor:
         return known.predict(history, k=k)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
-        """See what the model really asked for after *history*."""
+        """See what the model really asked for after *history*; one thread teaches the same step only so often."""
+        if history.origin.thread:
+            taught = self._taught.touch(history.origin, Counter)
+            last = history.events[-1] if history.events else None
+            step = verb(last.call) if isinstance(last, PastCall) else type(last), frozenset(map(verb, calls))
+            taught[step] += 1
+            if taught[step] > _PER_THREAD or len(taught) > _STEPS:
+                return
         self._of(self._name(history)).learn(history, calls)
 
     def take(self) -> Mapping[str, Sums]:
@@ -75,26 +99,37 @@ class PartitionedPredictor:
             add_to(taken.setdefault(partition, {}), predictor.take().items())
         return {partition: sums for partition, sums in taken.items() if sums}
 
-    def prepare(self, sums: Mapping[Key, Pair]) -> BlendedPredictor:
+    def prepare(self, sums: Mapping[Key, Pair]) -> BlendedPredictor | None:
         """Build a predictor that knows *sums*; slow where they are many, and may be called beside everything else."""
+        if not sums:
+            return None
         predictor = BlendedPredictor(self._evidence)
         predictor.give(sums)
         return predictor
 
-    def install(self, partition: str, prepared: BlendedPredictor) -> None:
+    def install(self, partition: str, prepared: BlendedPredictor | None) -> None:
         """Use a prepared predictor for *partition*; what the former one had learned and not handed over goes along."""
+        if prepared is None:
+            if partition in self._predictors:
+                return  # what it learned meanwhile is all there is to know
+            prepared = BlendedPredictor(self._evidence)
         before = self._predictors.pop(partition, None)
+        learned = self._untaken.pop(partition, {})
         if before is not None:
-            learned = before.take()
-            prepared.give(learned)
-            prepared.put_back(learned)
+            add_to(learned, before.take().items())
+            prepared.adopt(before)
+        prepared.give(learned)
+        prepared.put_back(learned)
         self._make_room()
         self._predictors.touch(partition, lambda: prepared)
 
     def forget(self, partition: str) -> None:
-        """Know nothing of *partition* any more."""
+        """Know nothing of *partition* any more, nor count it as evidence for what others say."""
         self._predictors.pop(partition, None)
         self._untaken.pop(partition, None)
+        self._evidence.forget(partition)
+        for origin in [origin for origin in self._taught if origin.partition == partition]:
+            del self._taught[origin]
 
     def _name(self, history: History) -> str:
         return history.origin.partition if self._apart else ""

@@ -12,12 +12,13 @@ from functools import lru_cache
 import orjson
 
 from langgraph_speculate.core.sums import Key
-from langgraph_speculate.predict.knowledge import WAY, joined, split
+from langgraph_speculate.predict.knowledge import WAY, joined, split, text_of
 from langgraph_speculate.predict.ledger import Evidence, Ledger, Word
 from langgraph_speculate.predict.programs import Pick, Rate, Way, words_of_program
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import Source
 
+_MAX_TEXT = 2_000  # characters of a way that is written down
 _WEIGHT = 2.0  # what the chance by single arguments weighs, in observations
 
 
@@ -61,5 +62,5 @@ def _written(pattern: Way) -> tuple[Sequence[Word], Key] | None:
     if len(picks) < len(origins):
         return None
     words = [word for pick in picks for word in words_of_program(tool, pick.template, pick.source)]
-    text = orjson.dumps([[template, list(source), pick] for template, source, pick in picks]).decode()
-    return tuple(words), (WAY, tool, joined(shape), text)
+    text = text_of([[template, list(source), pick] for template, source, pick in picks], most=_MAX_TEXT)
+    return None if text is None else (tuple(words), (WAY, tool, joined(shape), text))

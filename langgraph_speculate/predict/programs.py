@@ -36,6 +36,7 @@ NEW = tuple([_NEW[many] for many in _HOW_MANY])
 OLD = tuple(f"old {place}" for place in range(4))
 """The picks among values that the argument has had."""
 
+_PICKS = frozenset(OLD).union(*NEW)
 _FADES = 400.0  # trials at which the older half of them is forgotten
 
 
@@ -77,7 +78,7 @@ class Rate:
 
     def recall(self, hits: float, trials: float) -> None:
         """Know again that it was right so often; no more weight than it could have by learning."""
-        self.hits += hits
+        self.hits += min(hits, trials)
         self.trials += trials
         if self.trials > _FADES:
             self.hits *= _FADES / self.trials
@@ -186,16 +187,16 @@ class Program:
     def _note(self, context: str, seen: Mapping[str, Sequence[bool]], hit: bool, ledger: Ledger) -> None:
         waits = ledger.waits(self._words, turned_up=hit) if self._words else ()
         ledger.hold(waits, (RIGHT, *self._prefix), hit, 1.0)
-        commands = words_of(context)
-        if commands and waits is not None:
-            waits = (*waits, *(ledger.waits(commands) or ()))
+        if waits is not None and (commands := words_of(context)):
+            more = ledger.waits(commands)
+            waits = None if more is None else (*waits, *more)
         ledger.hold_trials(waits, (PICK, *self._prefix, context), seen)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again how often it, or one of its picks, was right."""
         if key[0] == RIGHT:
             self.right.recall(hits, trials)
-        else:
+        elif key[8] in _PICKS:
             here = self._here.touch(key[7], dict)
             for rates in (self._picks, here):
                 rates.setdefault(key[8], Rate()).recall(hits, trials)

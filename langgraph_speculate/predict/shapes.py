@@ -21,7 +21,7 @@ _PHRASE = re.compile(
 _ROW = re.compile(r"\(\s*'([^'\n]{1,80})'(,?\))?")
 _LABEL = re.compile(r"^[ \t>*-]*([^\W\d][\w ]{1,30}?)[ \t]*[:=]\*{0,2}[ \t]*(\S[^\n]{0,80}?)[ \t]*$", re.MULTILINE)
 _SERIAL = re.compile(r"[A-Z]+\d+")
-_RUNS = re.compile(r"[A-Z]+|[a-zà-ÿ]+|\d+")
+_RUNS = re.compile(r"[A-Z]+|\d+|[^\W\d_A-Z]+")  # every letter there is: what is left over would be told as it is
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY = re.compile(rf"\b({'|'.join(_MONTHS)})[a-z]*\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b", re.IGNORECASE)
 _OPENING = """a an and are as at but can could did do does for from has have hello hey hi how i i'd i'll i'm

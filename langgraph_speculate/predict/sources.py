@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
+from langgraph_speculate.predict.ledger import FieldName, Word
 from langgraph_speculate.predict.values import copyable, fingerprint, successor, value_key
 
 MAX_ARGUMENTS = 12  # of one call that are followed
@@ -39,13 +40,15 @@ class Source(NamedTuple):
     what: str
 
 
-def words_of_source(source: Source) -> tuple[tuple[str, str], ...]:
-    """What of a source's name comes out of payloads: labels, and keys that look like no field's name.
+def words_of_source(source: Source) -> tuple[Word, ...]:
+    """What of a source's name comes out of payloads: labels, and keys.
 
     >>> words_of_source(Source("text", "get_user", "label:maiden name"))
     (('get_user', 'maiden name'),)
-    >>> words_of_source(Source("json", "get_user", ".orders.*.id")), words_of_source(Source("arg", "get_user", "id"))
-    ((), ())
+    >>> words_of_source(Source("json", "get_user", ".orders.*.Zoë"))
+    (('get_user', FieldName(text='orders')), ('get_user', 'Zoë'))
+    >>> words_of_source(Source("arg", "get_user", "id"))
+    ()
     """
     kind, owner, what = source
     if kind in ("text", "user"):
@@ -53,7 +56,8 @@ def words_of_source(source: Source) -> tuple[tuple[str, str], ...]:
         return ((owner, label),) if label else ()
     if kind != "json":
         return ()
-    return tuple([(owner, key) for key in what.split(".") if key and key not in "*#" and not _FIELD.fullmatch(key)])
+    keys = [key for key in what.split(".") if key and key not in "*#"]
+    return tuple([(owner, FieldName(key) if _FIELD.fullmatch(key) else key) for key in keys])
 
 
 class RunSources:

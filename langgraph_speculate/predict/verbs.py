@@ -42,8 +42,14 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 def words_of(signature: str) -> tuple[tuple[str, str], ...]:
     """The commands in an event's signature, each with its tool: they are words out of payloads.
 
+    A `0` at the end may be a mark or the command's own, so both readings are words.
+
     >>> words_of("find+bash cat!")
     (('bash', 'cat'),)
     """
-    parts = [part.rstrip("!?0").partition(" ") for part in signature.split("+")]
-    return tuple([(tool, word) for tool, _, word in parts if word])
+    found = []
+    for part in signature.split("+"):
+        tool, _, word = part.rstrip("!?").partition(" ")
+        if word:
+            found += [(tool, word), (tool, word[:-1])] if word.endswith("0") else [(tool, word)]
+    return tuple(found)
