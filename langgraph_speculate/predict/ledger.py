@@ -137,10 +137,12 @@ class Ledger:
         for word in words:
             if self._evidence.private(word[0]):
                 return None
-            evident = turned_up and not self._was_said(word)
-            if not self._evidence.see(word, self._run.origin if evident else _NOWHERE):
-                found.append(word)
-            elif word in self._held:
+            if word not in self._evidence:
+                evident = turned_up and not self._was_said(word)
+                if not self._evidence.see(word, self._run.origin if evident else _NOWHERE):
+                    found.append(word)
+                    continue
+            if word in self._held:
                 self._release(word)
         if not found:
             if len(self._free) >= _FREE:
