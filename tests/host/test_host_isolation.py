@@ -29,6 +29,8 @@ from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
+from langgraph_speculate.host.results import handed_over
+from langgraph_speculate.host.sandbox import mark
 
 SCRIPT = [ask(("whoami", {"id": 1}), ("inbox", {"id": 1})), ask(("inbox", {"id": 2})), AIMessage("done")]
 POLICY: dict[str, Any] = {"tools": {"whoami": True, "inbox": True}}
@@ -455,3 +457,23 @@ def test_users_of_one_saver_keep_their_threads_apart() -> None:
         return await asyncio.gather(*(one(f"u{number}") for number in range(15)))
 
     assert not any(asyncio.run(main()))
+
+
+def test_a_dict_that_holds_an_object_is_compared_value_by_value() -> None:
+    """
+    What has no key of its own does not hide that something beside it changed.
+    """
+    client = object()
+    before = mark({"client": client, "tenant": {"id": 1}})
+    assert before == mark({"tenant": {"id": 1}, "client": client})
+    assert before != mark({"client": client, "tenant": {"id": 2}})
+    assert before != mark({"client": object(), "tenant": {"id": 1}})
+
+
+def test_a_result_in_a_cycle_is_handed_over_as_it_is() -> None:
+    """
+    It cannot be copied, and no call may fail for that.
+    """
+    value: list[Any] = [1]
+    value.append(value)
+    assert handed_over(value) is value

@@ -522,3 +522,27 @@ def test_an_idle_thread_keeps_nothing_of_its_last_body() -> None:
         time.sleep(0.01)
     assert held() is None
     pool.close()
+
+
+def test_a_pool_without_a_free_thread_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    All are busy, or the system has none to give: the job is not run, and what comes later is not counted against it.
+    """
+    pool, go, done = Threads(max_busy=1), threading.Event(), threading.Event()
+    pool.open()
+
+    def none_left(work: Any, name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("langgraph_speculate.host.threads.start_daemon", none_left)
+        assert not pool.submit(done.set)
+    assert pool.submit(partial(go.wait, 5))
+    assert not pool.submit(done.set)
+    go.set()
+    for _ in range(500):
+        if pool.submit(done.set):
+            break
+        time.sleep(0.01)
+    assert done.wait(5)
+    pool.close()
