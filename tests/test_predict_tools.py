@@ -2,7 +2,8 @@
 
 import pytest
 
-from langgraph_speculate.core import History
+from langgraph_speculate.core import Call, History
+from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.predict.markov import NextTools, details, signatures
 
 
@@ -114,3 +115,23 @@ def test_bad_settings_are_refused():
     """
     with pytest.raises(ValueError, match="decay"):
         NextTools(decay=0.0)
+
+
+def test_it_tells_how_likely_a_call_is_at_all():
+    """
+    After a result that always led to an answer it expects one, and after the user's turn a call.
+    """
+    predictor = default_predictor()
+    asked = [{"role": "user", "content": "Where is SO-7?"}]
+    told = [
+        *asked,
+        {"role": "assistant", "tool_calls": [{"id": "1", "name": "get", "args": {"id": "SO-7"}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "sent"},
+    ]
+    first, then = History.from_messages(asked), History.from_messages(told)
+    assert predictor.call_chance(first) == 0.0
+    for _ in range(8):
+        predictor.learn(first, [Call("get", {"id": "SO-7"})])
+        predictor.learn(then, [])
+    assert predictor.call_chance(first) > 0.8
+    assert predictor.call_chance(then) < 0.2

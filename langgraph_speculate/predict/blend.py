@@ -98,6 +98,11 @@ class BlendedPredictor:
         best = ranked[: max(k, 0)]
         return [Candidate(Call(guess.name, guess.args), chance, _source(guess)) for chance, guess in best]
 
+    def call_chance(self, history: History) -> float:
+        """P(the next message calls a tool), in [0, 1]; what is left is the chance of an answer."""
+        tools = self._tools.predict(signatures(history, self._tools.order), details(history))
+        return min(1.0, sum(tools.values()))
+
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
         moment = self._latest

@@ -81,6 +81,11 @@ class PartitionedPredictor:
             return []
         return known.predict(history, k=k)
 
+    def call_chance(self, history: History) -> float:
+        """P(the next message calls a tool), in [0, 1]."""
+        known = self._predictors.get(self._name(history))
+        return 0.0 if known is None else known.call_chance(history)
+
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; one thread teaches the same step only so often."""
         if history.origin.thread:

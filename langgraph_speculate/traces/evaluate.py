@@ -129,7 +129,8 @@ def evaluate(
     """Learn from *train*, then predict every model call of *test*, learning from it afterwards if *online*.
 
     Args:
-        predictor: With nothing learned yet; it is changed.
+        predictor: With nothing learned yet; it is changed. Its `call_chance(history)`, where it has one, tells P(the
+            model calls a tool).
         train: Runs to learn from, in the order of time.
         test: Runs to predict, in the order of time.
         online: Whether it goes on learning.
@@ -143,17 +144,18 @@ def evaluate(
         if on_run is not None:
             on_run()
     score = Score()
+    call_chance = getattr(predictor, "call_chance", None)
     for run in test:
         past: set[str] = set()
         for history, calls in run.decisions():
             started = time.thread_time()
             candidates = predictor.predict(history, k=DEPTH)
-            predicted = time.thread_time()
+            score.predict_us.append((time.thread_time() - started) * 1e6)
+            score.see(candidates, calls, past, known, call_chance(history) if call_chance else None)
             if online:
+                started = time.thread_time()
                 predictor.learn(history, calls)
-                score.learn_us.append((time.thread_time() - predicted) * 1e6)
-            score.predict_us.append((predicted - started) * 1e6)
-            score.see(candidates, calls, past, known)
+                score.learn_us.append((time.thread_time() - started) * 1e6)
             past.update(key for call in calls if (key := key_of(call)) is not None)
         if online:
             known |= past

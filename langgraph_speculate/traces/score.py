@@ -86,6 +86,7 @@ class Score:
         calls: Sequence[Call],
         past: Collection[str] = (),
         known: Collection[str] = (),
+        calling: float | None = None,
     ) -> None:
         """Compare one prediction with the calls of the message.
 
@@ -94,9 +95,10 @@ class Score:
             calls: What the model asked for; none: it answered.
             past: Keys of the calls that this run had made before.
             known: Keys of the calls that the predictor had learned from other runs.
+            calling: The predictor's P(the model calls a tool); None: what its candidates add up to.
         """
         self.points += 1
-        expected = sum(candidate.probability for candidate in candidates) >= 0.5
+        expected = (sum(candidate.probability for candidate in candidates) if calling is None else calling) >= 0.5
         self.steps_right += expected == bool(calls)
         self.steps_calling += bool(calls)
         names = list(dict.fromkeys(candidate.call.name for candidate in candidates))
