@@ -177,7 +177,7 @@ class SqlitePatterns:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._parents.append(self._database)
-            self._database = sqlite3.connect(":memory:")
+            self._database = sqlite3.connect(MEMORY)
             self._open()
 
     # -- opening -----------------------------------------------------------------------------------------------------
