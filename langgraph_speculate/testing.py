@@ -53,7 +53,7 @@ def recorded_runs(runs: int = 24, seed: int = 0) -> Iterator[Decision]:
 
     >>> [history, calls] = next(recorded_runs())
     >>> history.user_turns[0].text, [call.name for call in calls]
-    ('I am user_94, please look at my orders', ['find_user'])
+    ('I am user_864, please look at my orders', ['find_user'])
     """
     draw = random.Random(seed)
     for number in range(runs):
