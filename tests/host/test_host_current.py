@@ -25,27 +25,9 @@ from agents import (
 )
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, StructuredTool
+from readers import POLICY, reader, wrapped
 
 from langgraph_speculate import SpeculationMiddleware, current_speculation, speculate, speculation_of
-
-SCRIPT = [ask(("read", {"id": 1})), AIMessage("done")]
-POLICY: dict[str, Any] = {"tools": {"read": True}}
-
-
-def _reader(body: Callable[[int], Any], flavour: str = "both") -> BaseTool:
-    def read(id: int) -> Any:
-        "Read."
-        return body(id)
-
-    return make_tool("read", read, flavour)
-
-
-def _wrapped(
-    tool: BaseTool, predictor: Any = None, script: list[Any] = SCRIPT, policy: Any = POLICY, **model: Any
-) -> Any:
-    graph = agent_graph(ScriptedModel(script=script, pace_s=0.02, **model), [tool])
-    return speculate(graph, policy, predictor=predictor or Oracle(script))
-
 
 # -- current_speculation ---------------------------------------------------------------------------------------------
 
@@ -68,7 +50,7 @@ def test_a_body_knows_whether_it_runs_early(way: str, kind: str, flavour: str) -
         return "read"
 
     script = [ask(("read", {"id": 1})), ask(("read", {"id": 2}), prefix="d"), AIMessage("done")]
-    plain = GRAPHS[kind](ScriptedModel(script=script, pace_s=0.02), [_reader(body, flavour)])
+    plain = GRAPHS[kind](ScriptedModel(script=script, pace_s=0.02), [reader(body, flavour)])
     drive(plain, way)
     assert seen == [None, None]
     graph = speculate(plain, POLICY, predictor=Oracle(script[:1] + [AIMessage("")] * 2))
@@ -93,7 +75,7 @@ async def test_runs_beside_each_other_do_not_share_it() -> None:
 
     tool = StructuredTool.from_function(coroutine=aread, name="read", description="Read.")
     script = [ask(("read", {"id": 1}), ("read", {"id": 2})), AIMessage("done")]
-    graph = _wrapped(tool, Fixed(("read", {"id": 1})), script)
+    graph = wrapped(tool, Fixed(("read", {"id": 1})), script)
     await asyncio.gather(*(graph.ainvoke({"messages": [("user", "go")]}) for _ in range(20)))
     assert early[1, True] >= 20
     assert (early[2, False], early[2, True]) == (20, 0)
@@ -128,7 +110,7 @@ def test_an_effect_happens_once_on_adoption_and_never_on_discard(way: str, flavo
     script = [ask(("read", {"id": 1}), ("read", {"id": 5})), AIMessage("done")]
     guess = Fixed(*(("read", {"id": id}) for id in (1, 2, 3)))
     policy = {**POLICY, "limits": {"max_per_turn": 3}}
-    tool, model = _reader(_auditing(world), flavour), ScriptedModel(script=script, pace_s=0.02)
+    tool, model = reader(_auditing(world), flavour), ScriptedModel(script=script, pace_s=0.02)
     if by == "speculate":
         graph = speculate(agent_graph(model, [tool]), policy, predictor=guess)
         handle = speculation_of(graph)

@@ -18,36 +18,16 @@ from agents import (
     ScriptedModel,
     World,
     agent_graph,
-    ask,
     canonical,
     drive,
-    make_tool,
     outcome,
 )
 from langchain.agents.middleware import ToolRetryMiddleware
-from langchain_core.messages import AIMessage
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import StructuredTool
 from langgraph.config import get_config, get_stream_writer
+from readers import POLICY, SCRIPT, reader, wrapped
 
 from langgraph_speculate import current_speculation, speculate, speculation_of
-
-SCRIPT = [ask(("read", {"id": 1})), AIMessage("done")]
-POLICY: dict[str, Any] = {"tools": {"read": True}}
-
-
-def _reader(body: Callable[[int], Any], flavour: str = "both") -> BaseTool:
-    def read(id: int) -> Any:
-        "Read."
-        return body(id)
-
-    return make_tool("read", read, flavour)
-
-
-def _wrapped(
-    tool: BaseTool, predictor: Any = None, script: list[Any] = SCRIPT, policy: Any = POLICY, **model: Any
-) -> Any:
-    graph = agent_graph(ScriptedModel(script=script, pace_s=0.02, **model), [tool])
-    return speculate(graph, policy, predictor=predictor or Oracle(script))
 
 
 def _auditing(world: World, effect: Callable[[int], Any] | None = None) -> Callable[[int], str]:
@@ -87,8 +67,8 @@ def test_effects_keep_their_place_among_stream_writes(way: str, world: World) ->
         writer("after")
         return "read"
 
-    plain = agent_graph(ScriptedModel(script=SCRIPT), [_reader(body)])
-    graph = _wrapped(_reader(body))
+    plain = agent_graph(ScriptedModel(script=SCRIPT), [reader(body)])
+    graph = wrapped(reader(body))
     chunks = [canonical(drive(one, way, stream_mode=["custom", "updates"])) for one in (plain, graph)]
     assert chunks[1] == chunks[0]
     written = [chunk for mode, chunk in chunks[1] if mode == "custom"]
@@ -114,7 +94,7 @@ def test_what_an_effect_raises_the_call_raises(way: str, handled: bool) -> None:
 
         middleware = [ToolRetryMiddleware(max_retries=1, initial_delay=0.0)] if handled else []
         model = ScriptedModel(script=SCRIPT, pace_s=0.02 if wrap else 0.0)
-        graph: Any = agent_graph(model, [_reader(_auditing(world, effect))], middleware=middleware)
+        graph: Any = agent_graph(model, [reader(_auditing(world, effect))], middleware=middleware)
         graph = speculate(graph, POLICY, predictor=Oracle(SCRIPT)) if wrap else graph
         seen.append(outcome(partial(drive, graph, way)))
         tries.append(sum(name == "audit" for name, _ in world.log))
@@ -148,7 +128,7 @@ def test_an_async_body_may_keep_an_async_effect(way: str, kind: str) -> None:
         return "read"
 
     tool = StructuredTool.from_function(coroutine=aread, name="read", description="Read.")
-    drive(_wrapped(tool), way)
+    drive(wrapped(tool), way)
     assert audit == [1]
 
 
@@ -177,7 +157,7 @@ def test_an_async_effect_of_a_sync_body_is_not_lost(way: str, kind: str) -> None
             ahead.on_commit(log if kind == "function" else lambda: log())
         return "read"
 
-    graph = _wrapped(_reader(body, "sync"))
+    graph = wrapped(reader(body, "sync"))
     drive(graph, way)
     gc.collect()
     assert audit == [2]
@@ -204,7 +184,7 @@ def test_an_effect_given_after_the_commit_is_not_lost(world: World) -> None:
         threading.Thread(target=later, daemon=True).start()
         return "read"
 
-    graph = _wrapped(_reader(body, "sync"))
+    graph = wrapped(reader(body, "sync"))
     drive(graph, "invoke")
     assert speculation_of(graph).stats().hits == 1
     world.release.set()
