@@ -65,7 +65,7 @@ def recorded_runs(runs: int = 24, seed: int = 0) -> Iterator[Decision]:
             *_asks(f"{number}-c", [("cancel_order", {"order_id": orders[0], "why": "no longer needed"}, "done")]),
             {"role": "assistant", "content": "It is done."},
         ]
-        origin = Origin(thread=f"thread-{number}")
+        origin = Origin(thread=f"thread-{number}", run=f"run-{number}")
         for index, message in enumerate(messages):
             if message["role"] == "assistant":
                 asked = History.from_messages(messages[index : index + 1]).calls

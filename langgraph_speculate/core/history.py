@@ -95,10 +95,12 @@ class Origin:
     Attributes:
         partition: Whose data it is; users or tenants that must learn nothing of each other differ in it.
         thread: The conversation, or any other unit in which values repeat for no reason but that it is one.
+        run: The run; what a single one teaches is bounded.
     """
 
     partition: str = ""
     thread: str = ""
+    run: str = ""
 
 
 _NOWHERE = Origin()

@@ -178,7 +178,7 @@ class Engine:
         view = RunView(level, blocked, epochs, self._tripped)
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
         thread = configurable.get("thread_id")
-        origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread))
+        origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread), id)
         run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin)
         self._runs.add(run)
         return run

@@ -19,11 +19,11 @@ from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.verbs import verb
 
 _PARTITIONS = 64
-_THREADS = 2_000  # whose lessons are counted
-_PER_THREAD = 8
-"""How often one thread teaches the same step (what happened last, and the tools that follow): an attacker needs many
-threads to outvote others (MINJA, arXiv 2503.03704), and a long walk of one run is no majority."""
-_STEPS = 64  # different ones that one thread teaches
+_RUNS = 2_000  # whose lessons are counted
+_PER_RUN = 8
+"""How often one run teaches the same step (what happened last, and the tools that follow): an attacker needs many runs
+to outvote others (MINJA, arXiv 2503.03704), and a long walk of one run is no majority."""
+_STEPS = 64  # different ones that one run teaches
 
 
 class PartitionedPredictor:
@@ -52,7 +52,7 @@ class PartitionedPredictor:
         self.on_new: Callable[[str], None] = lambda partition: None  # called when a partition is met
         self._predictors: Recent[str, BlendedPredictor] = Recent(partitions)
         self._untaken: dict[str, Sums] = {}  # of predictors that were forgotten
-        self._taught: Recent[Origin, Counter[Hashable]] = Recent(_THREADS)
+        self._taught: Recent[Origin, Counter[Hashable]] = Recent(_RUNS)
 
     @property
     def private(self) -> Callable[[str], bool]:
@@ -87,13 +87,13 @@ class PartitionedPredictor:
         return 0.0 if known is None else known.call_chance(history)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
-        """See what the model really asked for after *history*; one thread teaches the same step only so often."""
-        if history.origin.thread:
+        """See what the model really asked for after *history*; one run teaches the same step only so often."""
+        if history.origin.run:
             taught = self._taught.touch(history.origin, Counter)
             last = history.events[-1] if history.events else None
             step = verb(last.call) if isinstance(last, PastCall) else type(last), frozenset(map(verb, calls))
             taught[step] += 1
-            if taught[step] > _PER_THREAD or len(taught) > _STEPS:
+            if taught[step] > _PER_RUN or len(taught) > _STEPS:
                 return
         self._of(self._name(history)).learn(history, calls)
 

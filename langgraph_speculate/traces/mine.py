@@ -93,7 +93,7 @@ def mine(
                 mined.runs += 1
                 for history, calls in run.decisions():
                     mined.calls += len(calls)
-                    predictor.learn(replace(history, origin=Origin(thread=run.task)), calls)
+                    predictor.learn(replace(history, origin=Origin(thread=run.task, run=run.id)), calls)
             if len(learned) >= _BATCH:
                 write()
             if on_run is not None:

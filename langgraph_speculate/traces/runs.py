@@ -39,7 +39,7 @@ class Run:
         """Every model call: what was known before it, and the calls that it then made (none: it answered)."""
         # Where a recording comes from says whose values repeat for no reason but that it is one conversation. It says
         # nothing of users or tenants: those who have some give each its own file of patterns.
-        origin = Origin(thread=self.id)
+        origin = Origin(thread=self.id, run=self.id)
         history = History(origin=origin)
         for index, event in enumerate(self.events):
             if event.get("role") != "assistant":

@@ -298,5 +298,7 @@ def test_histories_say_whose_run_they_are(tmp_path: Path):
 
     graph = speculate(_graph("invoke", pace_s=0.0), TENANTS, predictor=Curious(("look", {"id": "all"})))
     drive(graph, "invoke", config=_of("acme", 1))
-    assert set(seen) == {Origin(partition=repr(["acme"]), thread="acme-1")}
+    [origin] = set(seen)
+    assert origin == Origin(partition=repr(["acme"]), thread="acme-1", run=origin.run)
+    assert origin.run
     assert default_predictor().predict

@@ -24,26 +24,26 @@ def _teach(predictor: PartitionedPredictor, origin: Origin, tool: str, times: in
         predictor.learn(_begun(origin, said), [Call(tool, {})])
 
 
-def test_one_thread_does_not_outvote_a_hundred() -> None:
+def test_one_run_does_not_outvote_a_hundred() -> None:
     """
     A run that repeats itself 5,000 times, after 100 honest ones: in memory, and in what is written down.
     """
     predictor = default_predictor()
     for number in range(100):
-        _teach(predictor, Origin(thread=f"t{number}"), "honest")
-    _teach(predictor, Origin(thread="attacker"), "hostile", 5_000)
-    assert _first(predictor, Origin(thread="new")) == ["honest"]
+        _teach(predictor, Origin(thread=f"t{number}", run=f"t{number}"), "honest")
+    _teach(predictor, Origin(thread="attacker", run="attacker"), "hostile", 5_000)
+    assert _first(predictor, Origin(thread="new", run="new")) == ["honest"]
     taken = predictor.take()[""]
     assert taken["shape", "hostile", ""][0] <= 8
     loaded = default_predictor()
     loaded.install("", loaded.prepare(taken))
-    assert _first(loaded, Origin(thread="new")) == ["honest"]
+    assert _first(loaded, Origin(thread="new", run="new")) == ["honest"]
 
 
-def test_one_thread_teaches_only_so_many_different_steps() -> None:
+def test_one_run_teaches_only_so_many_different_steps() -> None:
     predictor = default_predictor()
     for number in range(1_000):
-        _teach(predictor, Origin(thread="attacker"), f"tool-{number}")
+        _teach(predictor, Origin(thread="attacker", run="attacker"), f"tool-{number}")
     assert sum(key[0] == "shape" for key in predictor.take()[""]) <= 64
 
 
@@ -55,7 +55,7 @@ def test_an_attacker_of_some_runs_costs_no_more_than_their_share(share: float) -
     """
     draw, predictor, hits, honest = random.Random(21), default_predictor(), 0, 0
     for number in range(300):
-        origin = Origin(thread=f"t{number}")
+        origin = Origin(thread=f"t{number}", run=f"t{number}")
         if draw.random() < share:
             _teach(predictor, origin, f"hostile-{number % 5}")
             _teach(predictor, origin, f"hostile-{number % 5}", 500, said=3)
@@ -74,3 +74,13 @@ def test_a_tenant_teaches_itself_alone() -> None:
     _teach(predictor, Origin("us", "u"), "honest")
     assert _first(predictor, Origin("us", "v")) == ["honest"]
     assert all("hostile" not in repr(sums) for partition, sums in predictor.take().items() if partition == "us")
+
+
+def test_a_thread_of_many_runs_goes_on_teaching() -> None:
+    """
+    Somebody who has one conversation with an agent for years is not an attacker: each of its runs counts.
+    """
+    predictor = default_predictor()
+    for number in range(60):
+        _teach(predictor, Origin(thread="mine", run=f"r{number}"), "old" if number < 20 else "new")
+    assert _first(predictor, Origin(thread="mine", run="now")) == ["new"]

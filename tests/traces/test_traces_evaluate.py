@@ -113,7 +113,9 @@ def test_a_history_says_of_which_run_it_is_and_of_no_partition():
     """
     says = Says()
     evaluate(says, [run_of(1, [GET_A])], [run_of(2, [GET_A])])
-    assert [history.origin for history in says.learned] == [Origin(thread=f"run-{number}") for number in (1, 1, 2, 2)]
+    assert [history.origin for history in says.learned] == [
+        Origin(thread=f"run-{number}", run=f"run-{number}") for number in (1, 1, 2, 2)
+    ]
 
 
 def test_scores_add_up():
