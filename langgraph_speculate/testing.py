@@ -55,7 +55,7 @@ def recorded_runs(runs: int = 24, seed: int = 0) -> Iterator[Decision]:
     >>> history.user_turns[0].text, [call.name for call in calls]
     ('I am user_864, please look at my orders', ['find_user'])
     """
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # nosec B311 - made-up runs, and the same every time
     for number in range(runs):
         user, orders = f"user_{draw.randrange(1000)}", [f"#W{draw.randrange(10**6):06}" for _ in range(3)]
         messages: list[dict[str, object]] = [
@@ -82,18 +82,24 @@ def _asks(prefix: str, calls: Sequence[tuple[str, dict[str, object], object]]) -
     return [{"role": "assistant", "content": "", "tool_calls": wanted}, *results]
 
 
+def _must(kept: bool, promise: str) -> None:
+    """An `assert` that `python -O` leaves in."""
+    if not kept:
+        raise AssertionError(promise)
+
+
 # -- the checks --------------------------------------------------------------------------------------------------------
 
 
 def _is_a_predictor(make: Callable[[], Predictor]) -> None:
     predictor = make()
-    assert isinstance(predictor, Predictor), f"{type(predictor).__qualname__} needs predict(history, *, k) and learn()"
+    _must(isinstance(predictor, Predictor), f"{type(predictor).__qualname__} needs predict(history, *, k) and learn()")
 
 
 def _knows_nothing_at_first(make: Callable[[], Predictor]) -> None:
     """A guess needs a reason: where nothing was said, and nothing learned, there is none."""
     answer = make().predict(History(), k=_K)
-    assert not answer, f"nothing was said or learned, and yet it predicts {answer[0].call}"
+    _must(not answer, f"nothing was said or learned, and yet it predicts {answer[:1]}")
 
 
 def _answers_soundly(make: Callable[[], Predictor]) -> None:
@@ -101,14 +107,14 @@ def _answers_soundly(make: Callable[[], Predictor]) -> None:
     for history, calls in recorded_runs():
         for k in (0, 1, _K):
             answer = predictor.predict(history, k=k)
-            assert len(answer) <= k, f"{len(answer)} candidates where {k} were asked for"
+            _must(len(answer) <= k, f"{len(answer)} candidates where {k} were asked for")
             chances = [candidate.probability for candidate in answer]
-            assert all(isinstance(c, Candidate) for c in answer), "an answer is a list of Candidate"
-            assert all(math.isfinite(chance) and 0.0 <= chance <= 1.0 for chance in chances), f"{chances} in [0, 1]"
-            assert chances == sorted(chances, reverse=True), f"best first, not {chances}"
+            _must(all(isinstance(c, Candidate) for c in answer), "an answer is a list of Candidate")
+            _must(all(math.isfinite(chance) and 0.0 <= chance <= 1.0 for chance in chances), f"{chances} in [0, 1]")
+            _must(chances == sorted(chances, reverse=True), f"best first, not {chances}")
             keys = [key_of(candidate.call) for candidate in answer]
-            assert None not in keys, "arguments of a candidate must have a canonical form"
-            assert len(set(keys)) == len(keys), "each call once"
+            _must(None not in keys, "arguments of a candidate must have a canonical form")
+            _must(len(set(keys)) == len(keys), "each call once")
         predictor.learn(history, calls)
 
 
@@ -116,12 +122,12 @@ def _does_not_learn_by_predicting(make: Callable[[], Predictor]) -> None:
     asked, silent = make(), make()
     for history, calls in recorded_runs():
         first = asked.predict(history, k=_K)
-        assert first == asked.predict(history, k=_K), "two equal questions got two answers"
+        _must(first == asked.predict(history, k=_K), "two equal questions got two answers")
         asked.learn(history, calls)
         silent.learn(history, calls)
     for history, _ in recorded_runs(4, seed=1):
         same = asked.predict(history, k=_K) == silent.predict(history, k=_K)
-        assert same, "to be asked changed what it predicts later"
+        _must(same, "to be asked changed what it predicts later")
 
 
 def _learns_the_same_from_the_same(make: Callable[[], Predictor]) -> None:
@@ -131,7 +137,7 @@ def _learns_the_same_from_the_same(make: Callable[[], Predictor]) -> None:
         other.learn(copy.deepcopy(history), copy.deepcopy(calls))
     for history, _ in recorded_runs(4, seed=1):
         answers = one.predict(history, k=_K), other.predict(history, k=_K)
-        assert answers[0] == answers[1], f"equal learning, different answers: {answers}"
+        _must(answers[0] == answers[1], f"equal learning, different answers: {answers}")
 
 
 def _leaves_what_it_is_given(make: Callable[[], Predictor]) -> None:
@@ -140,7 +146,7 @@ def _leaves_what_it_is_given(make: Callable[[], Predictor]) -> None:
         before = repr(history.events), repr(calls)
         predictor.predict(history, k=_K)
         predictor.learn(history, calls)
-        assert (repr(history.events), repr(calls)) == before, "a predictor must not change histories or calls"
+        _must((repr(history.events), repr(calls)) == before, "a predictor must not change histories or calls")
 
 
 def _survives_odd_runs(make: Callable[[], Predictor]) -> None:
@@ -179,17 +185,17 @@ def _hands_over_what_it_learned(make: Callable[[], Predictor]) -> None:
     for history, calls in recorded_runs():
         predictor.learn(history, calls)
     taken = predictor.take()
-    assert not predictor.take(), "what was taken is handed over once"
+    _must(not predictor.take(), "what was taken is handed over once")
     for partition, sums in taken.items():
         for key, pair in sums.items():
-            assert isinstance(key, tuple), f"a key is a tuple of texts, not {key!r}"
-            assert all(isinstance(part, str) for part in key), f"a key is a tuple of texts, not {key!r}"
-            assert all(math.isfinite(number) for number in pair), f"sums are finite, not {pair}"
+            _must(isinstance(key, tuple), f"a key is a tuple of texts, not {key!r}")
+            _must(all(isinstance(part, str) for part in key), f"a key is a tuple of texts, not {key!r}")
+            _must(all(math.isfinite(number) for number in pair), f"sums are finite, not {pair}")
         one, other = make(), make()
-        assert isinstance(one, Learner)
-        assert isinstance(other, Learner)
+        if not isinstance(one, Learner) or not isinstance(other, Learner):
+            raise AssertionError("every predictor that make() builds must be a Learner, or none")
         one.install(partition, one.prepare(sums))
         other.install(partition, other.prepare(dict(reversed(sums.items()))))
         for history, _ in recorded_runs(4, seed=1):
             answers = one.predict(history, k=_K), other.predict(history, k=_K)
-            assert answers[0] == answers[1], f"the order of sums must not matter: {answers}"
+            _must(answers[0] == answers[1], f"the order of sums must not matter: {answers}")
