@@ -55,7 +55,7 @@ def recorded_runs(runs: int = 24, seed: int = 0) -> Iterator[Decision]:
     >>> history.user_turns[0].text, [call.name for call in calls]
     ('I am user_864, please look at my orders', ['find_user'])
     """
-    draw = random.Random(seed)  # nosec B311 - made-up runs, and the same every time
+    draw = random.Random(seed)  # nosec B311
     for number in range(runs):
         user, orders = f"user_{draw.randrange(1000)}", [f"#W{draw.randrange(10**6):06}" for _ in range(3)]
         messages: list[dict[str, object]] = [
