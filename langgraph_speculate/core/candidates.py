@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History
 
 
@@ -40,4 +41,19 @@ class Predictor(Protocol):
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
+        ...
+
+
+@runtime_checkable
+class StreamPredictor(Predictor, Protocol):
+    """A predictor that also makes use of what the model has written of its message.
+
+    Others are asked at the beginning of a message alone, and what they said is re-scored by what is written.
+    """
+
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        """Return at most *k* candidates for what *draft* may still become, best first. Never changes the model.
+
+        Probabilities are those of the message holding the call, given what is written of it.
+        """
         ...

@@ -13,7 +13,7 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.gate import ToolFacts
 from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import render
-from langgraph_speculate.core.speculation import Speculation
+from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.errors import IllegalTransition
 from langgraph_speculate.policy import ToolPolicy
 from langgraph_speculate.policy.hosts import is_allowed
@@ -32,6 +32,8 @@ class Proposal:
         objection: Why a guard does not let it run ahead, or None.
         found: Where its arguments come from and would go, if its tool leaves the trust boundary.
         asked: How often the model has asked for this tool in this thread.
+        stage: How much of the model's message is known.
+        call_id: The id of the model's own call, if its tool is handed that and it is known.
     """
 
     candidate: Candidate
@@ -42,6 +44,8 @@ class Proposal:
     objection: str | None = None
     found: Provenance | None = None
     asked: int = 0
+    stage: Stage = Stage.BEGIN
+    call_id: str | None = None
 
     def speculation(self, id: str, turn: str, step: int, epoch: int, now: float) -> Speculation:
         """The speculation that launching this makes.
@@ -68,6 +72,8 @@ class Proposal:
             destinations=self._destinations(policy),
             drain=policy.on_mispredict == "drain",
             launched_at=now,
+            stage=self.stage,
+            call_id=self.call_id,
             circumstances=self.circumstances,
         )
 

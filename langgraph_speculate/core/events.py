@@ -60,6 +60,19 @@ class Predicted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed(Event):
+    """What is expected of a model call now that its stream has said more: (tool, probability, source), best first.
+
+    Attributes:
+        stage: How much of the message was known (`core/speculation.py`, `Stage`).
+    """
+
+    turn: str
+    stage: str
+    candidates: tuple[tuple[str, float, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Denied(Event):
     """The gate kept *count* candidates of a turn, or the result of a speculation, from being used."""
 
@@ -86,6 +99,7 @@ class Launched(Event):
     Attributes:
         epoch: The epoch of the run's resources at that moment.
         ttl_s: Seconds for which its result may be used, or None if nobody said.
+        stage: How much of the model's message was known (`core/speculation.py`, `Stage`).
     """
 
     turn: str
@@ -95,6 +109,7 @@ class Launched(Event):
     source: str
     epoch: int = 0
     ttl_s: float | None = None
+    stage: str = "begin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,8 @@ class ToolFacts:
         gated: It waits for an approval.
         limited: Settings its entry needs because a limit on calls of this tool is kept elsewhere.
         return_direct: Its result ends the run.
-        injected: Arguments the host injects and a speculation cannot have.
+        injected: Arguments the host injects and a guess cannot have.
+        by_call: Those of them that are there once the model has written the call: they come with its id.
         variables: Names of context variables it reads that the policy does not pass on.
         venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
         changed: How it differs from the tool that was approved, in words, or None.
@@ -69,6 +70,7 @@ class ToolFacts:
     limited: tuple[str, ...] = ()
     return_direct: bool = False
     injected: frozenset[str] = frozenset()
+    by_call: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
     venues: frozenset[str] = frozenset({"thread"})
     changed: str | None = None
@@ -125,12 +127,14 @@ class Moment:
         step: The step of the run that the call belongs to.
         circumstances: What a tool may see of its run besides its arguments; compared for equality.
         objection: Why a guard does not let the result be used, or None.
+        call_id: The call's id, if its tool is handed that.
     """
 
     now: float
     step: int = 0
     circumstances: Any = None
     objection: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ def decide(
     *,
     objection: str | None = None,
     found: Provenance | None = None,
+    call_id: str | None = None,
     commits: Speculation | None = None,
     real: Moment | None = None,
 ) -> Allow | Deny:
@@ -170,13 +175,14 @@ def decide(
         view: The run.
         objection: Why a guard does not let it run ahead, or None.
         found: Where its arguments come from, and where they would go; needed if its tool leaves the trust boundary.
+        call_id: The id of the model's own call, if its tool is handed that and it is known.
         commits: The speculation a real call wants, at commit.
         real: When and under which circumstances the real call arrived, at commit.
     """
-    forbidden = forbids(tool, venue, view)
-    if forbidden is not None:
-        return forbidden
     try:
+        forbidden = forbids(tool, venue, view, call_id if commits is None else commits.call_id)
+        if forbidden is not None:
+            return forbidden
         reason, detail = (
             _issue(call, tool, view, objection, found) if commits is None else _commit(call, view, commits, real)
         )
@@ -185,10 +191,17 @@ def decide(
     return ALLOW if reason is None else Deny(reason, detail)
 
 
-def forbids(tool: ToolFacts | None, venue: str, view: RunView) -> Deny | None:
-    """Why no call of *tool* may run ahead in this run, whatever its arguments, or None."""
+def forbids(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | None = None) -> Deny | None:
+    """Why no call of *tool* may run ahead in this run, whatever its arguments, or None.
+
+    Args:
+        tool: What is known about the tool, or None when the graph has none of that name.
+        venue: Where it would run.
+        view: The run.
+        call_id: The id of the model's own call, if it is known.
+    """
     try:
-        reason, detail = _static(tool, venue, view)
+        reason, detail = _static(tool, venue, view, call_id)
     except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
         return Deny(Reason.GATE_ERROR, type(error).__name__)
     return None if reason is None else Deny(reason, detail)
@@ -197,7 +210,7 @@ def forbids(tool: ToolFacts | None, venue: str, view: RunView) -> Deny | None:
 _Verdict = tuple[Reason | None, str]
 
 
-def _static(tool: ToolFacts | None, venue: str, view: RunView) -> _Verdict:
+def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | None) -> _Verdict:
     """Rules about the tool alone, most telling first."""
     if tool is None:
         return Reason.UNKNOWN_TOOL, "the graph has no reachable tool of that name"
@@ -222,8 +235,8 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView) -> _Verdict:
         return Reason.CALL_LIMIT, f"its calls are limited; say {' and '.join(tool.limited)} in its entry"
     if tool.return_direct:
         return Reason.RETURN_DIRECT, "its result ends the run"
-    if tool.injected:
-        return Reason.INJECTED, f"the host injects {', '.join(sorted(tool.injected))}"
+    if missing := tool.injected if call_id is None else tool.injected - tool.by_call:
+        return Reason.INJECTED, f"the host injects {', '.join(sorted(missing))}"
     if tool.variables:
         return Reason.CONTEXT, f"list {', '.join(sorted(tool.variables))} in propagate_context"
     if tool.name in view.tripped:
@@ -259,6 +272,8 @@ def _egress(tool: ToolFacts, found: Provenance | None) -> str | None:
 def _commit(call: Call | None, view: RunView, speculation: Speculation, real: Moment | None) -> _Verdict:
     if call is None or real is None or call.key != speculation.call.key:
         return Reason.OTHER_CALL, "it is the result of another call"
+    if speculation.call_id is not None and speculation.call_id != real.call_id:
+        return Reason.OTHER_CALL, "it was handed the id of another call"
     if speculation.scope == "step" and speculation.step != real.step:
         return Reason.EXPIRED, "its model turn is over"
     if not real.now - speculation.launched_at <= speculation.ttl_s:

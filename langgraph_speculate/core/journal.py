@@ -61,6 +61,7 @@ class Journal:
             source=speculation.source,
             epoch=self._epochs.now,
             ttl_s=speculation.ttl_s,
+            stage=speculation.stage.value,
         )
 
     def matched(self, speculation: Speculation, now: float) -> None:

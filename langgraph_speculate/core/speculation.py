@@ -68,6 +68,16 @@ def step(state: State, event: str) -> State:
         raise IllegalTransition(f"a {state.value} speculation cannot {event}") from None
 
 
+class Stage(StrEnum):
+    """How much of the model's message was known when a speculation was launched."""
+
+    BEGIN = "begin"  # nothing
+    TEXT = "text"  # some of the text before its calls
+    NAME = "name"  # which tool it is calling
+    ARGUMENTS = "arguments"  # some of the arguments, too
+    COMPLETE = "complete"  # the whole call: this is no guess any more
+
+
 class Discard(StrEnum):
     """Why a speculation's result was not used."""
 
@@ -98,6 +108,8 @@ class Speculation:
         step: The step of the run it was launched in: one model turn and its calls.
         probability: Its candidate's probability at launch.
         source: Its candidate's source.
+        stage: How much of the message was known at launch.
+        call_id: The id of the model's own call, for a tool that is handed it; only that call may adopt the result.
         venue: Where it runs (`"task"` or `"thread"`); only a real call of the same venue may adopt it.
         reads: Tags of the resources it reads.
         epoch: The epoch before it started reading.
@@ -126,6 +138,8 @@ class Speculation:
     scope: str
     drain: bool
     launched_at: float
+    stage: Stage = Stage.BEGIN
+    call_id: str | None = None
     circumstances: Any = None
     leaves: bool = False
     destinations: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from langgraph_speculate.core.calls import Outcome
-from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 
 
 class Table:
@@ -24,6 +24,7 @@ class Table:
         self.issued = 0
         self.committed = 0
         self.discarded: Counter[Discard] = Counter()
+        self._wasted_guesses = 0
 
     def __iter__(self) -> Iterator[Speculation]:
         """The speculations that could still answer a call, oldest first."""
@@ -36,6 +37,10 @@ class Table:
     def in_flight(self) -> int:
         """Bodies that are running, those of discarded speculations that drain included."""
         return sum(1 for speculation in self._by_id.values() if speculation.ended_at is None)
+
+    def wasted(self, *, guesses: bool) -> int:
+        """How many were discarded: of the guesses, or of the calls that the model had written."""
+        return self._wasted_guesses if guesses else self.discarded.total() - self._wasted_guesses
 
     @property
     def ready(self) -> list[Speculation]:
@@ -85,5 +90,6 @@ class Table:
             self.committed += 1
         elif reason is not None:
             self.discarded[reason] += 1
+            self._wasted_guesses += speculation.stage is not Stage.COMPLETE
         if speculation.over and speculation.ended_at is not None:
             self._by_id.pop(speculation.id, None)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.speculation import TRANSITIONS, State, step
+from langgraph_speculate.core.speculation import TRANSITIONS, Discard, Stage, State, step
 
 Report = Callable[[str, "str | None", int, str], None]
 """Takes rule, id of a speculation or None, number of the record, and what contradicts what."""
@@ -39,6 +39,11 @@ class Standing:
     settled: int = 0
 
     @property
+    def is_guess(self) -> bool:
+        """Whether the model had not written the call completely when it was launched."""
+        return self.launched.stage != Stage.COMPLETE
+
+    @property
     def over(self) -> bool:
         """Whether it is committed or discarded."""
         return not TRANSITIONS[self.state]
@@ -53,7 +58,7 @@ class Replay:
         report: Takes what is wrong.
         known: Its speculations by id.
         closed: The record that closed it, or 0.
-        discarded: How many speculations were.
+        discarded: How many speculations were, of guesses (True) and of calls that the model had written (False).
         at: When the latest record happened.
     """
 
@@ -61,10 +66,11 @@ class Replay:
     report: Report
     known: dict[str, Standing] = field(default_factory=dict)
     closed: int = 0
-    discarded: int = 0
+    discarded: Counter[bool] = field(default_factory=Counter)
     at: float = float("-inf")
     _epoch: int = 0
-    _per_turn: Counter[str] = field(default_factory=Counter)
+    _per_turn: Counter[str] = field(default_factory=Counter)  # guesses that stand
+    _guesses: int = 0
 
     def take(self, event: events.Event, record: int) -> None:
         """Judge the run's next record."""
@@ -102,12 +108,14 @@ class Replay:
         if (before := self.known.get(event.id)) is not None:
             self.report("lifecycle", event.id, record, f"launched twice; it is {before.state.value} since {before.at}")
             return
-        self.known[event.id] = Standing(event, record)
-        self._per_turn[event.turn] += 1
+        standing = self.known[event.id] = Standing(event, record)
         running = sum(standing.running for standing in self.known.values())
         self._spend("max_in_flight", running, event.id, record)
-        self._spend("max_per_turn", self._per_turn[event.turn], event.id, record)
-        self._spend("max_per_run", len(self.known), event.id, record)
+        if standing.is_guess:
+            self._per_turn[event.turn] += 1
+            self._guesses += 1
+            self._spend("max_per_turn", self._per_turn[event.turn], event.id, record)
+            self._spend("max_per_run", self._guesses, event.id, record)
 
     def _spend(self, limit: str, spent: int, id: str, record: int) -> None:
         allowed = getattr(self.began, limit)
@@ -150,8 +158,10 @@ class Replay:
             self.report("lifecycle", event.id, record, told)
             return
         standing.state, standing.at = State.DISCARDED, record
-        self.discarded += 1
-        self._spend("max_wasted_per_run", self.discarded, event.id, record)
+        self.discarded[standing.is_guess] += 1
+        if standing.is_guess and event.reason == Discard.CONTRADICTED:
+            self._per_turn[standing.launched.turn] -= 1  # another may take its place
+        self._spend("max_wasted_per_run", self.discarded[standing.is_guess], event.id, record)
 
     def _wasted(self, event: events.Wasted, standing: Standing, record: int) -> None:
         standing.running = False

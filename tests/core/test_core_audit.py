@@ -134,6 +134,17 @@ CORRECT: dict[str, list[events.Event]] = {
     "a body that fails": [began(), launched(), finished(ok=False), discarded(reason="failed"), wasted(), closed(1, 0)],
     "a body that never started": [began(), launched(), discarded(reason="no_slot"), wasted(), closed(1, 0)],
     "a body that drains after the end": [began(), launched(), discarded(), closed(1, 0), finished(), wasted()],
+    "a guess in place of one that the stream ruled out": [
+        *[began(max_per_turn=1), launched(), discarded(), launched("r:2"), finished("r:2"), matched("r:2")],
+        *[committed("r:2"), settled("r:2"), wasted(), closed(2, 1)],
+    ],
+    "calls that the model had written": [
+        began(max_per_turn=0, max_per_run=0),
+        *[
+            dataclasses.replace(event, stage="complete") if isinstance(event, events.Launched) else event
+            for event in HIT
+        ],
+    ],
     "a body that fails after its discard": [began(), launched(), discarded(), finished(ok=False), wasted()],
     "a call that settles after the end": [
         *[began(), launched(), finished(), matched(), committed()],
@@ -207,7 +218,11 @@ BROKEN: dict[str, tuple[str, list[events.Event]]] = {
     "closed twice": ("closed", [began(), closed(0, 0), closed(0, 0)]),
     "undecided at the end": ("closed", [began(), launched(), finished(), closed(hits=0)]),
     "too many at once": ("budget", [began(max_in_flight=1), launched("r:1"), discarded("r:1"), launched("r:2")]),
-    "too many in a turn": ("budget", [began(max_per_turn=1), *LOSS[:-1], launched("r:2", at=2.0)]),
+    "too many messages that broke": (
+        "budget",
+        [began(max_wasted_per_run=0), dataclasses.replace(launched(), stage="complete"), discarded()],
+    ),
+    "too many in a turn": ("budget", [began(max_per_turn=1), launched(), launched("r:2")]),
     "too many in a run": ("budget", [began(max_per_run=1), *LOSS[:-1], launched("r:2", turn="u", at=2.0)]),
     "too many in vain": ("budget", [began(max_wasted_per_run=0), *LOSS]),
     "launches lost": ("ledger", [began(), *HIT[:-1], closed(launched=2)]),
@@ -546,7 +561,7 @@ def told_by_sessions(limits: Limits | None = None, asks_at: float = 1.0) -> list
         ("langgraph_speculate.core.session.decide", lambda *args, **kwargs: ALLOW, {"asks_at": 9.0}, "commit"),
         ("langgraph_speculate.core.resources.Epochs.changed", lambda *args, **kwargs: False, {}, "stale"),
         ("langgraph_speculate.core.resources.overlap", lambda left, right: left == right, {}, "stale"),
-        ("langgraph_speculate.core.session.admit", lambda *args, **kwargs: None, {"limits": 1}, "budget"),
+        ("langgraph_speculate.core.budget.admit", lambda *args, **kwargs: None, {"limits": 1}, "budget"),
         ("langgraph_speculate.core.session.Session._drop", lambda *args: [], {}, "closed"),
     ],
 )

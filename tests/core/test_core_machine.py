@@ -20,9 +20,10 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import AUTO_FLOOR
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
 from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
-from langgraph_speculate.core.session import Cancel, Command, Commit, Launch, Miss, Proposal, Session
+from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy

@@ -10,9 +10,10 @@ import pytest
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.commands import Cancel, Commit, Join, Launch, Miss, Proposal
 from langgraph_speculate.core.gate import ALLOW, RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
-from langgraph_speculate.core.session import Cancel, Commit, Join, Launch, Miss, Proposal, Session
+from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.errors import IllegalTransition
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
@@ -390,7 +391,7 @@ def test_what_has_no_call_or_no_policy_is_never_launched(facts: ToolFacts | None
     """
     Not even by a gate that lets everything pass.
     """
-    monkeypatch.setattr("langgraph_speculate.core.session.decide", lambda *asked, **more: ALLOW)
+    monkeypatch.setattr("langgraph_speculate.core.turns.decide", lambda *asked, **more: ALLOW)
     session = a_session()
     session.begin_turn("t1", 0.0)
     call = None if facts is GET else SEVEN

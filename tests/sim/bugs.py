@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from langgraph_speculate.core import admission, gate, resources, session
+from langgraph_speculate.core import admission, budget, gate, resources, session
+from langgraph_speculate.core import turns as core_turns
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
@@ -146,6 +147,7 @@ def expired_results_pass_the_gate() -> Iterator[None]:
 def key_is_the_tool_name() -> Iterator[None]:
     with (
         patch.object(session, "decide", lambda *args, **kwargs: gate.ALLOW),
+        patch.object(core_turns, "decide", lambda *args, **kwargs: gate.ALLOW),
         patch.object(
             Table, "candidates_for", lambda self, key, venue: [s for s in self if s.state is not State.PROMOTED]
         ),
@@ -245,7 +247,7 @@ def one_attempt_too_many() -> Iterator[None]:
     def admit(*args: Any, limits: Any, **kwargs: Any) -> Any:
         return real(*args, limits=replace(limits, max_in_flight=limits.max_in_flight + 1), **kwargs)
 
-    with patch.object(session, "admit", admit):
+    with patch.object(budget, "admit", admit):
         yield
 
 
@@ -256,7 +258,7 @@ def wasted_attempts_are_not_counted() -> Iterator[None]:
     def admit(*args: Any, spent: Any, **kwargs: Any) -> Any:
         return real(*args, spent=replace(spent, wasted=0), **kwargs)
 
-    with patch.object(session, "admit", admit):
+    with patch.object(budget, "admit", admit):
         yield
 
 

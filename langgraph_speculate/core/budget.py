@@ -1,0 +1,84 @@
+"""What a run has used of its budgets, and whether one more launch fits."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from langgraph_speculate.core.admission import Refusal, Spent, admit
+from langgraph_speculate.core.commands import Proposal
+from langgraph_speculate.core.speculation import Speculation, Stage
+from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.tally import Tally
+from langgraph_speculate.policy import Limits, ToolPolicy
+
+
+class Budget:
+    """The budgets of one run.
+
+    A call that the model has written completely is no guess: it counts among the bodies in flight, but not among the
+    guesses of its turn and of the run. Those that nobody wants in the end, because the message breaks, count apart.
+
+    Args:
+        limits: The budgets.
+        table: The run's speculations.
+        thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+    """
+
+    def __init__(self, limits: Limits, table: Table, thread: Counter[str]) -> None:
+        self._limits = limits
+        self._table = table
+        self._tally = Tally(thread)
+        self._standing: Counter[str] = Counter()  # guesses by turn, without those that the model has contradicted
+        self._guesses = 0
+        self._ghosts = 0
+
+    def refusal(
+        self, proposal: Proposal, key: str, policy: ToolPolicy, turn: str, headroom: int | None
+    ) -> Refusal | None:
+        """Why a call must not be launched now, or None if it may.
+
+        Args:
+            proposal: The call.
+            key: Its canonical key.
+            policy: Its tool's entry.
+            turn: The model turn.
+            headroom: How many more calls the limits that are kept elsewhere leave, or None for no such limit.
+        """
+        is_guess = proposal.stage is not Stage.COMPLETE
+        alike = [other for other in self._table if (other.stage is not Stage.COMPLETE) == is_guess]
+        spent = Spent(
+            turn=self._standing[turn] if is_guess else 0,
+            run=self._guesses if is_guess else 0,
+            # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
+            wasted=self._table.wasted(guesses=is_guess) + len(alike),
+            in_flight=self._table.in_flight,
+            ghosts=self._ghosts,
+            room=self._tally.room(proposal.candidate.call.name, policy, proposal.asked, headroom),
+        )
+        return admit(
+            key,
+            proposal.candidate.probability,
+            policy.probability_floor,
+            # That a call was written twice, and needs two bodies, is for the session to know.
+            alive=[other.call.key for other in self._table] if is_guess else (),
+            spent=spent,
+            limits=self._limits,
+            leaves=policy.open_world,
+        )
+
+    def launched(self, speculation: Speculation) -> None:
+        """It starts."""
+        is_guess = speculation.stage is not Stage.COMPLETE
+        self._standing[speculation.turn] += is_guess
+        self._guesses += is_guess
+        self._ghosts += speculation.leaves
+        self._tally.launched(speculation.call.name)
+
+    def contradicted(self, speculation: Speculation) -> None:
+        """The model's stream has ruled it out: another guess may take its place in the turn."""
+        self._standing[speculation.turn] -= speculation.stage is not Stage.COMPLETE
+
+    def settled(self, tool: str, hit: Speculation | None) -> None:
+        """A real call has its answer."""
+        self._ghosts -= hit is not None and hit.leaves
+        self._tally.settled(tool, adopted=hit is not None)
