@@ -86,6 +86,8 @@ class DraftCall:
         """Read on in the arguments."""
         if self.void:
             return News.NOTHING
+        if piece.strip() and self.arguments.is_untouched:
+            self.complete = False  # it had none when the next call began, and has some after all
         if self.complete or not self.arguments.feed(piece):
             return self._revised() if self.complete and piece.strip() else News.NOTHING
         if self.arguments.broken:
@@ -145,6 +147,11 @@ class Draft:
         if len(self._text) > 1:
             self._text = ["".join(self._text)]
         return self._text[0] if self._text else ""
+
+    @property
+    def current(self) -> DraftCall | None:
+        """The call that is being written, or was last; None before the first, and if it took back what it had told."""
+        return None if self._latest is None or self._latest.void else self._latest
 
     def say(self, piece: str) -> None:
         """More text."""

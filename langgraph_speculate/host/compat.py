@@ -18,8 +18,12 @@ from langchain_core.callbacks.manager import ahandle_event, handle_event
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, RunnableSequence
 from langchain_core.runnables.config import var_child_runnable_config
-from langchain_core.tools import BaseTool
-from langchain_core.tools.base import _get_runnable_config_param
+from langchain_core.tools import BaseTool, InjectedToolCallId
+from langchain_core.tools.base import (
+    _get_runnable_config_param,
+    _is_injected_arg_type,
+    get_all_basemodel_annotations,
+)
 from langgraph._internal._constants import (
     CONF,
     CONFIG_KEY_CALL,
@@ -298,13 +302,14 @@ def body_slots(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def body_parameters(
-    tool: BaseTool, args: Mapping[str, Any], injected: Mapping[str, Any] | None = None
+    tool: BaseTool, args: Mapping[str, Any], injected: Mapping[str, Any] | None = None, call_id: str | None = None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Raw arguments validated, coerced and defaulted as the tool's own `run` does it, with what the host *injected*.
 
+    With *call_id*, for a tool that is handed the id of its call.
     Raises whatever the tool's schema raises.
     """
-    positional, named = tool._to_args_and_kwargs({**copy.deepcopy(dict(args)), **(injected or {})}, None)
+    positional, named = tool._to_args_and_kwargs({**copy.deepcopy(dict(args)), **(injected or {})}, call_id)
     return tuple(positional), dict(named)
 
 
@@ -318,17 +323,27 @@ def injected_arguments(tool: BaseTool) -> frozenset[str]:
 
 
 class Injections(NamedTuple):
-    """What a ToolNode injects: by argument the key of the state (None: all of it), and two arguments' names."""
+    """What the host injects: by argument the key of the state (None: all of it), and three arguments' names."""
 
     state: dict[str, str | None]
     store: str | None
     runtime: str | None
+    call_id: str | None
 
 
 def injections_of(tool: BaseTool) -> Injections:
-    """What a ToolNode injects into a tool's arguments."""
+    """What a ToolNode, or the tool itself, injects into a tool's arguments."""
     found = _get_all_injected_args(tool)
-    return Injections(dict(found.state), found.store, found.runtime)
+    return Injections(dict(found.state), found.store, found.runtime, _call_id_argument(tool))
+
+
+def _call_id_argument(tool: BaseTool) -> str | None:
+    """The argument that a tool's `run` fills with the id of the call."""
+    schema = tool.get_input_schema()
+    fields = get_all_basemodel_annotations(schema) if isinstance(schema, type) else {}
+    marked = (name for name, kind in fields.items() if _is_injected_arg_type(kind, injected_type=InjectedToolCallId))
+    bare = "tool_call_id" if "tool_call_id" in tool._injected_args_keys else None
+    return next(marked, bare)
 
 
 def state_of(config: Mapping[str, Any]) -> dict[str, Any]:

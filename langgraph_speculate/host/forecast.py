@@ -12,17 +12,19 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.candidates import Candidate, Predictor
+from langgraph_speculate.core.candidates import Candidate, Predictor, StreamPredictor
+from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.threads import start_daemon
+from langgraph_speculate.predict.stream import conditioned
 
 PATIENCE_S = 0.005
 """Seconds a model call may be held up by a predictor."""
@@ -57,6 +59,7 @@ class Forecaster:
     def __init__(self, predictor: Predictor, warn: Callable[[str, str], None]) -> None:
         self.predictor = predictor
         self.inline = bool(getattr(predictor, "bounded", False))
+        self._follows = self.inline and isinstance(predictor, StreamPredictor)
         self._warn = warn
         self._asking = threading.Lock()  # calls to one predictor never overlap
         self._queueing = threading.Lock()
@@ -76,6 +79,20 @@ class Forecaster:
         done = self._do(job)
         return None if done is None else Prediction(done)
 
+    def narrow(self, history: History, draft: Draft, told: Sequence[Candidate], k: int) -> list[Candidate]:
+        """What the model's message may still hold, now that it has begun as *draft*.
+
+        Args:
+            history: What the run had seen before it.
+            draft: The message so far.
+            told: What the predictor answered at its beginning.
+            k: The most candidates to return.
+        """
+        if self._follows and isinstance(self.predictor, StreamPredictor):
+            following = self.predictor
+            return self._guarded(lambda: following.narrow(history, draft, k=k), k)
+        return conditioned(told, draft)
+
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """Tell what the model asked for after *history*."""
 
@@ -92,9 +109,12 @@ class Forecaster:
         self._do(job)
 
     def _predict(self, history: History, k: int) -> list[Candidate]:
+        return self._guarded(lambda: self.predictor.predict(history, k=k), k)
+
+    def _guarded(self, ask: Callable[[], Iterable[Candidate]], k: int) -> list[Candidate]:
         try:
             with self._asking:
-                answer = list(islice(self.predictor.predict(history, k=k), k))
+                answer = list(islice(ask(), k))
             candidates = [candidate for candidate in answer if _is_sound(candidate)]
         except _OURS_TO_PASS_ON:
             raise

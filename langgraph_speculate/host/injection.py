@@ -32,6 +32,7 @@ class Injection:
     Attributes:
         state: By argument, the key of the state it takes; None for the whole.
         runtime: The argument that takes a `ToolRuntime`, or None.
+        call_id: The argument that takes the id of the call, or None.
         names: All arguments that the host supplies.
         reads: Keys of the state that the tool reads, as its entry says.
         uses_context: Whether it may see the run's runtime context.
@@ -39,13 +40,27 @@ class Injection:
 
     state: Mapping[str, str | None]
     runtime: str | None
+    call_id: str | None
     names: frozenset[str]
     reads: tuple[str, ...]
     uses_context: bool
 
     @property
+    def by_call(self) -> frozenset[str]:
+        """Arguments that a call brings with it once the model has written it."""
+        return frozenset(name for name in (self.runtime, self.call_id) if name is not None)
+
+    def id_among(self, named: Mapping[str, Any]) -> str | None:
+        """The id of the call that arguments *named* belong to, if the tool is handed it."""
+        if self.call_id is not None and self.call_id in named:
+            return str(named[self.call_id])
+        runtime = named.get(self.runtime) if self.runtime is not None else None
+        id = getattr(runtime, "tool_call_id", None)
+        return None if id is None else str(id)
+
+    @property
     def denied(self) -> frozenset[str]:
-        """Arguments that a speculation cannot have."""
+        """Arguments that a guess cannot have."""
         given = {name for name, key in self.state.items() if (key in self.reads if key is not None else self.reads)}
         if self.runtime is not None and (self.reads or self.uses_context):
             given.add(self.runtime)
@@ -108,11 +123,11 @@ class Injection:
 def injection(tool: BaseTool, policy: ToolPolicy | None) -> Injection | None:
     """What is injected into *tool*, or None if nothing is."""
     found = injections_of(tool)
-    names = injected_arguments(tool) | found.state.keys() | {n for n in (found.runtime, found.store) if n is not None}
+    names = injected_arguments(tool) | found.state.keys() | {n for n in found[1:] if n is not None}
     if not names:
         return None
     reads, uses = (policy.reads_state, policy.uses) if policy is not None else ((), ())
-    return Injection(found.state, found.runtime, frozenset(names), reads, "context" in uses)
+    return Injection(found.state, found.runtime, found.call_id, frozenset(names), reads, "context" in uses)
 
 
 class WatchedState(dict[Any, Any]):

@@ -15,6 +15,7 @@ from langchain_core.outputs import LLMResult
 
 from langgraph_speculate.host.compat import child_config, namespace_depth
 from langgraph_speculate.host.forecast import Prediction
+from langgraph_speculate.host.reading import Reading
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.run import Run
@@ -34,7 +35,7 @@ class _Listening(BaseCallbackHandler):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._turns: set[UUID] = set()
+        self._turns: dict[UUID, Reading | None] = {}
 
     def _begin(self, messages: list[list[BaseMessage]], run_id: UUID, kwargs: dict[str, Any]) -> Prediction | None:
         config = child_config() or {}
@@ -47,17 +48,20 @@ class _Listening(BaseCallbackHandler):
         )
         if not own or not messages:
             return None
-        self._turns.add(run_id)
-        return self._run.turns.begin(str(run_id), messages[0], config)
+        id = str(run_id)
+        self._turns[run_id] = None
+        prediction = self._run.turns.begin(id, messages[0], config)
+        self._turns[run_id] = self._run.turns.reading(id)
+        return prediction
 
     def _end(self, response: LLMResult, run_id: UUID) -> None:
         if run_id in self._turns:
-            self._turns.discard(run_id)
+            del self._turns[run_id]
             self._run.turns.end(str(run_id), _message(response))
 
     def _fail(self, run_id: UUID) -> None:
         if run_id in self._turns:
-            self._turns.discard(run_id)
+            del self._turns[run_id]
             self._run.turns.abort(str(run_id))
 
 
@@ -71,6 +75,18 @@ class Observer(_Listening):
         prediction = self._begin(messages, run_id, kwargs)
         if prediction is not None:
             prediction.wait()
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
+        """A chunk of the message: moment 2."""
+        reading = self._turns.get(run_id)
+        if reading is not None:
+            reading.token(token, chunk)
+
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """An event of the newer protocol: moment 2."""
+        reading = self._turns.get(run_id)
+        if reading is not None:
+            reading.event(event)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The model's message is final: moment 3."""
@@ -91,6 +107,18 @@ class AsyncObserver(_Listening, AsyncCallbackHandler):
         prediction = self._begin(messages, run_id, kwargs)
         if prediction is not None:
             await prediction.await_()
+
+    async def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
+        """A chunk of the message: moment 2."""
+        reading = self._turns.get(run_id)
+        if reading is not None:
+            reading.token(token, chunk)
+
+    async def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """An event of the newer protocol: moment 2."""
+        reading = self._turns.get(run_id)
+        if reading is not None:
+            reading.event(event)
 
     async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The model's message is final: moment 3."""

@@ -24,12 +24,13 @@ from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import RUN_KEY, child_config
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over
 from langgraph_speculate.host.runner import Attempt, Runner, wind_down
 from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
-from langgraph_speculate.host.turns import Turns, guarded
+from langgraph_speculate.host.turns import Turns
 from langgraph_speculate.policy.guards import objection
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class Run:
             return missed
         against = objection(guards, guarded(call, config, "commit")) if guards else None
         return self._driver.answer(
-            lambda now: self._session.resolve(call, entry.facts, venue, now, here, against), missed
+            lambda now: self._session.resolve(call, entry.facts, venue, now, here, against, entry.id_of(arguments)),
+            missed,
         )
 
     @contextmanager

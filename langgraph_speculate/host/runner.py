@@ -137,7 +137,8 @@ class Attempt:
         self._end(Outcome(error=error))
 
     def _outcome(self, value: Any) -> Outcome:
-        taint = self._sandbox.taint or unadoptable(value)
+        # One that was handed its call's id may answer with what carries it: no other call gets that.
+        taint = self._sandbox.taint or (unadoptable(value) if self.speculation.call_id is None else None)
         return Outcome(value=value, taint=taint, effects=self._sandbox.recorder)
 
     def _end(self, outcome: Outcome) -> None:

@@ -62,6 +62,15 @@ class Entry:
         """Names of the arguments that the host supplies."""
         return () if self.injection is None else self.injection.names
 
+    @property
+    def takes_id(self) -> bool:
+        """Whether its body is handed the id of the call."""
+        return self.injection is not None and bool(self.injection.by_call)
+
+    def id_of(self, arguments: Arguments) -> str | None:
+        """The id of a real call with these arguments, if its body is handed it."""
+        return None if self.injection is None else self.injection.id_among(arguments.named)
+
     def call(self, arguments: Arguments) -> Call:
         """The call that these arguments make, to be compared with others."""
         return arguments.call(self.tool.name, self.hidden)
@@ -81,16 +90,19 @@ class Entry:
         context = getattr(runtime_of(config), "context", None) if "context" in self.facts.uses else None
         return around, read, mark(context)
 
-    def coerce(self, args: Mapping[str, Any], state: Callable[[], Mapping[str, Any]] = dict) -> Arguments | None:
+    def coerce(
+        self, args: Mapping[str, Any], state: Callable[[], Mapping[str, Any]] = dict, call_id: str | None = None
+    ) -> Arguments | None:
         """Raw arguments as the body would receive them, or None when they do not fit the schema.
 
         Args:
             args: The arguments as a model would write them.
             state: Returns the graph's state, which may be injected.
+            call_id: The id of the call, if it is known.
         """
         try:
             placeholders = None if self.injection is None else self.injection.placeholders(state())
-            return Arguments(*body_parameters(self.tool, args, placeholders))
+            return Arguments(*body_parameters(self.tool, args, placeholders, call_id))
         except Exception:  # noqa: BLE001 - a validator is somebody else's code
             return None
 
@@ -226,6 +238,7 @@ class Toolbox:
             limited=self._missing_limits(tool.name, rule.tool),
             return_direct=bool(tool.return_direct),
             injected=frozenset() if injected is None else injected.denied,
+            by_call=frozenset() if injected is None else injected.by_call,
             variables=frozenset(v.name for v in _variables_of(tool) if v not in self._policy.propagate_context),
             venues=venues_of(tool),
             changed=changed,

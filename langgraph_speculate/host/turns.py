@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from langgraph_speculate.core.calls import Call, Outcome, size_of
+from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
-from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.gate import RunView, forbids
+from langgraph_speculate.core.draft import DraftCall
+from langgraph_speculate.core.gate import RunView
 from langgraph_speculate.core.history import History, Origin
-from langgraph_speculate.core.provenance import Provenance, provenance
-from langgraph_speculate.core.speculation import Speculation
-from langgraph_speculate.host.adopt import speculative_body
-from langgraph_speculate.host.compat import runtime_of, state_of
+from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
+from langgraph_speculate.host.place import Place
+from langgraph_speculate.host.proposer import Proposed, Proposer
+from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import Attempt
-from langgraph_speculate.host.sandbox import Sandbox, callers, circumstances_of
-from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
-from langgraph_speculate.policy.guards import Guard, GuardedCall, objection
+from langgraph_speculate.host.toolbox import Toolbox, keyable
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
 
 _BROKEN_OFF = frozenset({"length", "content_filter", "max_tokens", "refusal"})
+_WORTHWHILE = 0.1
+"""With this probability, that another call of the message makes it, a guess is kept that the stream contradicts."""
 
 
 class Turns:
-    """Moments 1 and 3 of a run.
+    """Moments 1 to 3 of a run.
 
     Args:
         engine: What the runs of one wrapped graph share.
@@ -48,27 +48,33 @@ class Turns:
     ) -> None:
         self._engine = engine
         self._driver = driver
-        self._toolbox = toolbox
         self._view = view
-        self._is_async = is_async
         self._origin = origin
-        self._histories: dict[str, History] = {}
+        self._proposer = Proposer(engine, driver, toolbox, view, is_async)
+        self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
-        self._coerced: dict[str, dict[str, Call]] = {}  # by turn and key of the guess: the call as the body receives it
 
-    def begin(self, turn: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
+    def begin(self, id: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
         """A model call starts."""
         history = History.from_messages(list(messages), self._last_history, self._origin)
         if not self._origin.thread and history.user_turns:
             # A client that sends the conversation along with each run has one thread, not as many as runs.
             self._origin = replace(self._origin, thread=f"begins with {history.user_turns[0].text}")
             history = replace(history, origin=self._origin)
-        self._last_history = self._histories[turn] = history
-        self._driver.decide(lambda now: self._driver.session.begin_turn(turn, now))
+        self._last_history = history
         place = Place(config, self.variables(), self._engine.policy.guards)
-        return self._engine.forecaster.predict(
-            history, self._engine.width, lambda candidates: self._predicted(turn, candidates, history, place)
-        )
+        turn = self._open[id] = Turn(id, history, place, self._engine, self._driver, self._proposer)
+        self._driver.decide(lambda now: self._driver.session.begin_turn(id, now))
+        return self._engine.forecaster.predict(history, self._engine.width, turn.predicted)
+
+    def reading(self, id: str) -> Reading | None:
+        """What reads the stream of a turn, or None where nothing could come of it."""
+        turn = self._open.get(id)
+        return turn.reading if turn is not None and self._may_launch else None
+
+    @cached_property
+    def _may_launch(self) -> bool:
+        return self._view.level != "shadow" and self._proposer.may_launch()
 
     def variables(self) -> dict[ContextVar[Any], Any]:
         """The context variables that the policy passes on, with their values here."""
@@ -76,173 +82,121 @@ class Turns:
         context = contextvars.copy_context() if listed else {}
         return {variable: context[variable] for variable in listed if variable in context}
 
-    def _predicted(self, turn: str, candidates: Sequence[Candidate], history: History, place: Place) -> None:
-        forbidden: set[str] = set()
-        bodies: dict[str, Body] = {}
-        proposals = [self._propose(turn, candidate, forbidden, bodies, history, place) for candidate in candidates]
-        headroom = self._toolbox.headroom(place.state) if bodies else None
-
-        def start(speculation: Speculation) -> Attempt:
-            return self._attempt(speculation, bodies[speculation.call.key], place)
-
-        self._driver.decide(lambda now: self._driver.session.predicted(turn, proposals, now, headroom), start)
-
-    def _propose(
-        self,
-        turn: str,
-        candidate: Candidate,
-        forbidden: set[str],
-        bodies: dict[str, Body],
-        history: History,
-        place: Place,
-    ) -> Proposal:
-        name = candidate.call.name
-        entry = self._toolbox.get(name)
-        if entry is None:
-            return Proposal(candidate, None, None, THREAD)
-        venue = self._toolbox.venue(entry.facts, self._is_async)
-        if name in forbidden or forbids(entry.facts, venue, self._view) is not None:  # whatever the arguments
-            forbidden.add(name)
-            return Proposal(candidate, None, entry.facts, venue)
-        arguments = entry.coerce(candidate.call.args, place.state)
-        call = None if arguments is None else keyable(entry.call(arguments))
-        if call is None or arguments is None or keyable(candidate.call) is None:
-            return Proposal(candidate, None, entry.facts, venue)
-        try:
-            circumstances = entry.circumstances(place.circumstances, arguments, place.config)
-        except Exception:  # noqa: BLE001 - a value of the caller's: what cannot be compared later is not run
-            return Proposal(candidate, None, entry.facts, venue)
-        found = self._provenance(call, history) if entry.facts.leaves else None
-        bodies[call.key] = Body(entry, arguments, found)
-        self._coerced.setdefault(turn, {})[candidate.call.key] = call
-        asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
-        return Proposal(candidate, call, entry.facts, venue, circumstances, place.objection(call), found, asked)
-
-    def _provenance(self, call: Call, history: History) -> Provenance:
-        return provenance(call, history, self._toolbox.trusts, lambda past: self._as_received(past, {}))
-
-    def end(self, turn: str, message: Any) -> None:
+    def end(self, id: str, message: Any) -> None:
         """The model's message is final."""
-        history = self._histories.pop(turn, None)
-        known = self._coerced.pop(turn, {})
+        if _is_broken_off(message):
+            self.abort(id)
+            return
+        turn = self._open.pop(id, None)
         raw = [Call(call["name"], call["args"]) for call in getattr(message, "tool_calls", None) or ()]
         alive = self._driver.session.alive_tools()
-        wanted = [call for one in raw if one.name in alive and (call := self._as_received(one, known)) is not None]
-        self._driver.decide(lambda now: self._driver.session.end_turn(turn, raw, wanted, now))
-        if message is not None and history is not None and not _broken_off(message):
-            self._engine.learn(history, raw)
+        received = [self._as_received(call, turn) for call in raw if call.name in alive]
+        wanted = [call for call in received if call is not None]
+        self._driver.decide(lambda now: self._driver.session.end_turn(id, raw, wanted, now))
+        if message is not None and turn is not None:
+            self._engine.learn(turn.history, raw)
 
-    def _as_received(self, call: Call, known: Mapping[str, Call]) -> Call | None:
+    def _as_received(self, call: Call, turn: Turn | None) -> Call | None:
         """The call as the tool's body will receive it."""
-        if keyable(call) is not None and call.key in known:
-            return known[call.key]
-        entry = self._toolbox.get(call.name)
-        if entry is None or entry.injection is not None:  # its state is not known here; the model's own words will do
-            return keyable(call)
-        arguments = entry.coerce(call.args)
-        return keyable(call if arguments is None else entry.call(arguments))
+        known = turn.coerced.get(call.key) if turn is not None and keyable(call) is not None else None
+        return known or self._proposer.as_received(call)
 
-    def abort(self, turn: str) -> None:
-        """The model call failed."""
-        self._histories.pop(turn, None)
-        self._coerced.pop(turn, None)
-        self._driver.decide(lambda now: self._driver.session.abort_turn(turn, now))
-
-    def _attempt(self, speculation: Speculation, body: Body, place: Place) -> Attempt:
-        entry, arguments = body.entry, body.arguments
-        sandbox = Sandbox(
-            entry.facts.name,
-            place.config,
-            place.variables,
-            uses_context="context" in entry.facts.uses,
-            native=speculation.venue == TASK,
-            hosts=body.hosts,
-        )
-
-        def run() -> Any:
-            given = arguments
-            if entry.injection is not None:
-                named = entry.injection.swapped(arguments.named, sandbox.trip, sandbox.tool_runtime())
-                given = replace(arguments, named=named)
-            return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
-
-        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
-
-    def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
-        name = speculation.call.name
-        self._driver.runner.forget(speculation.id)
-        if outcome.taint is not None:
-            self._engine.trip(name, outcome.taint)
-        elif outcome.ok and started is not None:
-            self._engine.durations.add(name, now - started)
-        size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
-        self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
+    def abort(self, id: str) -> None:
+        """The model call failed, or its message is cut off: it confirms nothing."""
+        self._open.pop(id, None)
+        self._driver.decide(lambda now: self._driver.session.abort_turn(id, now))
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A tool's body with what it is called with.
+class Turn:
+    """One model call: what is expected of it, and what its stream makes of that.
 
     Attributes:
-        entry: The tool.
-        arguments: Its arguments, coerced.
-        found: Where they would go, if the tool leaves the trust boundary.
-    """
-
-    entry: Entry
-    arguments: Arguments
-    found: Provenance | None
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Hosts that it may contact: what its policy allows, and what the gate saw it sent to."""
-        policy = self.entry.facts.rule.tool
-        return (*(policy.allowed_hosts if policy else ()), *(self.found.destinations if self.found else ()))
-
-
-class Place:
-    """What a model call's guesses may look at: the config and the context of the model's node.
-
-    Args:
-        config: The node's config.
-        variables: Context variables that the policy passes on, with their values.
-        guards: The policy's guards, to be asked in the node's context.
+        history: What the run had seen before it.
+        coerced: Calls as the body receives them, by the key of the call as the model would write it.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], variables: Mapping[ContextVar[Any], Any], guards: Sequence[Guard]
+        self, id: str, history: History, place: Place, engine: Engine, driver: Driver, proposer: Proposer
     ) -> None:
-        self.config = config
-        self.variables = variables
-        self._guards = guards
-        self._context = contextvars.copy_context() if guards else None
-
-    def state(self) -> Mapping[str, Any]:
-        """The graph's state, read once."""
-        return self._state
-
-    @cached_property
-    def _state(self) -> Mapping[str, Any]:
-        return state_of(self.config)
+        self.history = history
+        self.coerced: dict[str, Call] = {}
+        self._id = id
+        self._place = place
+        self._engine = engine
+        self._driver = driver
+        self._proposer = proposer
+        self._candidates: Sequence[Candidate] = ()
+        self._spared: Set[str] = frozenset()  # guesses that another call of the message may still be
+        self._running: dict[str, Call] = {}  # guesses as the model would write them, by the key of the coerced call
 
     @cached_property
-    def circumstances(self) -> Any:
-        """What any tool may see of the run."""
-        return circumstances_of(self.config, self.variables)
+    def reading(self) -> Reading:
+        """What reads its stream."""
+        return Reading(self)
 
-    def objection(self, call: Call) -> str | None:
-        """Why a guard does not let *call* run ahead, or None."""
-        if self._context is None:
-            return None
-        return self._context.run(objection, self._guards, guarded(call, self.config, "issue"))
+    def predicted(self, candidates: Sequence[Candidate]) -> None:
+        """The predictor answered."""
+        self._candidates = candidates
+        if "reading" in self.__dict__ and self.reading.draft.calls:
+            return  # too late; what the model writes says which of them are still worth a look
+        made = self._proposer.propose(candidates, self.history, self._place)
+        session = self._driver.session
+        self._driver.decide(
+            lambda now: session.predicted(self._id, made.proposals, now, made.headroom), self._starting(made)
+        )
+
+    def heard(self, stage: Stage) -> None:
+        """The stream says more: squash what it rules out, and launch what it makes likely."""
+        draft, session = self.reading.draft, self._driver.session
+        likely = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
+        kept = {c.call.key for c in likely if c.probability >= _WORTHWHILE and keyable(c.call) is not None}
+        doubtful = self._doubtful()
+        ruled_out = [key for key, call in doubtful.items() if call.key not in kept]
+        self._spared = doubtful.keys() - set(ruled_out)
+        made = self._proposer.propose(likely, self.history, self._place, stage)
+        if not (ruled_out or made.proposals):
+            return
+        self._driver.decide(
+            lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom), self._starting(made)
+        )
+        for key in ruled_out:
+            self._running.pop(key, None)
+
+    def doubts(self) -> bool:
+        """Whether what is being written contradicts a guess that runs."""
+        return bool(self._running) and not self._doubtful().keys() <= self._spared
+
+    def _doubtful(self) -> dict[str, Call]:
+        """The guesses that no call which the model has begun can end as."""
+        draft = self.reading.draft
+        return {key: call for key, call in self._running.items() if not draft.may_make(call)} if draft.calls else {}
+
+    def written(self, call: DraftCall) -> None:
+        """A call is complete: it runs now, under its own id."""
+        candidate = Candidate(call.call(), 1.0, "stream")
+        made = self._proposer.propose([candidate], self.history, self._place, Stage.COMPLETE, call.id)
+        session = self._driver.session
+        self._driver.decide(
+            lambda now: session.written(self._id, made.proposals[0], now, made.headroom), self._starting(made)
+        )
+
+    def revised(self) -> None:
+        """What the model wrote of its calls is void."""
+        self._driver.decide(lambda now: self._driver.session.revised(self._id, now))
+
+    def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt]:
+        """What makes the attempt of each launch among these proposals."""
+        for key, call in made.raw.items():
+            self.coerced[call.key] = made.calls[key]
+
+        def start(speculation: Speculation) -> Attempt:
+            if speculation.stage is not Stage.COMPLETE:
+                self._running[speculation.call.key] = made.raw[speculation.call.key]
+            return self._proposer.attempt(speculation, made.bodies[speculation.call.key], self._place)
+
+        return start
 
 
-def guarded(call: Call, config: Mapping[str, Any], moment: Literal["issue", "commit"]) -> GuardedCall:
-    """What a guard is asked about a call under *config*."""
-    context = getattr(runtime_of(config), "context", None)
-    return GuardedCall(call.name, call.args, callers(config.get("configurable")), context, moment)
-
-
-def _broken_off(message: Any) -> bool:
+def _is_broken_off(message: Any) -> bool:
     metadata = getattr(message, "response_metadata", None) or {}
     return (metadata.get("finish_reason") or metadata.get("stop_reason")) in _BROKEN_OFF

@@ -74,8 +74,17 @@ def _injections() -> None:
         "Takes the rest."
         return ""
 
-    assert compat.injections_of(whole) == compat.Injections({"state": None, "field": "messages"}, None, None)
-    assert compat.injections_of(other) == compat.Injections({}, "store", "runtime")
+    @tool
+    def marked(id: int, mine: Annotated[str, InjectedToolCallId]) -> str:
+        "Takes the id of its call."
+        return mine
+
+    assert compat.injections_of(whole) == compat.Injections({"state": None, "field": "messages"}, None, None, None)
+    assert compat.injections_of(other) == compat.Injections({}, "store", "runtime", None)
+    assert compat.injections_of(marked) == compat.Injections({}, None, None, "mine")
+    assert compat.body_parameters(marked, {"id": "1"}, None, "call_1") == ((), {"id": 1, "mine": "call_1"})
+    call = {"type": "tool_call", "id": "call_1", "name": "marked", "args": {"id": 1}}
+    assert marked.invoke(call).content == "call_1"
 
 
 @contract("is_agent_model_node")

@@ -1,0 +1,57 @@
+"""What a model call's guesses may look at: the config and the context of the model's node."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from functools import cached_property
+from typing import Any, Literal
+
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.host.compat import runtime_of, state_of
+from langgraph_speculate.host.sandbox import callers, circumstances_of
+from langgraph_speculate.policy.guards import Guard, GuardedCall, objection
+
+
+class Place:
+    """The model's node, as its guesses see it.
+
+    Args:
+        config: The node's config.
+        variables: Context variables that the policy passes on, with their values.
+        guards: The policy's guards, to be asked in the node's context.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], variables: Mapping[ContextVar[Any], Any], guards: Sequence[Guard]
+    ) -> None:
+        self.config = config
+        self.variables = variables
+        self._guards = guards
+        self._context = contextvars.copy_context() if guards else None
+
+    def state(self) -> Mapping[str, Any]:
+        """The graph's state, read once."""
+        return self._state
+
+    @cached_property
+    def _state(self) -> Mapping[str, Any]:
+        return state_of(self.config)
+
+    @cached_property
+    def circumstances(self) -> Any:
+        """What any tool may see of the run."""
+        return circumstances_of(self.config, self.variables)
+
+    def objection(self, call: Call) -> str | None:
+        """Why a guard does not let *call* run ahead, or None."""
+        if self._context is None:
+            return None
+        return self._context.run(objection, self._guards, guarded(call, self.config, "issue"))
+
+
+def guarded(call: Call, config: Mapping[str, Any], moment: Literal["issue", "commit"]) -> GuardedCall:
+    """What a guard is asked about a call under *config*."""
+    context = getattr(runtime_of(config), "context", None)
+    return GuardedCall(call.name, call.args, callers(config.get("configurable")), context, moment)

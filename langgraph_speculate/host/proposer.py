@@ -1,0 +1,194 @@
+"""From a candidate to a body that runs early: what the gate is asked about it, and how its tool is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from langgraph_speculate.core.calls import Call, Outcome, size_of
+from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.commands import Proposal
+from langgraph_speculate.core.gate import RunView, forbids
+from langgraph_speculate.core.history import History
+from langgraph_speculate.core.provenance import Provenance, provenance
+from langgraph_speculate.core.speculation import Speculation, Stage
+from langgraph_speculate.host.adopt import speculative_body
+from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.place import Place
+from langgraph_speculate.host.runner import Attempt
+from langgraph_speculate.host.sandbox import Sandbox
+from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+
+if TYPE_CHECKING:
+    from langgraph_speculate.host.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A tool's body with what it is called with.
+
+    Attributes:
+        entry: The tool.
+        arguments: Its arguments, coerced.
+        found: Where they would go, if the tool leaves the trust boundary.
+    """
+
+    entry: Entry
+    arguments: Arguments
+    found: Provenance | None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Hosts that it may contact: what its policy allows, and what the gate saw it sent to."""
+        policy = self.entry.facts.rule.tool
+        return (*(policy.allowed_hosts if policy else ()), *(self.found.destinations if self.found else ()))
+
+
+@dataclass(slots=True)
+class Proposed:
+    """What was proposed together.
+
+    Attributes:
+        proposals: For the session, best first.
+        calls: The calls as their bodies receive them, by key.
+        raw: The same as the model would write them.
+        bodies: What would run.
+        headroom: How many more calls the limits that are kept elsewhere leave, or None.
+    """
+
+    proposals: list[Proposal] = field(default_factory=list)
+    calls: dict[str, Call] = field(default_factory=dict)
+    raw: dict[str, Call] = field(default_factory=dict)
+    bodies: dict[str, Body] = field(default_factory=dict)
+    headroom: int | None = None
+
+
+class Proposer:
+    """Makes proposals out of candidates, and attempts out of launches.
+
+    Args:
+        engine: What the runs of one wrapped graph share.
+        driver: The run's session and runner.
+        toolbox: The graph's tools.
+        view: What the gate may know about the run.
+        is_async: Whether the run has an event loop.
+    """
+
+    def __init__(self, engine: Engine, driver: Driver, toolbox: Toolbox, view: RunView, is_async: bool) -> None:
+        self._engine = engine
+        self._driver = driver
+        self._toolbox = toolbox
+        self._view = view
+        self._is_async = is_async
+
+    def may_launch(self) -> bool:
+        """Whether any call could run ahead in this run, be it once the model has written it."""
+        return any(
+            forbids(entry.facts, self._toolbox.venue(entry.facts, self._is_async), self._view, "") is None
+            for entry in self._toolbox
+        )
+
+    def propose(
+        self,
+        candidates: Sequence[Candidate],
+        history: History,
+        place: Place,
+        stage: Stage = Stage.BEGIN,
+        call_id: str | None = None,
+    ) -> Proposed:
+        """What the gate is to be asked about *candidates*.
+
+        Args:
+            candidates: The candidates, best first.
+            history: What the run has seen so far.
+            place: The model's node.
+            stage: How much of the model's message is known.
+            call_id: The id of the model's own call, if there is one.
+        """
+        made = Proposed()
+        forbidden: set[str] = set()
+        for candidate in candidates:
+            made.proposals.append(self._propose(candidate, made, forbidden, history, place, stage, call_id))
+        made.headroom = self._toolbox.headroom(place.state) if made.bodies else None
+        return made
+
+    def _propose(
+        self,
+        candidate: Candidate,
+        made: Proposed,
+        forbidden: set[str],
+        history: History,
+        place: Place,
+        stage: Stage,
+        call_id: str | None,
+    ) -> Proposal:
+        name = candidate.call.name
+        entry = self._toolbox.get(name)
+        if entry is None:
+            return Proposal(candidate, None, None, THREAD, stage=stage)
+        id = call_id if entry.takes_id else None
+        venue = self._toolbox.venue(entry.facts, self._is_async)
+        unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id)
+        if name in forbidden or forbids(entry.facts, venue, self._view, id) is not None:  # whatever the arguments
+            forbidden.add(name)
+            return unfit
+        arguments = entry.coerce(candidate.call.args, place.state, id)
+        call = None if arguments is None else keyable(entry.call(arguments))
+        if call is None or arguments is None or keyable(candidate.call) is None:
+            return unfit
+        try:
+            circumstances = entry.circumstances(place.circumstances, arguments, place.config)
+        except Exception:  # noqa: BLE001 - a value of the caller's: what cannot be compared later is not run
+            return unfit
+        found = self._provenance(call, history) if entry.facts.leaves else None
+        made.calls[call.key], made.raw[call.key] = call, candidate.call
+        made.bodies[call.key] = Body(entry, arguments, found)
+        asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
+        against = place.objection(call)
+        return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
+
+    def as_received(self, call: Call) -> Call | None:
+        """The call as the tool's body will receive it."""
+        entry = self._toolbox.get(call.name)
+        if entry is None or entry.injection is not None:  # its state is not known here; the model's own words will do
+            return keyable(call)
+        arguments = entry.coerce(call.args)
+        return keyable(call if arguments is None else entry.call(arguments))
+
+    def _provenance(self, call: Call, history: History) -> Provenance:
+        return provenance(call, history, self._toolbox.trusts, self.as_received)
+
+    def attempt(self, speculation: Speculation, body: Body, place: Place) -> Attempt:
+        """The body of a speculation, ready to start."""
+        entry, arguments = body.entry, body.arguments
+        sandbox = Sandbox(
+            entry.facts.name,
+            place.config,
+            place.variables,
+            uses_context="context" in entry.facts.uses,
+            native=speculation.venue == TASK,
+            hosts=body.hosts,
+        )
+
+        def run() -> Any:
+            given = arguments
+            if entry.injection is not None:
+                own = {
+                    **sandbox.tool_runtime(),
+                    **({"tool_call_id": speculation.call_id} if speculation.call_id else {}),
+                }
+                given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
+            return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
+
+        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
+
+    def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
+        name = speculation.call.name
+        self._driver.runner.forget(speculation.id)
+        if outcome.taint is not None:
+            self._engine.trip(name, outcome.taint)
+        elif outcome.ok and started is not None:
+            self._engine.durations.add(name, now - started)
+        size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
+        self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
