@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 Body = Mapping[str, Any]
@@ -16,10 +16,21 @@ def completions(deltas: Sequence[Delta], at: Sequence[float]) -> list[float]:
     return [last[index] for index in sorted(last)]
 
 
-def contradicted_at(deltas: Sequence[Delta], expected: str) -> int | None:
-    """Which piece is the first after which the arguments of the only call cannot become *expected*, or None."""
-    pieces = [delta["tool_calls"][0]["function"]["arguments"] if "tool_calls" in delta else "" for delta in deltas]
-    return next((at for at, text in enumerate(accumulate(pieces)) if not expected.startswith(text)), None)
+def contradicted_at(deltas: Sequence[Delta], tool: str, arguments: str) -> int | None:
+    """Which piece is the first after which the only call cannot become that one, or None.
+
+    Args:
+        deltas: The pieces of a message.
+        tool: The tool that was expected.
+        arguments: What it was expected to be called with, as JSON in the words of the wire.
+    """
+    text = ""
+    for at, delta in enumerate(deltas):
+        for call in delta.get("tool_calls", ()):
+            text += call["function"]["arguments"]
+            if call["function"].get("name", tool) != tool or not arguments.startswith(text):
+                return at
+    return None
 
 
 def differences(own: Sequence[Body], plain: Sequence[Body]) -> list[str]:
