@@ -26,6 +26,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from langchain.agents import create_agent
@@ -35,6 +36,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field
 
 from benchmarks.progress import progress
 from benchmarks.surroundings import no_collection, one_core, undisturbed
@@ -74,6 +76,7 @@ def call(turn: int) -> dict[str, Any]:
     return {"id": f"call_{turn}", "name": "look_up", "args": arguments(turn, ".")}
 
 
+@cache
 def sections(turn: int) -> list[tuple[str | None, list[ChatGenerationChunk]]]:
     """The pieces of a turn's message: what kind each is, or None where it is not timed."""
     whole = json.dumps(arguments(turn, "."))
@@ -153,8 +156,7 @@ class Meter:
 class StreamingModel(BaseChatModel):
     """Tells two long messages to its callback manager, piece by piece, and takes the time; then it answers."""
 
-    sections: Any
-    meter: Any = None
+    meter: Any = Field(default=None, repr=False)  # a run's log of the model would show it
 
     @property
     def _llm_type(self) -> str:
@@ -167,11 +169,11 @@ class StreamingModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         turn = len(messages) // 2
-        if turn >= len(self.sections):
+        if turn not in TURNS:
             return _result(AIMessage("done"))
         for seconds in self.meter.waiting(turn):
             time.sleep(seconds)
-        for kind, chunks in self.sections[turn]:
+        for kind, chunks in sections(turn):
             began = time.thread_time()
             for chunk in chunks:
                 run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
@@ -183,11 +185,11 @@ class StreamingModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         turn = len(messages) // 2
-        if turn >= len(self.sections):
+        if turn not in TURNS:
             return _result(AIMessage("done"))
         for seconds in self.meter.waiting(turn):
             await asyncio.sleep(seconds)
-        for kind, chunks in self.sections[turn]:
+        for kind, chunks in sections(turn):
             began = time.thread_time()
             for chunk in chunks:
                 await run_manager.on_llm_new_token(chunk.message.content, chunk=chunk)
@@ -203,7 +205,7 @@ class NearlyRight:
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         turn = model_turns(history)
-        if turn >= len(TURNS):
+        if turn not in TURNS:
             return []
         endings = range(_CANDIDATES)
         return [Candidate(Call("look_up", arguments(turn, str(n))), 0.9, "nearly right") for n in endings]
@@ -313,7 +315,7 @@ def _contender(
     handler: BaseCallbackHandler | None = None,
     expected: int = 0,
 ) -> Contender:
-    model = StreamingModel(sections=[sections(turn) for turn in TURNS])
+    model = StreamingModel()
     graph = create_agent(model, [_look_up(model)])
     wrapped = graph if policy is None else speculate(graph, policy, predictor=predictor)
     return Contender(wrapped, model, handler, expected)

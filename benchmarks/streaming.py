@@ -19,7 +19,8 @@ import asyncio
 import json
 import statistics
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,16 +114,33 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Take:
-    """One performance, with what went over the wire in it."""
+    """One performance, with what went over the wire in it.
+
+    Attributes:
+        began: When the first body of each call began, on the server's clock, or None.
+    """
 
     performance: Performance
     requests: list[dict[str, Any]]
     sent: list[Sent]
+    began: Sequence[float | None]
 
     @property
     def late_s(self) -> float:
         """How much later than due the latest piece went out."""
         return max((at - due for sent in self.sent for at, due in zip(sent.at, sent.due, strict=False)), default=0.0)
+
+    @property
+    def starts_ms(self) -> list[float | None]:
+        """How long after each call was complete on the wire its tool's body began; less than 0 if it was foreseen."""
+        complete = completions(self.sent[0].deltas, self.sent[0].at) if self.whole else []
+        pairs = zip(self.began, complete, strict=False)
+        return [None if began is None else (began - at) * 1e3 for began, at in pairs]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the message with the calls went out to its end."""
+        return bool(self.sent) and len(self.sent[0].at) == len(self.sent[0].deltas)
 
 
 class Setting(AgentMiddleware[Any, Any]):
@@ -188,14 +206,16 @@ def takes(case: str, scale: float, rounds: int, tell: Tell) -> tuple[dict[str, l
             server.sent.clear()
             return World(script, reading, 0.0, latency_of=latency_of)
 
-        def taken(performance: Performance) -> Take:
-            return Take(performance, list(server.requests), list(server.sent))
+        def taken(performance: Performance, played: World) -> Take:
+            return Take(performance, list(server.requests), list(server.sent), _began(played, names))
 
         async def all_async() -> dict[str, list[Take]]:
             done: dict[str, list[Take]] = {name: [] for name in graphs}
             for _ in range(rounds + 1):
                 for at, name in enumerate(done):
-                    done[name].append(taken(await aperform(graphs[name], script, world(), f"{at}{script.id}")))
+                    played = world()
+                    performance = await aperform(graphs[name], script, played, f"{at}{script.id}")
+                    done[name].append(taken(performance, played))
                 tell(f"{case}, async")
             return done
 
@@ -203,7 +223,9 @@ def takes(case: str, scale: float, rounds: int, tell: Tell) -> tuple[dict[str, l
             done: dict[str, list[Take]] = {name: [] for name in graphs if name != EAGER}
             for _ in range(rounds + 1):
                 for at, name in enumerate(done):
-                    done[name].append(taken(perform(graphs[name], script, world(), f"{at}{script.id}")))
+                    played = world()
+                    performance = perform(graphs[name], script, played, f"{at}{script.id}")
+                    done[name].append(taken(performance, played))
                 tell(f"{case}, sync")
             return done
 
@@ -225,10 +247,9 @@ def measure(cases: Sequence[str], scale: float, rounds: int, *, quiet: bool) -> 
                 "plain_s": schedule.plain_s,
                 "bound_s": schedule.bound_s,
                 "foreseen_s": schedule.foreseen_s,
-                "latest_piece_ms": max(
-                    take.late_s for done in (native, sync) for it in done.values() for take in it[1:]
-                )
-                * 1e3,
+                "late_ms": _spread(
+                    take.late_s * 1e3 for own in (native, sync) for it in own.values() for take in it[1:]
+                ),
                 "async": figures(case, native, schedule),
                 "sync": figures(case, sync, schedule),
             }
@@ -247,6 +268,7 @@ def figures(case: str, done: Mapping[str, Sequence[Take]], schedule: Schedule) -
             "speedup": base_s / median_s,
             "over_bound": median_s / schedule.bound_s - 1,
             "over_own": median_s / _own_bound(name, schedule) - 1,
+            "starts_ms": _starts(own[1:]),
             "identical": sum(
                 take.performance.transcript == other.performance.transcript
                 for take, other in zip(own[1:], plain[1:], strict=True)
@@ -262,6 +284,27 @@ def figures(case: str, done: Mapping[str, Sequence[Take]], schedule: Schedule) -
         }
         found[name] = {**figure, "goal_met": _goal_met(case, figure) if name == EAGER_START else None}
     return found
+
+
+def _began(played: World, tools: Sequence[str]) -> list[float | None]:
+    """When the first body of each tool began, on the server's clock."""
+    ahead = time.monotonic() - time.perf_counter()
+    first = {execution.call.name: execution.began + ahead for execution in reversed(played.executions)}
+    return [first.get(tool) for tool in tools]
+
+
+def _starts(own: Sequence[Take]) -> list[float | None]:
+    """Median milliseconds for each call; None where it did not start in every performance."""
+    found: list[float | None] = []
+    for starts in zip(*(take.starts_ms for take in own), strict=False):
+        known = [start for start in starts if start is not None]
+        found.append(statistics.median(known) if len(known) == len(own) else None)
+    return found
+
+
+def _spread(values: Iterable[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {"median": statistics.median(ordered), "worst": ordered[-1]}
 
 
 def _scaled(case: str, scale: float) -> tuple[float, ...]:
@@ -291,19 +334,21 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
         )
         yield (
             f"at best: plain {it['plain_s']:.2f} s, started when complete {it['bound_s']:.2f} s, foreseen "
-            f"{it['foreseen_s']:.2f} s; the latest piece went out {it['latest_piece_ms']:.1f} ms late"
+            f"{it['foreseen_s']:.2f} s; the server was up to {it['late_ms']['median']:.0f} ms late in most runs, "
+            f"{it['late_ms']['worst']:.0f} ms in one"
         )
         yield (
             f"{'':6} {'':12} {'seconds':>8} {'speed-up':>8} {'over bound':>10} {'over own best':>13}"
-            "  transcripts  requests identical"
+            f" {'starts ms after complete':>24}  transcripts  requests identical"
         )
         for interface in ("async", "sync"):
             for name, f in it[interface].items():
                 asked = "yes" if not f["asked_otherwise"] else f"no ({', '.join(f['asked_otherwise'])})"
+                starts = ", ".join("never" if start is None else f"{start:+.0f}" for start in f["starts_ms"])
                 verdict = "  MISSES ITS GOAL" if f["goal_met"] is False else ""
                 yield (
                     f"{interface:6} {name:12} {f['median_s']:8.3f} {f['speedup']:8.2f} {f['over_bound'] * 100:8.1f} %"
-                    f" {f['over_own'] * 100:11.1f} %  {f['identical']:>5}/{report['rounds']:<5}  {asked}"
+                    f" {f['over_own'] * 100:11.1f} % {starts:>24}  {f['identical']:>5}/{report['rounds']:<5}  {asked}"
                     f"{verdict}{'  ' + f['first_error'] if f['first_error'] else ''}"
                 )
 

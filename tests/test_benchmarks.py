@@ -411,6 +411,7 @@ def test_streaming_reports_every_agent_against_its_bound(capsys: pytest.CaptureF
             for figures in (case["sync"][name], case["async"][name]):
                 told = (figures["identical"], figures["asked_otherwise"], figures["first_error"])
                 assert told == (1, [], None), name
+                assert all(start < 0 for start in figures["starts_ms"]) == (name == ORACLE)
 
 
 @pytest.mark.skipif(not EAGER_INSTALLED, reason="eager-tools-langgraph is not installed")
