@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import statistics
@@ -33,7 +32,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from benchmarks.progress import progress
-from benchmarks.surroundings import undisturbed
+from benchmarks.surroundings import no_collection, one_core, undisturbed
 from benchmarks.variants import model_turns
 from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, Predictor
@@ -149,7 +148,7 @@ class Sample:
 def contenders() -> dict[str, Contender]:
     """The plain agent, and the wrapped ones."""
     timed, perfect = Timed(default_predictor()), Timed(Perfect())
-    declared = SpeculationPolicy(tools={"look_up": True})
+    declared = SpeculationPolicy(tools={"look_up": True})  # type: ignore[dict-item]
     return {
         PLAIN: Contender(_agent()),
         OFF: Contender(speculate(_agent(), declared, predictor=Perfect()), switch="off"),
@@ -161,7 +160,7 @@ def contenders() -> dict[str, Contender]:
 def measure(rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """The costs of each state over *rounds*, for the sync and the async interface."""
     report: dict[str, Any] = {"rounds": rounds, "supersteps": SUPERSTEPS, "model_turns": MODEL_TURNS}
-    with undisturbed(), _one_core() as core:
+    with undisturbed(), one_core() as core:
         report["core"] = core
         sync = contenders()
         report["sync"] = _figures(_sync_rounds(sync, rounds, tell), sync)
@@ -234,36 +233,17 @@ def _config() -> Any:
 
 @contextmanager
 def _timing(agent: Contender) -> Iterator[Callable[[], Sample]]:
-    """Collect garbage before and not during; yields a function that stops the clock."""
+    """Yields a function that stops the clock."""
     if agent.predictor is not None:
         agent.predictor.seconds = 0.0
     if agent.switch is not None:
         os.environ[ENVIRONMENT_VARIABLE] = agent.switch
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    began = time.perf_counter()
     try:
-        yield lambda: Sample(time.perf_counter() - began, agent.predictor.seconds if agent.predictor else 0.0)
+        with no_collection():
+            began = time.perf_counter()
+            yield lambda: Sample(time.perf_counter() - began, agent.predictor.seconds if agent.predictor else 0.0)
     finally:
-        gc.enable()
-        gc.unfreeze()
         os.environ.pop(ENVIRONMENT_VARIABLE, None)
-
-
-@contextmanager
-def _one_core() -> Iterator[int | None]:
-    """Keep this process on one core, where the system can; yields which."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield None
-        return
-    before = os.sched_getaffinity(0)
-    core = max(before)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield core
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _figures(played: Sequence[Mapping[str, Sample]], agents: Mapping[str, Contender]) -> dict[str, Any]:

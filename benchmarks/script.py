@@ -52,7 +52,8 @@ class Step:
         text: What it says.
         calls: What it asks for.
         recorded_s: Seconds the recorded model took, or None.
-        seconds: Seconds it takes here.
+        seconds: Seconds it takes here, to its last piece.
+        tail_s: Seconds from there to its end.
         timed: Whether it takes any: not a greeting, nor a reply that the recording does not have.
     """
 
@@ -61,6 +62,7 @@ class Step:
     recorded_s: float | None = None
     seconds: float = 0.0
     timed: bool = True
+    tail_s: float = 0.0
 
 
 _SILENCE = Step("", timed=False)  # stands for the reply to a tool where the recording ends before it
@@ -225,7 +227,7 @@ class Player:
             self.requests[name].append(digest)
         step = script.steps[place]
         calls = [(call.id, call.call.name, call.call.args) for call in step.calls]
-        return Reply(step.text, calls, pace=Pace.fixed(step.seconds), max_pieces=_MAX_PIECES)
+        return Reply(step.text, calls, pace=Pace.fixed(step.seconds, tail_s=step.tail_s), max_pieces=_MAX_PIECES)
 
 
 def _results(run: Run) -> dict[tuple[int, int], str]:

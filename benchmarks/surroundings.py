@@ -1,7 +1,8 @@
-"""What a measurement is kept apart from: proxies, tracing services and a switch in the environment."""
+"""What a measurement is kept apart from: proxies, tracing, a switch in the environment, other cores, garbage."""
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,3 +25,31 @@ def undisturbed() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def one_core() -> Iterator[int | None]:
+    """Keep this process on one core, where the system can; yields which."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield None
+        return
+    before = os.sched_getaffinity(0)
+    core = max(before)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield core
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect garbage before, and not during."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

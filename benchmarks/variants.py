@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
@@ -90,13 +91,19 @@ def model_turns(history: History) -> int:
     return sum(type(event).__name__ == "ModelTurn" for event in history.events)
 
 
-def plain_agent(model: BaseChatModel, tools: Sequence[BaseTool]) -> Any:
+def plain_agent(
+    model: BaseChatModel, tools: Sequence[BaseTool], middleware: Sequence[AgentMiddleware[Any, Any]] = ()
+) -> Any:
     """The agent that all others are compared with."""
-    return create_agent(model, list(tools), system_prompt=SYSTEM_PROMPT)
+    return create_agent(model, list(tools), system_prompt=SYSTEM_PROMPT, middleware=middleware)
 
 
 def speculating_agent(
-    model: BaseChatModel, tools: Sequence[BaseTool], reading: Mapping[str, bool], predictor: Predictor | None
+    model: BaseChatModel,
+    tools: Sequence[BaseTool],
+    reading: Mapping[str, bool],
+    predictor: Predictor | None,
+    middleware: Sequence[AgentMiddleware[Any, Any]] = (),
 ) -> Any:
     """The same agent with tools run ahead; those that only read are declared, with every default.
 
@@ -104,15 +111,24 @@ def speculating_agent(
     """
     declared = {tool.name: True for tool in tools if reading[tool.name]}
     policy = SpeculationPolicy(tools=declared, partition_by=("thread_id",))  # type: ignore[arg-type]
-    return speculate(plain_agent(model, tools), policy, predictor=predictor)
+    return speculate(plain_agent(model, tools, middleware), policy, predictor=predictor)
 
 
-def eager_agent(model: BaseChatModel, tools: Sequence[BaseTool], reading: Mapping[str, bool]) -> Any:
-    """The same agent with the eager-tools middleware, its reading tools declared idempotent."""
+def eager_agent(
+    model: BaseChatModel,
+    tools: Sequence[BaseTool],
+    reading: Mapping[str, bool],
+    middleware: Sequence[AgentMiddleware[Any, Any]] = (),
+) -> Any:
+    """The same agent with the eager-tools middleware, its reading tools declared idempotent.
+
+    It stands after the first of the other middleware, so that there is some on both sides of it.
+    """
     from eager_tools_langgraph import eager_middleware
 
     eager = {tool.name: _EagerTool(tool, reading[tool.name]) for tool in tools}
-    return create_agent(model, list(tools), system_prompt=SYSTEM_PROMPT, middleware=[eager_middleware(eager)])
+    around = [*middleware[:1], eager_middleware(eager), *middleware[1:]]
+    return create_agent(model, list(tools), system_prompt=SYSTEM_PROMPT, middleware=around)
 
 
 class _EagerTool:

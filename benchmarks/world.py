@@ -46,14 +46,16 @@ class World:
     Attributes:
         script: What was recorded.
         reading: For each tool whether it only reads.
-        latency_s: Seconds that every body takes.
+        latency_s: Seconds that a body takes.
         executions: What ran, in the order of starting.
+        latency_of: Seconds of the tools that take others.
     """
 
     script: Script
     reading: Mapping[str, bool]
     latency_s: float
     executions: list[Execution] = field(default_factory=list)
+    latency_of: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,6 +75,10 @@ class World:
     def writes(self) -> list[str]:
         """Every execution of a tool that writes, as canonical keys in order."""
         return [execution.call.key for execution in self.executions if not execution.reads]
+
+    def seconds(self, tool: str) -> float:
+        """Seconds that a body of *tool* takes."""
+        return self.latency_of.get(tool, self.latency_s)
 
     def begin(self, call: Call) -> Execution:
         """A body starts."""
@@ -125,13 +131,13 @@ def _tool(tool: str, arguments: Mapping[str, set[str]]) -> BaseTool:
     def run(**args: Any) -> str:
         world = world_of_run()
         execution = world.begin(Call(tool, args))
-        time.sleep(world.latency_s)
+        time.sleep(world.seconds(tool))
         return world.end(execution)
 
     async def arun(**args: Any) -> str:
         world = world_of_run()
         execution = world.begin(Call(tool, args))
-        await asyncio.sleep(world.latency_s)
+        await asyncio.sleep(world.seconds(tool))
         return world.end(execution)
 
     description = f"{tool}, as recorded."

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from langchain_openai import ChatOpenAI
 
-from benchmarks import learning, overhead, recorded, support, three_turns
+from benchmarks import learning, overhead, recorded, squash, stream_overhead, streaming, support, three_turns
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
+from benchmarks.streaming import EAGER_START, Schedule
 from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
 from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG, Frozen
+from benchmarks.wire import completions, contradicted_at, differences
 from benchmarks.world import World
 from langgraph_speculate.core import Call, History
 from langgraph_speculate.demo.loopback import ApiError, LoopbackServer
@@ -314,6 +316,146 @@ def test_overhead_reports_every_cost_with_its_limit(capsys: pytest.CaptureFixtur
         assert set(report[interface]) == {overhead.PLAIN, *overhead.LIMITS}
         assert report[interface][overhead.ADOPTING]["hit_rate"] == 1.0
         assert report[interface][overhead.IDLE]["hit_rate"] == 0.0
+
+
+# -- the wire ---------------------------------------------------------------------------------------------------------
+
+
+def piece(index: int, arguments: str, name: str | None = None) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, "function": {"arguments": arguments} | ({"name": name} if name else {})}]}
+
+
+def request(*messages: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return {"model": "scripted", "messages": list(messages), **settings}
+
+
+SYSTEM = {"role": "system", "content": "Be kind."}
+
+
+def test_a_call_is_complete_with_the_last_piece_of_its_arguments():
+    """Text and the names of calls complete nothing."""
+    deltas = [{"content": "Well"}, piece(0, "", "a"), piece(0, "{}"), piece(1, "", "b"), piece(1, "{"), piece(1, "}")]
+    assert completions(deltas, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]) == [0.3, 0.6]
+    assert completions([{"content": "Well"}], [0.1]) == []
+
+
+@pytest.mark.parametrize(
+    ("pieces", "at"),
+    [
+        ([piece(0, "", "look_up"), piece(0, '{"k"'), piece(0, ": 1}")], None),
+        ([piece(0, "", "look_up"), piece(0, '{"k"'), piece(0, ": 2}")], 2),
+        ([{"content": "Well"}, piece(0, "", "search"), piece(0, '{"k": 1}')], 1),
+        ([piece(0, "", "look_up"), piece(0, '{"k": 1}'), piece(0, " ")], 2),
+        ([{"content": "Well"}], None),
+    ],
+)
+def test_the_first_piece_that_cannot_become_the_call_contradicts_it(pieces: list[dict[str, Any]], at: int | None):
+    """By the name of its tool, by its arguments, or by going on after them."""
+    assert contradicted_at(pieces, "look_up", '{"k": 1}') == at
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ([request(SYSTEM, user("hi"), seed=7)], []),
+        ([request(SYSTEM, user("hi") | {"name": "mia"}, seed=7)], []),
+        ([request(SYSTEM, user("hi"))], ["no seed"]),
+        ([request(SYSTEM, user("hi"), seed=8, top_p=1)], ["seed changed", "top_p added"]),
+        ([request(user("hi"), seed=7)], ["no system message"]),
+        ([request(SYSTEM, user("ho"), seed=7)], ["message 1 (user) changed"]),
+        ([request(SYSTEM, user("hi"), user("ho"), seed=7)], ["3 messages instead of 2"]),
+        ([request(SYSTEM, user("hi"), seed=7)] * 2, ["2 requests instead of 1"]),
+        ([], ["0 requests instead of 1"]),
+    ],
+)
+def test_requests_are_the_same_but_for_who_asks(own: list[dict[str, Any]], found: list[str]):
+    """Whatever else differs is told in words."""
+    assert differences(own, [request(SYSTEM, user("hi"), seed=7)]) == found
+
+
+# -- streaming --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tool_s", "plain_s", "bound_s", "foreseen_s"),
+    [
+        ((1.0, 0.1), 3.14, 2.2, 2.14),
+        ((0.5, 0.5), 2.64, 2.6, 2.14),
+        ((0.1, 1.0), 3.14, 3.1, 2.14),
+        ((2.0, 2.0), 4.14, 4.1, 2.14),
+        ((0.0, 0.0), 2.14, 2.14, 2.14),
+        ((3.0, 0.1), 5.14, 4.05, 3.0),
+    ],
+)
+def test_an_early_start_is_bound_by_the_end_of_the_message_and_by_each_call(
+    tool_s: tuple[float, float], plain_s: float, bound_s: float, foreseen_s: float
+):
+    """A call cannot start before it is complete, the answer not before the message has ended and all calls have."""
+    schedule = Schedule((1.05, 2.1), 2.14, tool_s, 0.5)
+    found = (schedule.plain_s, schedule.bound_s, schedule.foreseen_s)
+    assert found == pytest.approx((plain_s + 0.5, bound_s + 0.5, foreseen_s + 0.5))
+
+
+def test_streaming_reports_every_agent_against_its_bound(capsys: pytest.CaptureFixture[str]):
+    """Ours leaves transcripts and requests as they are; calls are complete when the pace says."""
+    options = ["--case", "slow first", "--case", "single", "--scale", "0.05", "--rounds", "1"]
+    assert streaming.main([*options, "--json", "--quiet"]) == 0
+    cases = json.loads(capsys.readouterr().out)["cases"]
+    assert cases["slow first"]["complete_s"] == pytest.approx([0.0525, 0.105])
+    assert cases["slow first"]["bound_s"] == pytest.approx(0.11)
+    assert cases["single"]["plain_s"] == pytest.approx(0.1045)
+    for case in cases.values():
+        assert set(case["sync"]) == {PLAIN, EAGER_START, ORACLE}
+        assert set(case["async"]) == {PLAIN, EAGER_START, ORACLE} | ({EAGER} if EAGER_INSTALLED else set())
+        for name in (PLAIN, EAGER_START, ORACLE):
+            for figures in (case["sync"][name], case["async"][name]):
+                told = (figures["identical"], figures["asked_otherwise"], figures["first_error"])
+                assert told == (1, [], None), name
+                assert all(start < 0 for start in figures["starts_ms"]) == (name == ORACLE)
+
+
+@pytest.mark.skipif(not EAGER_INSTALLED, reason="eager-tools-langgraph is not installed")
+def test_streaming_tells_what_an_agent_asks_otherwise(capsys: pytest.CaptureFixture[str]):
+    """What the peer drops is seen on the wire: the prompt, the tools, and the middleware inside of its own."""
+    assert streaming.main(["--case", "single", "--scale", "0.02", "--rounds", "1", "--quiet"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if EAGER in line]
+    assert "no (no tools, no user, no system message)" in line
+
+
+def test_the_nearly_right_are_contradicted_by_the_last_piece_only():
+    """Until then all four have to be kept."""
+    for turn in stream_overhead.TURNS:
+        told = [chunk for _, chunks in stream_overhead.sections(turn) for chunk in chunks]
+        written = "".join(part["args"] or "" for chunk in told for part in chunk.message.tool_call_chunks)
+        assert json.loads(written) == stream_overhead.arguments(turn, ".")
+        for candidate in range(4):
+            foreseen = json.dumps(stream_overhead.arguments(turn, str(candidate)))
+            assert foreseen != written
+            assert foreseen[:-4] == written[:-4]
+
+
+def test_stream_overhead_reports_every_cost_with_its_limit(capsys: pytest.CaptureFixture[str]):
+    """Sync and async, each state; that four candidates are in flight is made sure of inside."""
+    assert stream_overhead.main(["--rounds", "1", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    for interface in ("sync", "async"):
+        assert set(report[interface]) == {stream_overhead.HANDLER, *stream_overhead.STATES}
+        for state in stream_overhead.STATES:
+            limits = {kind: cost["limit_us"] for kind, cost in report[interface][state].items()}
+            assert limits == {**stream_overhead.LIMITS_US, stream_overhead.LAST: None}
+
+
+def test_squash_reports_when_early_calls_were_stopped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """A task is cancelled, a thread cannot be; either way the message contradicted the call."""
+    monkeypatch.setattr(squash, "MESSAGE_S", 0.1)
+    assert squash.main(["--rounds", "1", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    for kind in squash.ASKED:
+        task, thread = report[squash.ASYNC][kind], report[squash.SYNC][kind]
+        assert (task["cancelled"], thread["cancelled"]) == (1, 0)
+        assert task["reasons"] == thread["reasons"] == {"contradicted": 1}
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------

@@ -143,6 +143,31 @@ def test_a_reply_takes_as_long_as_its_pace_says(way):
     assert 0.39 <= took < 0.8
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_reply_ends_a_tail_after_its_last_piece(way):
+    """
+    Streamed or not: what is still to come after the last piece takes its time too.
+    """
+    with LoopbackServer(says("hello"), pace=Pace(tail_s=0.3)) as server:
+        model_of(server).invoke("warm up")
+        began = time.monotonic()
+        ask(server, way)
+        took = time.monotonic() - began
+    assert 0.29 <= took < 0.7
+
+
+def test_the_server_knows_when_each_piece_went_out():
+    """
+    Pieces leave when they are due, after the request came and before the client has them.
+    """
+    with LoopbackServer(says("four" * 4), pace=Pace.fixed(0.2, tail_s=0.1)) as server:
+        got = [time.monotonic() for chunk in model_of(server).stream("hello") if chunk.content]
+        (sent,) = server.sent
+    assert [delta["content"] for delta in sent.deltas] == ["four"] * 4
+    assert [due - sent.arrived for due in (*sent.due, sent.end_due)] == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.3])
+    assert all(due <= at <= when for due, at, when in zip(sent.due, sent.at, got, strict=True))
+
+
 def test_a_replys_own_pace_wins():
     """
     Each step of a script can have its own length.
@@ -182,13 +207,14 @@ def test_a_pace_gives_every_piece_its_time(pace, offsets):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"first_token_s": -1}, {"total_s": float("nan")}, {"first_token_s": 2, "total_s": 1}]
+    "settings",
+    [{"first_token_s": -1}, {"total_s": float("nan")}, {"first_token_s": 2, "total_s": 1}, {"tail_s": -1}],
 )
 def test_an_impossible_pace_is_refused(settings):
     """
     A pace checks itself when it is made.
     """
-    with pytest.raises(ValueError, match=r"first_token_s|total_s"):
+    with pytest.raises(ValueError, match=r"first_token_s|total_s|tail_s"):
         Pace(**settings)
 
 

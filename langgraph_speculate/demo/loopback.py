@@ -29,7 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import uvicorn
@@ -44,6 +44,7 @@ ToolCall = tuple[str, str, Mapping[str, Any] | str]
 
 _TOKEN_CHARS = 4  # about what a token holds in English text and JSON
 _START_TIMEOUT_S = 10.0
+_KEPT = 1000  # requests, and replies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ class Pace:
     Attributes:
         first_token_s: Seconds until the first piece.
         per_token_s: Seconds between one piece and the next.
-        total_s: Seconds for the whole reply; replaces `per_token_s`. See `fixed`.
+        total_s: Seconds until the last piece; replaces `per_token_s`. See `fixed`.
+        tail_s: Seconds from the last piece to the end of the reply, where a provider sends why it ended.
 
     >>> Pace(first_token_s=0.5, per_token_s=0.1).offsets(3)
     [0.5, 0.6, 0.7]
@@ -66,9 +68,10 @@ class Pace:
     first_token_s: float = 0.0
     per_token_s: float = 0.0
     total_s: float | None = None
+    tail_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("first_token_s", "per_token_s", "total_s"):
+        for name in ("first_token_s", "per_token_s", "total_s", "tail_s"):
             seconds = getattr(self, name)
             if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
                 raise ValueError(f"{name} must be a finite number >= 0, got {seconds}")
@@ -76,17 +79,18 @@ class Pace:
             raise ValueError(f"first_token_s ({self.first_token_s}) must not exceed total_s ({self.total_s})")
 
     @classmethod
-    def fixed(cls, total_s: float, *, first_token_s: float | None = None) -> Pace:
-        """A reply that takes *total_s*, however long it is, its pieces spread evenly.
+    def fixed(cls, total_s: float, *, first_token_s: float | None = None, tail_s: float = 0.0) -> Pace:
+        """A reply whose last piece comes after *total_s*, however long it is, its pieces spread evenly.
 
         Args:
             total_s: Seconds from the request to the last piece.
             first_token_s: When the first piece comes; by default the wait for it is as long as the one for any other.
+            tail_s: Seconds from the last piece to the end of the reply.
         """
-        return cls(total_s=total_s, first_token_s=first_token_s or 0.0)
+        return cls(total_s=total_s, first_token_s=first_token_s or 0.0, tail_s=tail_s)
 
     def offsets(self, pieces: int) -> list[float]:
-        """When each of *pieces* is due, in seconds after the request; the last one ends the reply."""
+        """When each of *pieces* is due, in seconds after the request."""
         if self.total_s is None:
             return [round(self.first_token_s + index * self.per_token_s, 9) for index in range(pieces)]
         if not self.first_token_s or pieces == 1:
@@ -97,7 +101,12 @@ class Pace:
     def scaled(self, factor: float) -> Pace:
         """The same pace, *factor* times as long."""
         total_s = None if self.total_s is None else self.total_s * factor
-        return Pace(first_token_s=self.first_token_s * factor, per_token_s=self.per_token_s * factor, total_s=total_s)
+        return Pace(
+            first_token_s=self.first_token_s * factor,
+            per_token_s=self.per_token_s * factor,
+            total_s=total_s,
+            tail_s=self.tail_s * factor,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,25 @@ class ApiError(Exception):
         self.message = message
 
 
+@dataclass(slots=True)
+class Sent:
+    """One streamed reply as it went out. Times are those of `time.monotonic()`, which a client beside it can read too.
+
+    Attributes:
+        arrived: When the request was there.
+        deltas: The pieces, in the words of the wire.
+        due: When each piece was to go out, by the pace.
+        at: When each piece went out; shorter than `due` until all have, or where the client has gone.
+        end_due: When the end of the reply was to follow.
+    """
+
+    arrived: float
+    deltas: list[dict[str, Any]]
+    due: list[float]
+    end_due: float
+    at: list[float] = field(default_factory=list)
+
+
 Respond = Callable[[list[Message], list[dict[str, Any]]], Reply]
 
 
@@ -149,6 +177,7 @@ class LoopbackServer:
 
     Attributes:
         requests: The bodies of the latest 1,000 requests, oldest first.
+        sent: The latest 1,000 streamed replies, in the order in which they began.
     """
 
     def __init__(self, respond: Respond, *, pace: Pace | None = None, port: int = 0) -> None:
@@ -160,7 +189,8 @@ class LoopbackServer:
             pace: For replies that bring none of their own; by default they come at once.
             port: The port to serve on; 0 takes a free one.
         """
-        self.requests: deque[dict[str, Any]] = deque(maxlen=1000)
+        self.requests: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self.sent: deque[Sent] = deque(maxlen=_KEPT)
         self._respond = respond
         self._pace = pace or Pace()
         self._port = port
@@ -222,6 +252,7 @@ class LoopbackServer:
         except Exception as error:  # noqa: BLE001 - the script is the user's code, and its client waits for an answer
             return _error(500, f"the script failed: {type(error).__name__}: {error}")
         if body.get("stream"):
+            self.sent.append(answer.sent)
             return StreamingResponse(answer.events(), media_type="text/event-stream")
         return JSONResponse(await answer.whole())
 
@@ -233,23 +264,26 @@ class _Answer:
         self._reply = reply
         self._body = body
         self._head = {"id": f"chatcmpl-{number}", "created": int(time.time()), "model": str(body.get("model"))}
-        self._deltas = list(_deltas(reply))
-        self._due = [arrived + offset for offset in pace.offsets(len(self._deltas))]
+        deltas = list(_deltas(reply))
+        due = [arrived + offset for offset in pace.offsets(len(deltas))]
+        self.sent = Sent(arrived, deltas, due, due[-1] + pace.tail_s)
 
     async def events(self) -> AsyncIterator[str]:
         """The server-sent events of a streamed reply."""
-        for index, (delta, due) in enumerate(zip(self._deltas, self._due, strict=True)):
+        for index, (delta, due) in enumerate(zip(self.sent.deltas, self.sent.due, strict=True)):
             await _sleep_until(due)
+            self.sent.at.append(time.monotonic())
             role = {"role": "assistant", "content": None} if index == 0 else {}
             yield self._chunk([{"index": 0, "delta": {**role, **delta}, "finish_reason": None}])
+        await _sleep_until(self.sent.end_due)
         yield self._chunk([{"index": 0, "delta": {}, "finish_reason": self._reply.reason}])
         if (self._body.get("stream_options") or {}).get("include_usage"):
             yield self._chunk([], usage=self._usage())
         yield "data: [DONE]\n\n"
 
     async def whole(self) -> dict[str, Any]:
-        """The body of a reply that is not streamed, once its last piece would have been sent."""
-        await _sleep_until(self._due[-1])
+        """The body of a reply that is not streamed, once a streamed one would have ended."""
+        await _sleep_until(self.sent.end_due)
         message: dict[str, Any] = {"role": "assistant", "content": self._reply.text or None}
         if self._reply.tool_calls:
             message["tool_calls"] = [
@@ -265,7 +299,7 @@ class _Answer:
 
     def _usage(self) -> dict[str, int]:
         prompt = math.ceil(len(json.dumps(self._body["messages"])) / _TOKEN_CHARS)
-        completion = len(self._deltas)
+        completion = len(self.sent.deltas)
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
