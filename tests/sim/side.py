@@ -53,7 +53,7 @@ class Watch(BaseCallbackHandler):
         self._turn = self._clock()
         self.asked[str(run_id)] = Asked(len(self.asked), number_of(messages[0]), self._turn)
 
-    def on_llm_new_token(self, _token: Any, *, chunk: Any = None, run_id: UUID, **_kwargs: Any) -> None:
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **_kwargs: Any) -> None:
         message = chunk.message
         self.events.append(("model says", [message.content, message.tool_call_chunks]))
         names = [piece["name"] for piece in message.tool_call_chunks if piece["name"]]
