@@ -7,20 +7,24 @@ passed over for as long as records do not tell it.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from langgraph_speculate.core import events
 from tests.sim.models import turn_of
 from tests.sim.programs import NEED_THEIR_CALL, Program, Visit
-from tests.sim.side import Asked, Side
+from tests.sim.side import Asked, Side, text_of
+from tests.sim.streams import REVISING
 from tests.sim.verdicts import Mismatch
 from tests.sim.world import Body
 
 BEGIN, COMPLETE = "begin", "complete"
 CONFIRMED_BY_BROKEN: frozenset[str] = frozenset()
 """Moments of starts for a message that broke whose results may be used all the same."""
+_EPSILON = 1e-6
 _TOLD = "moment" in events.Launched.__dataclass_fields__
 
 
@@ -33,6 +37,7 @@ def broken_promises(program: Program, early: Side) -> Iterator[Mismatch]:
     yield from _confirmed_by_a_broken_message(program, early)
     yield from _not_called_yet(program, early)
     yield from _completed_twice(program, early)
+    yield from _never_called(program, early)
 
 
 def _ahead_of_the_call(program: Program, side: Side) -> Iterator[Mismatch]:
@@ -63,29 +68,49 @@ def _shown(value: Any) -> Iterator[tuple[str, str]]:
             yield from _shown(item)
 
 
+@dataclass(frozen=True)
+class _Start:
+    """A body that started early, and while which model call it did."""
+
+    visit: Visit
+    turn: str
+    asked: Asked
+    body: Body
+
+
+def _starts(program: Program, side: Side) -> Iterator[_Start]:
+    """All early bodies of a program whose users have one visit each, without what waits for a thread in threads."""
+    if len({visit.user for visit in program.visits}) < len(program.visits):
+        return  # it is not clear then which visit a body belongs to
+    if program.queue_wait_s and program.form.kind == "sync_nodes":
+        return
+    flavours = dict(program.form.tools)
+    for visit in program.visits:
+        asked = list(side.visits[visit.tag].asked.items())
+        for body in side.world.bodies:
+            waited = program.queue_wait_s if flavours.get(body.tool) == "sync" else 0.0
+            begun = [(turn, one) for turn, one in asked if one.started <= body.at - waited + _EPSILON]
+            if body.early and body.user == visit.user and begun:
+                yield _Start(visit, *begun[-1], body)
+
+
 def _started_twice(program: Program, side: Side) -> Iterator[Mismatch]:
     """While a model answers, a call starts early once for each time that the answer makes it, or if one is dropped."""
-    if program.queue_wait_s or len({visit.user for visit in program.visits}) < len(program.visits):
-        return  # it is not clear then which answer a body belongs to
-    for visit in program.visits:
-        seen = side.visits[visit.tag]
-        starts: Counter[tuple[int, str, str]] = Counter()
-        for body in side.world.bodies:
-            asked = seen.asked_at(body.at)
-            if not body.early or body.user != visit.user or asked is None:
-                continue
-            starts[asked.place, body.tool, body.args] += 1
-            count, allowed = starts[asked.place, body.tool, body.args], _may_start(visit, asked, body, side)
-            if count > allowed:
-                yield Mismatch("twice", visit.tag, f"{body.tool} {body.args} starts {count} times, {allowed} allowed")
+    starts: Counter[tuple[str, str, str]] = Counter()
+    for start in _starts(program, side):
+        body = start.body
+        starts[start.turn, body.tool, body.args] += 1
+        count, allowed = starts[start.turn, body.tool, body.args], _may_start(start, side)
+        if count > allowed:
+            yield Mismatch("twice", body.user, f"{body.tool} {body.args} starts {count} times, {allowed} allowed")
 
 
-def _may_start(visit: Visit, asked: Asked, body: Body, side: Side) -> int:
-    turn = turn_of(visit.script, asked.number)
-    calls = sum(ask.tool == body.tool for ask in turn.asks)
+def _may_start(start: _Start, side: Side) -> int:
+    turn, tool = turn_of(start.visit.script, start.asked.number), start.body.tool
+    calls = sum(ask.tool == tool for ask in turn.asks)
     times = 3 if turn.stream is not None and turn.stream.multiplies else 1
-    dropped = [e for e in side.happened if isinstance(e, events.Discarded) and e.tool == body.tool]
-    return max(1, calls * times) + sum(asked.started <= event.at <= body.at for event in dropped)
+    dropped = [event.at for event in side.happened if isinstance(event, events.Discarded) and event.tool == tool]
+    return max(1, calls * times) + sum(start.asked.started <= at <= start.body.at for at in dropped)
 
 
 def _confirmed_by_a_broken_message(program: Program, side: Side) -> Iterator[Mismatch]:
@@ -104,8 +129,10 @@ def _confirmed_by_a_broken_message(program: Program, side: Side) -> Iterator[Mis
 
 
 def _breaks(visit: Visit, asked: Asked) -> bool:
-    stream = turn_of(visit.script, asked.number).stream
-    return stream is not None and stream.breaks and stream.ending != "raises"  # tried again, such a stream is whole
+    turn = turn_of(visit.script, asked.number)
+    if turn.stream is None or turn.stream.ending == "raises":  # tried again, such a stream is whole
+        return False
+    return turn.stream.ending != "whole" or (bool(turn.asks) and turn.stream.shape in REVISING)
 
 
 def _not_called_yet(program: Program, side: Side) -> Iterator[Mismatch]:
@@ -134,6 +161,20 @@ def _completed_twice(program: Program, side: Side) -> Iterator[Mismatch]:
                 calls = sum(ask.tool == tool for ask in turn.asks)
                 if count > calls:
                     yield Mismatch("twice", tag, f"{tool} starts {count} times as complete, the message has {calls}")
+
+
+def _never_called(program: Program, side: Side) -> Iterator[Mismatch]:
+    """What starts as complete is what the message has in the end: not how its arguments begin, nor another call's."""
+    moments: dict[tuple[str, str], set[str]] = {}
+    for launch in _launched(side).values():
+        moments.setdefault((launch.turn, launch.tool), set()).add(launch.moment)
+    for start in _starts(program, side):
+        body, calls = start.body, start.asked.calls
+        stream = turn_of(start.visit.script, start.asked.number).stream
+        if calls is None or stream is None or stream.breaks or moments.get((start.turn, body.tool)) != {COMPLETE}:
+            continue
+        if text_of(json.loads(body.args)) not in calls:
+            yield Mismatch("moment", body.user, f"{body.tool} {body.args} starts as complete, and was never called")
 
 
 def _launched(side: Side) -> dict[str, Any]:

@@ -59,8 +59,10 @@ class Watch(BaseCallbackHandler):
         names = [piece["name"] for piece in message.tool_call_chunks if piece["name"]]
         self.asked[str(run_id)].named += [(self._clock(), name) for name in names]
 
-    def on_llm_end(self, _response: Any, **_kwargs: Any) -> None:
+    def on_llm_end(self, response: Any, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model ends", None))
+        calls = response.generations[0][0].message.tool_calls
+        self.asked[str(run_id)].calls = [text for call in calls if (text := text_of(call["args"])) is not None]
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model fails", repr(error)))
@@ -127,6 +129,7 @@ class Asked:
         started: When.
         failed: It raised.
         named: Tools that its stream named in calls, each with the time.
+        calls: The arguments of its calls, as canonical texts, or None while it goes on.
     """
 
     place: int
@@ -134,6 +137,7 @@ class Asked:
     started: float
     failed: bool = False
     named: list[tuple[float, str]] = field(default_factory=list)
+    calls: list[str] | None = None
 
 
 @dataclass
@@ -162,10 +166,6 @@ class Seen:
     messages: list[Any] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)
 
-    def asked_at(self, at: float) -> Asked | None:
-        """The latest model call that had begun at some time."""
-        return next((asked for asked in reversed(self.asked.values()) if asked.started <= at), None)
-
 
 @dataclass
 class Side:
@@ -186,10 +186,10 @@ class Side:
         nth: Counter[tuple[str, str, str]] = Counter()
         found = {}
         for call in sorted((c for seen in self.visits.values() for c in seen.calls), key=lambda c: c.started):
-            try:
-                key = call.user, call.tool, call_text(call.args)
-            except (TypeError, ValueError):  # arguments that do not fit never reach a body
+            text = text_of(call.args)
+            if text is None:
                 continue
+            key = call.user, call.tool, text
             nth[key] += 1
             if call.ended is not None:
                 found[*key, nth[key]] = max(0.0, call.ended - call.started - queue_wait_s)
@@ -363,6 +363,14 @@ class _Visitor:
         seen.calls, seen.asked = list(watch.calls.values()), watch.asked
         last = watch.outputs[-1] if watch.outputs else None
         seen.messages = list(last.get("messages", ())) if isinstance(last, dict) else []
+
+
+def text_of(args: Mapping[str, Any]) -> str | None:
+    """Arguments as canonical text, or None if they do not fit any tool."""
+    try:
+        return call_text(args)
+    except (TypeError, ValueError):  # arguments that do not fit never reach a body
+        return None
 
 
 def _where(config: dict[str, Any]) -> dict[str, Any]:
