@@ -79,19 +79,19 @@ class _Start:
 
 
 def _starts(program: Program, side: Side) -> Iterator[_Start]:
-    """All early bodies of a program whose users have one visit each, without what waits for a thread in threads."""
-    if len({visit.user for visit in program.visits}) < len(program.visits):
-        return  # it is not clear then which visit a body belongs to
-    if program.queue_wait_s and program.form.kind == "sync_nodes":
-        return
-    flavours = dict(program.form.tools)
-    for visit in program.visits:
-        asked = list(side.visits[visit.tag].asked.items())
-        for body in side.world.bodies:
-            waited = program.queue_wait_s if flavours.get(body.tool) == "sync" else 0.0
-            begun = [(turn, one) for turn, one in asked if one.started <= body.at - waited + _EPSILON]
-            if body.early and body.user == visit.user and begun:
-                yield _Start(visit, *begun[-1], body)
+    """All early bodies of which it is clear for which model call they started."""
+    calls = {turn: (visit, asked) for visit in program.visits for turn, asked in side.visits[visit.tag].asked.items()}
+    launches = list(_launched(side).values())
+    for body in side.world.bodies:
+        instants = (body.at, body.at - program.queue_wait_s)  # in a task, and in a thread
+        turns = {
+            launch.turn
+            for launch in launches
+            if launch.tool == body.tool and any(abs(launch.at - instant) < _EPSILON for instant in instants)
+        }
+        if body.early and len(turns) == 1 and turns <= calls.keys():
+            (turn,) = turns
+            yield _Start(calls[turn][0], turn, calls[turn][1], body)
 
 
 def _started_twice(program: Program, side: Side) -> Iterator[Mismatch]:
