@@ -10,16 +10,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.sim.campaign import Tally, campaign, portion
+from tests.sim.campaign import ZOOS, Tally, campaign, portion
 from tests.sim.shrinking import shrunk
-from tests.sim.zoo import KNOWN, program_of
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a campaign or replay one seed; 1 when a promise was broken or something did not occur."""
     given = _parser().parse_args(arguments)
     if given.seed is not None:
-        return _replay(given.seed, given.mode, given.shrink)
+        return _replay(given.seed, given.mode, given.zoo, given.shrink)
     console = Console(stderr=True)
     with Progress(console=console, disable=given.json) as progress:
         bar = progress.add_task("pairs", total=given.pairs)
@@ -29,18 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
             given.jobs,
             given.mode,
             lambda so_far: progress.update(bar, completed=so_far.pairs),
+            given.zoo,
         )
     missing = tally.missing()
     if given.json:
-        print(json.dumps({**vars(tally), "missing": missing, "known": KNOWN}, indent=1))
+        print(json.dumps({**vars(tally), "missing": missing, "known": ZOOS[given.zoo].known}, indent=1))
     else:
         _show(Console(), tally, missing, given.mode)
     return 1 if tally.mismatches or missing else 0
 
 
-def command_of(seed: int, mode: str) -> str:
+def command_of(seed: int, mode: str, zoo: str = "plain") -> str:
     """What replays one pair."""
-    return f"PYTHONHASHSEED=0 python -m tests.sim --seed {seed} --mode {mode}"
+    return f"PYTHONHASHSEED=0 python -m tests.sim --zoo {zoo} --seed {seed} --mode {mode}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,15 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first-seed", type=int, default=0, help="the seed of the first pair")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--mode", choices=("fifo", "permuted"), default="fifo", help="the order of ready callbacks")
+    parser.add_argument("--zoo", choices=sorted(ZOOS), default="plain", help="where the programs are from")
     parser.add_argument("--seed", type=int, help="replay this pair alone")
     parser.add_argument("--shrink", action="store_true", help="with --seed: make the program smaller first")
     parser.add_argument("--json", action="store_true", help="print the tally as JSON")
     return parser
 
 
-def _replay(seed: int, mode: str, shrink: bool) -> int:
-    program = program_of(seed)
-    tally = portion([seed], mode)
+def _replay(seed: int, mode: str, zoo: str, shrink: bool) -> int:
+    program = ZOOS[zoo].program_of(seed)
+    tally = portion([seed], mode, zoo)
     if shrink and tally.mismatches:
         program = shrunk(program, mode)
     Console().print(program)
@@ -81,7 +82,7 @@ def _show(console: Console, tally: Tally, missing: list[str], mode: str) -> None
     for seed, shape, predictor, clause, where, detail in tally.mismatches[:40]:
         console.print(f"[red]{clause}[/] {shape}/{predictor} {where}: ", end="")
         print(detail)
-        print(f"    {command_of(seed, mode)}")
+        print(f"    {command_of(seed, mode, tally.zoo)}")
     for name in missing:
         console.print(f"[red]never occurred:[/] {name}")
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from tests.sim.loop import Mode
 from tests.sim.pair import judge
-from tests.sim.programs import MODES
 from tests.sim.quiet import quiet
-from tests.sim.zoo import KNOWN, SHAPES, SILENT, program_of
+from tests.sim.shapes import Zoo
+from tests.sim.streaming import ZOO as STREAMING
+from tests.sim.zoo import ZOO as PLAIN
 
+ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (PLAIN, STREAMING)}
 _PORTION = 50  # pairs between two reports of a process
 
 
@@ -24,6 +26,7 @@ class Tally:
     """What came of some pairs.
 
     Attributes:
+        zoo: The name of the zoo that their programs are from.
         pairs: How many.
         shapes, predictors: How many of each kind.
         counts: Launches, adoptions and discards by reason.
@@ -35,6 +38,7 @@ class Tally:
         wall_s: Real seconds.
     """
 
+    zoo: str = "plain"
     pairs: int = 0
     shapes: Counter[str] = field(default_factory=Counter)
     predictors: Counter[str] = field(default_factory=Counter)
@@ -48,7 +52,7 @@ class Tally:
 
     def judge(self, seed: int, mode: Mode) -> None:
         """Judge the pair of a seed and take in what came of it."""
-        program = program_of(seed)
+        program = ZOOS[self.zoo].program_of(seed)
         verdict = judge(program, mode)
         self.pairs += 1
         self.shapes[program.shape] += 1
@@ -74,17 +78,18 @@ class Tally:
 
     def missing(self) -> list[str]:
         """Shapes and predictors that did not occur, and shapes of which nothing ran ahead although it may."""
-        shapes = [name for name in SHAPES if name not in KNOWN]
+        zoo = ZOOS[self.zoo]
+        shapes = [name for name in zoo.shapes if name not in zoo.known]
         return [
             *(f"shape {name}" for name in shapes if not self.shapes[name]),
-            *(f"predictor {name}" for name in MODES if not self.predictors[name]),
-            *(f"starts of {name}" for name in shapes if name not in SILENT and not self.launched[name]),
+            *(f"predictor {name}" for name in zoo.predictors if not self.predictors[name]),
+            *(f"starts of {name}" for name in shapes if name not in zoo.silent and not self.launched[name]),
         ]
 
 
-def portion(seeds: Iterable[int], mode: Mode = "fifo") -> Tally:
+def portion(seeds: Iterable[int], mode: Mode = "fifo", zoo: str = "plain") -> Tally:
     """Judge the pairs of some seeds in this process."""
-    tally, began = Tally(), time.perf_counter()
+    tally, began = Tally(zoo), time.perf_counter()
     with quiet():
         for seed in seeds:
             tally.judge(seed, mode)
@@ -93,7 +98,12 @@ def portion(seeds: Iterable[int], mode: Mode = "fifo") -> Tally:
 
 
 def campaign(
-    first: int, pairs: int, jobs: int = 2, mode: Mode = "fifo", report: Callable[[Tally], Any] | None = None
+    first: int,
+    pairs: int,
+    jobs: int = 2,
+    mode: Mode = "fifo",
+    report: Callable[[Tally], Any] | None = None,
+    zoo: str = "plain",
 ) -> Tally:
     """Judge *pairs* pairs from the seed *first* on, in *jobs* processes.
 
@@ -103,9 +113,10 @@ def campaign(
         jobs: Processes; one stays in this process.
         mode: The loop's.
         report: Called with the tally so far, now and then.
+        zoo: Where the programs are from, a name in `ZOOS`.
     """
-    total, began = Tally(), time.perf_counter()
-    work = [(range(at, min(at + _PORTION, first + pairs)), mode) for at in range(first, first + pairs, _PORTION)]
+    total, began = Tally(zoo), time.perf_counter()
+    work = [(range(at, min(at + _PORTION, first + pairs)), mode, zoo) for at in range(first, first + pairs, _PORTION)]
     for tally in _done(work, jobs):
         total.add(tally)
         total.wall_s = time.perf_counter() - began
@@ -114,7 +125,7 @@ def campaign(
     return total
 
 
-def _done(work: list[tuple[range, Mode]], jobs: int) -> Iterator[Tally]:
+def _done(work: list[tuple[range, Mode, str]], jobs: int) -> Iterator[Tally]:
     if jobs <= 1:
         yield from (portion(*one) for one in work)
         return
@@ -123,5 +134,5 @@ def _done(work: list[tuple[range, Mode]], jobs: int) -> Iterator[Tally]:
         yield from pool.imap_unordered(_portion, work)
 
 
-def _portion(one: tuple[range, Mode]) -> Tally:
+def _portion(one: tuple[range, Mode, str]) -> Tally:
     return portion(*one)

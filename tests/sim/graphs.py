@@ -14,6 +14,8 @@ from langchain.agents.middleware import (
     AgentState,
     HumanInTheLoopMiddleware,
     ModelCallLimitMiddleware,
+    ModelFallbackMiddleware,
+    ModelRetryMiddleware,
     ToolCallLimitMiddleware,
 )
 from langchain.agents.structured_output import ToolStrategy
@@ -28,11 +30,31 @@ from langgraph.warnings import LangGraphDeprecatedSinceV10
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from tests.sim.models import ZooModel
+from tests.sim.models import ModelFailure, ZooModel
 from tests.sim.tools import tool_of
 from tests.sim.world import WORLDS
 
-MODEL = ZooModel()
+MODELS = {
+    "zoo": ZooModel(),
+    "streaming": ZooModel(streaming=True),
+    "v1": ZooModel(streaming=True, output_version="v1"),
+    "whole": ZooModel(streaming=False),
+}
+"""Models that stream when somebody looks, always, always in LangChain's own blocks of content, and never."""
+STEADY = ZooModel(streaming=True, steady=True)
+AROUND: dict[str, Callable[[list[BaseTool]], Any]] = {
+    "retried": lambda tools: (
+        MODELS["streaming"]
+        .bind_tools(tools)
+        .with_retry(retry_if_exception_type=(ModelFailure,), wait_exponential_jitter=False, stop_after_attempt=2)
+    ),
+    "falling_back": lambda tools: (
+        MODELS["streaming"]
+        .bind_tools(tools)
+        .with_fallbacks([STEADY.bind_tools(tools)], exceptions_to_handle=(ModelFailure,))
+    ),
+}
+"""Models with something around that tries again when a stream breaks."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +66,14 @@ class Form:
         tools: (name, flavour) of each tool.
         middleware: Names of middleware, outermost first, for agents.
         settings: Further settings, for the builder.
+        model: How its model answers, one of `MODELS`; outside of agents also one of `AROUND`.
     """
 
     kind: str
     tools: tuple[tuple[str, str], ...]
     middleware: tuple[tuple[Any, ...], ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
+    model: str = "zoo"
 
 
 @cache
@@ -91,14 +115,14 @@ def _agent(form: Form, tools: list[BaseTool]) -> Any:
         settings["response_format"] = ToolStrategy(Verdict)
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
     return create_agent(
-        MODEL, tools, middleware=[MIDDLEWARE[name](*rest) for name, *rest in form.middleware], **settings
+        MODELS[form.model], tools, middleware=[MIDDLEWARE[name](*rest) for name, *rest in form.middleware], **settings
     )
 
 
-def _react(_form: Form, tools: list[BaseTool]) -> Any:
+def _react(form: Form, tools: list[BaseTool]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LangGraphDeprecatedSinceV10)
-        return create_react_agent(MODEL, tools)
+        return create_react_agent(MODELS[form.model], tools)
 
 
 def _loop(model: Any, tools: Any, moody: bool = False, **settings: Any) -> Any:
@@ -111,8 +135,13 @@ def _loop(model: Any, tools: Any, moody: bool = False, **settings: Any) -> Any:
     return builder.compile(**settings)
 
 
-def _model_node(tools: list[BaseTool]) -> Any:
-    bound = MODEL.bind_tools(tools)
+def _bound(form: Form, tools: list[BaseTool]) -> Any:
+    around = AROUND.get(form.model)
+    return MODELS[form.model].bind_tools(tools) if around is None else around(tools)
+
+
+def _model_node(form: Form, tools: list[BaseTool]) -> Any:
+    bound = _bound(form, tools)
 
     def call_model(state: State) -> Any:
         return {"messages": [bound.invoke(state["messages"])]}
@@ -126,10 +155,10 @@ def _model_node(tools: list[BaseTool]) -> Any:
 def _tool_node(form: Form, tools: list[BaseTool]) -> Any:
     settings = dict(form.settings)
     handled = settings.pop("handled", True)
-    return _loop(_model_node(tools), ToolNode(tools, handle_tool_errors=handled), **settings)
+    return _loop(_model_node(form, tools), ToolNode(tools, handle_tool_errors=handled), **settings)
 
 
-def _hand_written(_form: Form, tools: list[BaseTool]) -> Any:
+def _hand_written(form: Form, tools: list[BaseTool]) -> Any:
     """Goes through the calls one after the other."""
     by_name = {tool.name: tool.model_copy() for tool in tools}  # the library makes these adopt in place
 
@@ -139,10 +168,10 @@ def _hand_written(_form: Form, tools: list[BaseTool]) -> Any:
             answers.append(await by_name[call["name"]].ainvoke(call))
         return {"messages": answers}
 
-    return _loop(_model_node(tools), run_tools)
+    return _loop(_model_node(form, tools), run_tools)
 
 
-def _retagging(_form: Form, tools: list[BaseTool]) -> Any:
+def _retagging(form: Form, tools: list[BaseTool]) -> Any:
     """Calls tools with another config than the model's."""
     by_name = {tool.name: tool.model_copy() for tool in tools}
 
@@ -155,13 +184,13 @@ def _retagging(_form: Form, tools: list[BaseTool]) -> Any:
             answers.append(await by_name[call["name"]].ainvoke(call, other))
         return {"messages": answers}
 
-    return _loop(_model_node(tools), run_tools)
+    return _loop(_model_node(form, tools), run_tools)
 
 
-def _sync_nodes(_form: Form, tools: list[BaseTool]) -> Any:
+def _sync_nodes(form: Form, tools: list[BaseTool]) -> Any:
     """Sync functions only, which an async run calls in threads."""
     by_name = {tool.name: tool.model_copy() for tool in tools}
-    bound = MODEL.bind_tools(tools)
+    bound = _bound(form, tools)
 
     def call_model(state: State) -> Any:
         return {"messages": [bound.invoke(state["messages"])]}
@@ -175,7 +204,7 @@ def _sync_nodes(_form: Form, tools: list[BaseTool]) -> Any:
     return _loop(call_model, run_tools)
 
 
-def _fan(_form: Form, tools: list[BaseTool]) -> Any:
+def _fan(form: Form, tools: list[BaseTool]) -> Any:
     """One task of a hand-written node for each call."""
     by_name = {tool.name: tool.model_copy() for tool in tools}
 
@@ -187,7 +216,7 @@ def _fan(_form: Form, tools: list[BaseTool]) -> Any:
         return [Send("worker", call) for call in calls] or END
 
     builder = StateGraph(State)
-    builder.add_node("model", _model_node(tools))
+    builder.add_node("model", _model_node(form, tools))
     builder.add_node("worker", run_one)
     builder.add_edge(START, "model")
     builder.add_conditional_edges("model", spread, ["worker", END])
@@ -195,14 +224,14 @@ def _fan(_form: Form, tools: list[BaseTool]) -> Any:
     return builder.compile()
 
 
-def _between(_form: Form, tools: list[BaseTool]) -> Any:
+def _between(form: Form, tools: list[BaseTool]) -> Any:
     """A node of its own between model and tools."""
 
     async def look(state: State) -> Any:
         return {"messages": []}
 
     builder = StateGraph(State)
-    builder.add_node("model", _model_node(tools))
+    builder.add_node("model", _model_node(form, tools))
     builder.add_node("look", look)
     builder.add_node("tools", ToolNode(tools))
     builder.add_edge(START, "model")
@@ -251,6 +280,20 @@ class Rewrite(AgentMiddleware[Any, Any, Any]):
             call = {**request.tool_call, "args": {**args, "id": (int(args["id"]) + 1) % 4}}
             request = request.override(tool_call=call)
         return await handler(request)
+
+
+class Recalls(AgentMiddleware[Any, Any, Any]):
+    """Changes what the model asked for, in the message itself."""
+
+    def after_model(self, state: Any, runtime: Any) -> Any:
+        last = state["messages"][-1]
+        calls = [_next(call) for call in last.tool_calls]
+        return {"messages": [last.model_copy(update={"tool_calls": calls})]} if calls else None
+
+
+def _next(call: Any) -> Any:
+    id = call["args"].get("id")
+    return {**call, "args": {**call["args"], "id": (id + 1) % 4}} if isinstance(id, int) and id % 2 else call
 
 
 class Guard(AgentMiddleware[Any, Any, Any]):
@@ -303,6 +346,9 @@ MIDDLEWARE: dict[str, Callable[..., Any]] = {
     "tool_limit": _tool_limit,
     "model_limit": _model_limit,
     "rewrite": Rewrite,
+    "recalls": Recalls,
+    "retry": lambda: ModelRetryMiddleware(max_retries=1, retry_on=(ModelFailure,), initial_delay=0.0, jitter=False),
+    "fallback": lambda: ModelFallbackMiddleware(STEADY),
     "guard": Guard,
     "lists": Lists,
 }

@@ -16,6 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from tests.sim.loop import sleep
+from tests.sim.streams import Piece, Said, Stream, message_of, pieces_of
 from tests.sim.world import WORLDS
 
 _DRAWN = re.compile(r"#\d+|~[\d.]+")
@@ -59,11 +60,13 @@ class Turn:
         asks: Its calls; none makes it a final answer.
         pace_s: Seconds it takes to generate.
         fails: It raises instead.
+        stream: How it is streamed, or None for text, calls in two pieces each, and an end.
     """
 
     asks: tuple[Ask, ...] = ()
     pace_s: float = 0.0
     fails: bool = False
+    stream: Stream | None = None
 
 
 Script = tuple[Turn, ...]
@@ -84,7 +87,15 @@ def turn_of(script: Script, number: int) -> Turn:
 
 
 class ZooModel(BaseChatModel):
-    """Finds its script by the conversation, so that one model serves all users of all programs."""
+    """Finds its script by the conversation, so that one model serves all users of all programs.
+
+    Attributes:
+        streaming: Said explicitly, it streams always or never; else when somebody looks.
+        steady: Its streams never fail, as it is what others fall back to.
+    """
+
+    streaming: bool = False
+    steady: bool = False
 
     @property
     def _llm_type(self) -> str:
@@ -94,36 +105,38 @@ class ZooModel(BaseChatModel):
         return self.bind(tools=[_shown(tool) for tool in tools], **kwargs)
 
     async def _agenerate(self, messages: list[BaseMessage], *_args: Any, **_kwargs: Any) -> ChatResult:
-        turn = _turn(messages)
+        turn = self._turn(messages)
         await asyncio.sleep(turn.pace_s)
-        return ChatResult(generations=[ChatGeneration(message=_answer(messages, turn))])
+        return ChatResult(generations=[ChatGeneration(message=_message(messages, turn))])
 
     def _generate(self, messages: list[BaseMessage], *_args: Any, **_kwargs: Any) -> ChatResult:
-        turn = _turn(messages)
+        turn = self._turn(messages)
         sleep(turn.pace_s)
-        return ChatResult(generations=[ChatGeneration(message=_answer(messages, turn))])
+        return ChatResult(generations=[ChatGeneration(message=_message(messages, turn))])
 
     async def _astream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        turn = _turn(messages)
-        await asyncio.sleep(turn.pace_s / 2)
-        chunks = list(_chunks(_answer(messages, turn)))
-        for chunk in chunks:
-            await asyncio.sleep(turn.pace_s / 2 / len(chunks))
-            if run_manager is not None:
-                await run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
-            yield chunk
+        for piece in _pieces(messages, self._turn(messages)):
+            if piece.after_s is not None:
+                await asyncio.sleep(piece.after_s)
+            yield ChatGenerationChunk(message=piece.chunk)
 
     def _stream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
-        turn = _turn(messages)
-        sleep(turn.pace_s)
-        for chunk in _chunks(_answer(messages, turn)):
-            if run_manager is not None:
-                run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
-            yield chunk
+        for piece in _pieces(messages, self._turn(messages)):
+            if piece.after_s is not None:
+                sleep(piece.after_s)
+            yield ChatGenerationChunk(message=piece.chunk)
+
+    def _turn(self, messages: Sequence[BaseMessage]) -> Turn:
+        tag, number = tag_of(messages), number_of(messages)
+        turn = turn_of(SCRIPTS.current.get(tag, ()), number)
+        stream = turn.stream
+        if stream is not None and stream.ending == "raises" and (self.steady or not WORLDS().fails_now(tag, number)):
+            stream = replace(stream, ending="whole")
+        return replace(turn, pace_s=turn.pace_s + WORLDS().jitter(tag, number), stream=stream)
 
 
 _SHOWN: dict[int, tuple[Any, Any]] = {}
@@ -144,13 +157,8 @@ def tag_of(messages: Sequence[BaseMessage]) -> str:
     return str(first.content).partition(" ")[0] if first is not None else ""
 
 
-def _turn(messages: Sequence[BaseMessage]) -> Turn:
-    tag, number = tag_of(messages), _number(messages)
-    turn = turn_of(SCRIPTS.current.get(tag, ()), number)
-    return replace(turn, pace_s=turn.pace_s + WORLDS().jitter(tag, number))
-
-
-def _number(messages: Sequence[BaseMessage]) -> int:
+def number_of(messages: Sequence[BaseMessage]) -> int:
+    """Which answer is asked for: the n-th of the conversation."""
     return sum(isinstance(message, AIMessage) for message in messages)
 
 
@@ -164,24 +172,50 @@ def latest_results(messages: Sequence[BaseMessage]) -> list[str]:
     return texts[::-1]
 
 
-def _answer(messages: Sequence[BaseMessage], turn: Turn) -> AIMessage:
-    tag, number, results = tag_of(messages), _number(messages), latest_results(messages)
+def _said(messages: Sequence[BaseMessage], turn: Turn) -> Said:
+    tag, number, results = tag_of(messages), number_of(messages), latest_results(messages)
     if turn.fails:
         raise ModelFailure(f"{tag} turn {number}")
-    calls = [
-        {"name": ask.tool, "args": ask.arguments(results), "id": f"{tag}.{number}.{index}", "type": "tool_call"}
-        for index, ask in enumerate(turn.asks)
-    ]
+    calls = [(ask.tool, f"{tag}.{number}.{index}", ask.arguments(results)) for index, ask in enumerate(turn.asks)]
     heard = zlib.crc32(_steady("|".join(str(m.content) for m in messages)).encode())
-    return AIMessage(f"{tag} turn {number} heard {heard}", tool_calls=calls, id=f"m.{tag}.{number}")
+    return Said(f"{tag} turn {number} heard {heard}", tuple(calls), f"m.{tag}.{number}")
 
 
-def _chunks(answer: AIMessage) -> Iterator[ChatGenerationChunk]:
-    yield ChatGenerationChunk(message=AIMessageChunk(content=answer.content, id=answer.id))
-    for index, call in enumerate(answer.tool_calls):
-        text = json.dumps(call["args"])
+def _message(messages: Sequence[BaseMessage], turn: Turn) -> AIMessage:
+    """The whole message, when nobody streams it."""
+    if turn.stream is not None:
+        return message_of(list(_pieces(messages, turn)))
+    said = _said(messages, turn)
+    calls = [{"name": name, "args": args, "id": id, "type": "tool_call"} for name, id, args in said.calls]
+    return AIMessage(said.text, tool_calls=calls, id=said.id)
+
+
+def _pieces(messages: Sequence[BaseMessage], turn: Turn) -> Iterator[Piece]:
+    """The chunks of an answer.
+
+    Raises:
+        ModelFailure: After the last, where the stream breaks.
+    """
+    said = _said(messages, turn)
+    if turn.stream is None:
+        yield from _simple_pieces(said, turn.pace_s)
+        return
+    yield from pieces_of(said, turn.stream, turn.pace_s)
+    if turn.stream.ending == "raises":
+        raise ModelFailure(f"stream of {said.id} broke")
+
+
+def _simple_pieces(said: Said, pace_s: float) -> Iterator[Piece]:
+    chunks = [AIMessageChunk(content=said.text, id=said.id)]
+    for index, (name, id, args) in enumerate(said.calls):
+        text = json.dumps(args)
         half = len(text) // 2
-        for name, id, part in ((call["name"], call["id"], text[:half]), (None, None, text[half:])):
-            piece = {"name": name, "args": part, "id": id, "index": index, "type": "tool_call_chunk"}
-            yield ChatGenerationChunk(message=AIMessageChunk(content="", id=answer.id, tool_call_chunks=[piece]))
-    yield ChatGenerationChunk(message=AIMessageChunk(content="", id=answer.id, chunk_position="last"))
+        for part in (
+            {"name": name, "args": text[:half], "id": id},
+            {"name": None, "args": text[half:], "id": None},
+        ):
+            piece = {**part, "index": index, "type": "tool_call_chunk"}
+            chunks.append(AIMessageChunk(content="", id=said.id, tool_call_chunks=[piece]))
+    chunks.append(AIMessageChunk(content="", id=said.id, chunk_position="last"))
+    for number, chunk in enumerate(chunks):
+        yield Piece(pace_s / 2 / len(chunks) + (0.0 if number else pace_s / 2), chunk)

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits
+from tests.sim import moments
 from tests.sim.loop import Deadlock, Mode
 from tests.sim.programs import Program
 from tests.sim.side import Seen, Side, run_side, without_ending
 from tests.sim.tools import TTL_S
+from tests.sim.verdicts import Mismatch, Verdict
 from tests.sim.world import HANG_S
 
 STEP_S = 0.005
@@ -26,42 +28,6 @@ STEP_S = 0.005
 MOST_SCHEDULES = 1_024
 """Plain runs of a racy program before an outcome counts as one that plain cannot have."""
 _EPSILON = 1e-6
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """A promise that was not kept.
-
-    Attributes:
-        clause: `L1` to `L5`, or another promise in one word.
-        where: Which visit or part.
-        detail: The first difference.
-    """
-
-    clause: str
-    where: str
-    detail: str
-
-
-@dataclass
-class Verdict:
-    """What came of one pair.
-
-    Attributes:
-        program: The program.
-        mismatches: Broken promises; none is what we want.
-        racy: The two sides differed, but plain can have the speculative side's outcome too.
-        schedules: Plain runs it took to see that.
-        counts: Launches, adoptions and discards by reason.
-        saved_s: Virtual seconds that speculation saved.
-    """
-
-    program: Program
-    mismatches: list[Mismatch] = field(default_factory=list)
-    racy: bool = False
-    schedules: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    saved_s: float = 0.0
 
 
 def judge(program: Program, mode: Mode = "fifo") -> Verdict:
@@ -83,6 +49,8 @@ def judge(program: Program, mode: Mode = "fifo") -> Verdict:
     if program.ending.kind in ("cancel", "timeout"):
         verdict.mismatches += _interrupted(program, run_side(without_ending(program), False, mode), early)
         return verdict
+    if not program.racy:
+        verdict.mismatches += moments.too_many_bodies(program, plain, early)
     found = list(_differences(program, plain, early))
     if found and (program.racy or _is_order_of_siblings(program, found)):
         found, verdict.schedules = _refined(program, early, found, mode)
@@ -225,6 +193,7 @@ def _always(program: Program, plain: Side, early: Side) -> Iterator[Mismatch]:
     yield from _outdated(early)
     yield from _too_old(early)
     yield from _handed_out_twice(early)
+    yield from moments.broken_promises(program, early)
 
 
 def _can_hang(program: Program) -> bool:

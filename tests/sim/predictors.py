@@ -85,6 +85,11 @@ def predictor_of(program: Program, told: Sequence[Sequence[Any]]) -> Any:
         mine = [call for call in right if call.name not in early]
         return [*mine, *(_call(draw, chance.choice(names)) for _ in range(2 if names else 0)), *right]
 
+    def several(right: list[Call], chance: random.Random) -> list[Call]:
+        """The right ones among others, which begin alike: a stream can tell them apart only piece by piece."""
+        calls = [*right, *(near for call in right for near in _near(call)), _any(program, chance)]
+        return chance.sample(calls, len(calls))
+
     ways: dict[str, Callable[[list[Call], random.Random], list[Call]]] = {
         "perfect": lambda right, _chance: right,
         "noisy": noisy,
@@ -93,6 +98,7 @@ def predictor_of(program: Program, told: Sequence[Sequence[Any]]) -> Any:
         "ahead": lambda right, _chance: right,
         "forbidden": forbidden,
         "slow": lambda right, _chance: right,
+        "several": several,
     }
     if program.predictor == "default":
         return _taught(told)
@@ -104,6 +110,19 @@ def predictor_of(program: Program, told: Sequence[Sequence[Any]]) -> Any:
 
 def _any(program: Program, chance: random.Random) -> Call:
     return _call(Draw(chance.random()), chance.choice(program.tools))
+
+
+def _near(call: Call) -> list[Call]:
+    """Other calls of the same tool of which one argument begins as this one's does."""
+    near: list[Call] = []
+    for name, value in call.args.items():
+        if isinstance(value, str):
+            near.append(Call(call.name, {**call.args, name: value[:-1]}))
+            near.append(Call(call.name, {**call.args, name: f"{value}b"}))
+        elif type(value) is int:
+            near.append(Call(call.name, {**call.args, name: value * 10 + 2}))
+            near.append(Call(call.name, {**call.args, name: value // 10}))
+    return near
 
 
 def _call(draw: Draw, tool: str) -> Call:

@@ -15,6 +15,10 @@ from tests.sim.world import WORLDS
 STREAM_MODES = ("values", "updates", "messages", "custom", "tasks", "debug", "checkpoints")
 MODES = ("perfect", "noisy", "random", "wrong", "ahead", "forbidden", "raising", "slow", "default")
 """How predictors of the zoo guess."""
+EAGER = False
+"""Whether a call whose arguments are complete starts while the model still streams, with the call's own id."""
+NEED_THEIR_CALL = ("of_call", "look_up")
+"""Tools that need the id of their call: they may run early only as a call that the model has made."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ class Program:
         said = {
             name: True if entry is True else entry.get("read_only") for name, entry in policy_of(self.tools).items()
         }
-        return frozenset(name for name in self.tools if said.get(name)) - {*self.forbidden, "open_page"}
+        early = frozenset(name for name in self.tools if said.get(name)) - {*self.forbidden, "open_page"}
+        return early if EAGER else early - {*NEED_THEIR_CALL}
 
     def scripts(self) -> dict[str, Script]:
         """The model's scripts by tag."""
@@ -147,9 +152,13 @@ class Draw(random.Random):
 
     Attributes:
         ids: Which things calls are about; few of them make conflicts likely.
+        words: What they search for.
+        marks: What the texts that they write end with.
     """
 
     ids: tuple[object, ...] = (0, 1, 2, 3, "1", 2.0)
+    words: tuple[str, ...] = ("a", "b", "c")
+    marks: tuple[str, ...] = ()
 
     def pace(self) -> float:
         """Seconds a model thinks."""
@@ -166,14 +175,14 @@ class Draw(random.Random):
     def ask(self, tool: str) -> Ask:
         """A call of a tool."""
         if tool in ("find", "draw", "open_page"):
-            return Ask(tool, {"query": self.choice("abc")})
+            return Ask(tool, {"query": self.choice(self.words)})
         if tool in ("list_items", "clear_items", "tenant", "next_page", "pop_code"):
             return Ask(tool, {})
         if tool == "echo":
             return Ask(tool, {"value": self.choice((1, "1", 1.0, True, [1], None))})
         args: dict[str, Any] = {"id": self.choice(self.ids)}
         if tool in ("set_item", "set_note", "import_data"):  # texts are unique enough to tell one write from another
-            args["text"] = f"t{self.randrange(100)}"
+            args["text"] = f"t{self.randrange(100)}{self.choice(self.marks) if self.marks else ''}"
         if tool == "risky":
             args["how"] = self.choice(("ok", "ok", "tool"))
         return Ask(tool, args, follows="id" if self.random() < 0.2 else None)
@@ -212,7 +221,7 @@ EFFECTS = frozenset({*WRITES, *DECEPTIVE, "import_data", "command", "of_store", 
 
 def finished(program: Program, draw: Draw) -> Program:
     """A program with the parts that all shapes draw alike."""
-    parallel = any(len(turn.asks) > 1 for visit in program.visits for turn in visit.script)
+    parallel = any(_has_several(turn) for visit in program.visits for turn in visit.script)
     return replace(
         program,
         predictor=program.predictor or "perfect",
@@ -221,3 +230,7 @@ def finished(program: Program, draw: Draw) -> Program:
         queue_wait_s=draw.choice((0.0, 0.0, 0.001, 0.02)),
         inline=draw.random() < 0.8,
     )
+
+
+def _has_several(turn: Turn) -> bool:
+    return len(turn.asks) > 1 or (bool(turn.asks) and turn.stream is not None and turn.stream.multiplies)

@@ -21,7 +21,7 @@ from langgraph_speculate.core.events import Event
 from tests.sim.canon import Canon
 from tests.sim.graphs import graph_of
 from tests.sim.loop import Mode, Ran, Witness, active, run
-from tests.sim.models import SCRIPTS
+from tests.sim.models import SCRIPTS, number_of
 from tests.sim.predictors import predictor_of
 from tests.sim.programs import Program, Visit
 from tests.sim.tools import TENANT
@@ -39,6 +39,7 @@ class Watch(BaseCallbackHandler):
         self.events: list[tuple[str, Any]] = []
         self.outputs: list[Any] = []
         self.calls: dict[UUID, Call] = {}
+        self.asked: dict[str, Asked] = {}
         self._turn = 0.0
         self._user = visit.user
         self._clock = clock
@@ -47,15 +48,25 @@ class Watch(BaseCallbackHandler):
         if parent_run_id is None:
             self.outputs.append(outputs)
 
-    def on_chat_model_start(self, _serialized: Any, messages: Any, **_kwargs: Any) -> None:
+    def on_chat_model_start(self, _serialized: Any, messages: Any, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model starts", len(messages[0])))
         self._turn = self._clock()
+        self.asked[str(run_id)] = Asked(len(self.asked), number_of(messages[0]), self._turn)
 
-    def on_llm_end(self, _response: Any, **_kwargs: Any) -> None:
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **_kwargs: Any) -> None:
+        message = chunk.message
+        self.events.append(("model says", [message.content, message.tool_call_chunks]))
+        names = [piece["name"] for piece in message.tool_call_chunks if piece["name"]]
+        self.asked[str(run_id)].named += [(self._clock(), name) for name in names]
+
+    def on_llm_end(self, response: Any, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model ends", None))
+        calls = response.generations[0][0].message.tool_calls
+        self.asked[str(run_id)].calls = [text for call in calls if (text := text_of(call["args"])) is not None]
 
-    def on_llm_error(self, error: BaseException, **_kwargs: Any) -> None:
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model fails", repr(error)))
+        self.asked[str(run_id)].failed = True
 
     def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, inputs: Any = None, **_kw: Any) -> None:
         tool = serialized["name"]
@@ -109,6 +120,27 @@ class Call:
 
 
 @dataclass
+class Asked:
+    """A model call.
+
+    Attributes:
+        place: How many came before it.
+        number: Which answer of the script it is for.
+        started: When.
+        failed: It raised.
+        named: Tools that its stream named in calls, each with the time.
+        calls: The arguments of its calls, as canonical texts, or None while it goes on.
+    """
+
+    place: int
+    number: int
+    started: float
+    failed: bool = False
+    named: list[tuple[float, str]] = field(default_factory=list)
+    calls: list[str] | None = None
+
+
+@dataclass
 class Seen:
     """What one visit showed its caller.
 
@@ -121,6 +153,7 @@ class Seen:
         ended: When it was over.
         calls: Its real calls.
         messages: Its last messages, as they are.
+        asked: Its model calls, by their run's id, in order.
     """
 
     state: Any = None
@@ -131,6 +164,7 @@ class Seen:
     ended: float = 0.0
     calls: list[Call] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
+    asked: dict[str, Asked] = field(default_factory=dict)
 
 
 @dataclass
@@ -152,10 +186,10 @@ class Side:
         nth: Counter[tuple[str, str, str]] = Counter()
         found = {}
         for call in sorted((c for seen in self.visits.values() for c in seen.calls), key=lambda c: c.started):
-            try:
-                key = call.user, call.tool, call_text(call.args)
-            except (TypeError, ValueError):  # arguments that do not fit never reach a body
+            text = text_of(call.args)
+            if text is None:
                 continue
+            key = call.user, call.tool, text
             nth[key] += 1
             if call.ended is not None:
                 found[*key, nth[key]] = max(0.0, call.ended - call.started - queue_wait_s)
@@ -306,11 +340,16 @@ class _Visitor:
         stream = self.graph.astream(given, config, stream_mode=modes, subgraphs=program.subgraphs, **program.stops)
         try:
             async for chunk in stream:
-                self._raw.append(copy.deepcopy(chunk) if "values" in program.modes else chunk)
+                self._raw.append(self._kept(chunk))
                 if program.ending.kind == "break" and len(self._raw) >= program.ending.at:
                     break
         finally:
             await stream.aclose()
+
+    def _kept(self, chunk: Any) -> Any:
+        """A chunk as it is now: states change in place. A message that a tool's end shows gets its id at any moment."""
+        shows_tool = isinstance(chunk, tuple) and "tools" in chunk[:-1]
+        return copy.deepcopy(chunk) if "values" in self.program.modes and not shows_tool else chunk
 
     def _sum_up(self) -> None:
         canon, seen, watch = Canon(), self.seen, self._watch
@@ -321,9 +360,17 @@ class _Visitor:
             canon([state.values, state.next, state.metadata, [task.name for task in state.tasks], state.interrupts])
             for state in self._history
         ]
-        seen.calls = list(watch.calls.values())
+        seen.calls, seen.asked = list(watch.calls.values()), watch.asked
         last = watch.outputs[-1] if watch.outputs else None
         seen.messages = list(last.get("messages", ())) if isinstance(last, dict) else []
+
+
+def text_of(args: Mapping[str, Any]) -> str | None:
+    """Arguments as canonical text, or None if they do not fit any tool."""
+    try:
+        return call_text(args)
+    except (TypeError, ValueError):  # arguments that do not fit never reach a body
+        return None
 
 
 def _where(config: dict[str, Any]) -> dict[str, Any]:

@@ -159,6 +159,7 @@ _TABLE: Mapping[str, tuple[Op, dict[str, Any], Any]] = {
     "get_item": (_get("item"), _ID, {"read_only": True, "reads": ["item:{id}"]}),
     "get_note": (_get("note"), _ID, {"read_only": True, "reads": ["note:{id}"], "scope": "run"}),
     "get_any": (_get("item"), _ID, True),
+    "dig": (_get("item"), _ID, {"read_only": True, "reads": ["item:{id}"]}),
     "list_items": (_list_items, {}, {"read_only": True, "reads": ["item:*"]}),
     "find": (_find, {"query": (str, ...)}, {"read_only": True, "reads": ["catalog"], "scope": "run", "ttl_s": 0.3}),
     "set_item": (_set("item"), _TEXT, {"writes": ["item:{id}"]}),
@@ -300,6 +301,14 @@ async def _command(id: int, tool_call_id: Annotated[str, InjectedToolCallId], co
     return Command(update={"messages": [ToolMessage(f"{job.user} commanded {id}", tool_call_id=tool_call_id)]})
 
 
+async def _look_up(id: int, tool_call_id: Annotated[str, InjectedToolCallId], config: RunnableConfig) -> Command[Any]:
+    "Reads an item and puts the answer into the state by itself."
+    job, pass_time = _worked("look_up", config, id=id)
+    await pass_time()
+    answer = ToolMessage(job.world.read(_key(job, "item")), tool_call_id=tool_call_id)
+    return Command(update={"messages": [answer]})
+
+
 async def _commands(id: int, config: RunnableConfig) -> Any:
     "Returns a command that nobody sees in its signature."
     job, pass_time = _worked("commands", config, id=id)
@@ -343,8 +352,9 @@ _SPECIAL: Mapping[str, tuple[Callable[[], BaseTool], Any]] = {
     "set_mood": (_structured(_set_mood, "set_mood"), {"writes": ["something else"]}),
     "of_store": (_structured(_of_store, "of_store"), {"writes": ["count"]}),
     "of_runtime": (_structured(_of_runtime, "of_runtime"), True),
-    "of_call": (_structured(_of_call, "of_call"), True),
+    "of_call": (_structured(_of_call, "of_call"), {"read_only": True}),
     "command": (_structured(_command, "command"), {"writes": ["state"]}),
+    "look_up": (_structured(_look_up, "look_up"), _READ_ITEM),
     "commands": (_structured(_commands, "commands"), _READ_ITEM),
     "direct": (_structured(_direct, "direct", return_direct=True), True),
     "blocks": (_structured(_holding, "blocks"), _READ_ITEM),

@@ -16,6 +16,8 @@ from langgraph_speculate.host.compat import RUN_KEY
 from langgraph_speculate.host.run import Run
 
 HANG_S = 1e9
+_SLOW = {"dig": 0.4}
+"""Seconds that some tools take besides."""
 _LATENCIES = (0.0, 0.0, 0.01, 0.02, 0.02, 0.05, 0.05, 0.1, 0.25)
 
 
@@ -99,6 +101,7 @@ class World:
     draws: int = 0
     revoked: Mapping[str, float] = field(default_factory=dict)
     _seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _failed: set[tuple[str, int]] = field(default_factory=set)
 
     def begin(self, tool: str, args: Mapping[str, Any], config: Mapping[str, Any]) -> Job:
         """A body starts."""
@@ -128,12 +131,18 @@ class World:
     def latency(self, tool: str, text: str) -> float:
         """Seconds a body takes: a pure function of the seed, the schedule, the tool and its arguments."""
         if self.schedule and drawn("tie", self.schedule) % 3:
-            return drawn(self.seed, self.schedule, tool, text) % 4000 / 20_000
-        return float(pick(_LATENCIES, self.seed, self.schedule, tool, text))
+            return drawn(self.seed, self.schedule, tool, text) % 4000 / 20_000 + _SLOW.get(tool, 0.0)
+        return float(pick(_LATENCIES, self.seed, self.schedule, tool, text)) + _SLOW.get(tool, 0.0)
 
     def jitter(self, *parts: object) -> float:
         """A microsecond or so, on schedules other than the first: of two things at one instant either may be first."""
         return drawn(self.schedule, *parts) % 1000 * 1e-9 if self.schedule else 0.0
+
+    def fails_now(self, tag: str, number: int) -> bool:
+        """Whether the stream of a conversation's n-th answer breaks: the first time that it is tried."""
+        first = (tag, number) not in self._failed
+        self._failed.add((tag, number))
+        return first
 
     def was_revoked(self, user: str) -> bool:
         """Whether a user has lost their rights, in the middle of the run."""

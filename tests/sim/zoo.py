@@ -1,49 +1,18 @@
-"""The program zoo: the shapes that programs come in. Every shape must occur in every campaign."""
+"""The program zoo: what graphs, tools and callers do with each other, whether models stream or not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from tests.sim.graphs import Form
 from tests.sim.models import Ask, Turn
-from tests.sim.programs import MODES, Draw, Ending, Program, Visit, finished
+from tests.sim.programs import NEED_THEIR_CALL, Draw, Ending, Program, Visit
+from tests.sim.shapes import Zoo
 from tests.sim.tools import DECEPTIVE, HUGE, READS
 
-Shape = Callable[[int, Draw], Program]
-SHAPES: dict[str, Shape] = {}
-_ROTATION: list[str] = []
-SILENT: set[str] = set()
-"""Shapes of which no tool may run early."""
-KNOWN: dict[str, str] = {}
-"""Shapes left out, each with the reason: mismatches that are reported and not fixed yet."""
-
-
-def shape(may_speculate: bool = True, weight: int = 1) -> Callable[[Shape], Shape]:
-    """Put a function's shape into the zoo; one of more weight occurs more often."""
-
-    def put(make: Shape) -> Shape:
-        name = make.__name__.removeprefix("_")
-        SHAPES[name] = make
-        _ROTATION.extend([name] * weight)
-        if not may_speculate:
-            SILENT.add(name)
-        return make
-
-    return put
-
-
-def program_of(seed: int) -> Program:
-    """The program of a seed: shapes and predictors take turns, so that each of them occurs."""
-    names = [name for name in _ROTATION if name not in KNOWN]
-    name = names[seed % len(names)]
-    draw = Draw(seed * 7919 + 13)
-    guess = MODES[seed // len(names) % len(MODES)]
-    program = finished(SHAPES[name](seed, draw), draw)
-    if guess == "slow" and program.form.kind == "sync_nodes":
-        guess = "noisy"  # there LangChain runs async handlers on a loop of their own, in real time
-    return replace(program, shape=name, predictor=guess)
+ZOO = Zoo("plain", 13)
+shape, program_of = ZOO.shape, ZOO.program_of
+SHAPES, SILENT, KNOWN = ZOO.shapes, ZOO.silent, ZOO.known
 
 
 def _declared(draw: Draw, names: tuple[str, ...], *middleware: str) -> dict[str, Any]:
@@ -249,7 +218,8 @@ def _injected(seed: int, draw: Draw) -> Program:
     names = (*draw.sample(hidden, 2), "get_item")
     form = Form(draw.choice(("agent", "tool_node")), draw.tools(*names))
     visits = _one(draw, names)
-    return Program(seed, "", form, visits, modes=draw.modes(), forbidden=hidden, checkpointed=True)
+    forbidden = tuple(name for name in hidden if name not in NEED_THEIR_CALL)
+    return Program(seed, "", form, visits, modes=draw.modes(), forbidden=forbidden, checkpointed=True)
 
 
 @shape()
