@@ -53,7 +53,7 @@ def text_of(value: Any, *, most: int = MAX_TEXT) -> str | None:
     >>> text_of({"b": 1, "a": "x"})
     '{"a":"x","b":1}'
     """
-    if type(value) is str and len(value) > MAX_TEXT:
+    if type(value) is str and len(value) > most:
         return None
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
