@@ -7,7 +7,6 @@ unless that would hold up an event loop, and so does a process that ends for wha
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
 import threading
@@ -18,6 +17,7 @@ from functools import partial
 
 from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.sums import Key, Learner, Pair, Sums, add_to
+from langgraph_speculate.host.runner import running_loop
 from langgraph_speculate.host.threads import start_daemon
 from langgraph_speculate.patterns import PatternStore
 from langgraph_speculate.patterns.store import SHARED
@@ -57,7 +57,7 @@ class Keeper:
         self._wake, self._idle = threading.Event(), threading.Event()
         self._unwritten: dict[str, Sums] = {}
         self._met(SHARED)
-        if not _is_on_a_loop():
+        if running_loop() is None:  # an event loop must not be held up
             self._idle.wait(_PATIENCE_S)
         learner.on_new = self._met
         # A process that ends as it should writes all; the graph may be gone before.
@@ -192,14 +192,6 @@ class Keeper:
             self._told = True
             kind = type(error).__name__  # its words may tell where the store is, or what was to be written
             _LOG.warning("patterns: the store does not take or tell what was learned (%s); runs go on", kind)
-
-
-def _is_on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _finish(method: weakref.WeakMethod[Callable[[], object]]) -> None:

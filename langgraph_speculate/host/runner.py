@@ -73,7 +73,7 @@ class Attempt:
 
     def start_task(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Start as a task on *loop*, from any thread; False when the loop is gone."""
-        if _running_loop() is loop:
+        if running_loop() is loop:
             self._create_task(loop)
             return True
         try:
@@ -126,7 +126,7 @@ class Attempt:
         if task is None or task.done():
             return None
         loop = task.get_loop()
-        if _running_loop() is loop:
+        if running_loop() is loop:
             task.cancel()
         elif not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
@@ -202,7 +202,8 @@ async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:
         await asyncio.wait(mine, timeout=_GRACE_S)
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that the caller runs on, or None where there is none."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

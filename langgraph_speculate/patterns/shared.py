@@ -62,6 +62,7 @@ class SharedPatterns:
         self._process, self._replica = os.getpid(), uuid4().hex
         self._own: dict[tuple[str, int], Sums] = {}
         self._unwritten: dict[tuple[str, int], None] = {}
+        self._fails = False
         self._lock = threading.Lock()
 
     def add(self, partition: str, sums: Mapping[Key, Pair]) -> None:
@@ -78,9 +79,16 @@ class SharedPatterns:
                 for part in list(self._unwritten):
                     self._write(*part)
                     del self._unwritten[part]
+                self._fails = False
             except Exception as error:  # noqa: BLE001 - somebody else's store, over a network
-                kind = type(error).__name__
-                _LOG.warning("patterns: the store does not take what was learned (%s); it is tried again", kind)
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Warn, once until the store takes something again: it is tried every few seconds."""
+        if not self._fails:
+            self._fails = True
+            kind = type(error).__name__
+            _LOG.warning("patterns: the store does not take what was learned (%s); it is tried again", kind)
 
     def _write(self, partition: str, part: int) -> None:
         rows = [list(row) for row in rows_of(self._own[partition, part])]

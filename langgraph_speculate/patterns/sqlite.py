@@ -21,7 +21,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from langgraph_speculate.core.sums import Key, Pair, Sums
 from langgraph_speculate.errors import BadPatterns
-from langgraph_speculate.patterns.store import MAX_KEY, MOST, disguised, key_of, pair_of, rows_of
+from langgraph_speculate.patterns.store import MAX_KEY, MOST, disguised, key_of, rows_of
 
 APPLICATION = 0x4C475350  # "LGSP", in the file's header
 VERSION = 1
@@ -156,7 +156,7 @@ class SqlitePatterns:
         with self._deadline():
             for key, hits, trials in self._database.execute(query, (disguised(partition, self._salt), MAX_KEY, MOST)):
                 if math.isfinite(hits) and math.isfinite(trials):
-                    found[key_of(key)] = pair_of(hits, trials)
+                    found[key_of(key)] = float(hits), float(trials)
                 characters += len(key)
                 if characters > _CHARACTERS:
                     break

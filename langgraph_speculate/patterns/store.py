@@ -16,7 +16,6 @@ from langgraph_speculate.core.sums import Key, Pair, Sums
 SHARED = ""
 """The partition of everybody: what was mined, and what graphs without `partition_by` learn."""
 
-
 MOST = 200_000
 """Totals read of one partition; ten thousand runs leave far fewer."""
 

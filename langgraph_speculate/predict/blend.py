@@ -145,6 +145,7 @@ class BlendedPredictor:
                 readers[key[0]](key, hits, trials)
         self._bindings.settle()
         self._tools.settle()
+        self._memory.settle()
 
     def adopt(self, before: BlendedPredictor) -> None:
         """Take over what may not be written down yet of a predictor that is replaced."""

@@ -25,11 +25,17 @@ from typing import Any
 
 import orjson
 
+from langgraph_speculate.core.sums import Key
+
 MAX_TEXT = 500
 """Characters of a value beyond which it is not written down, however common it is."""
 
 NEXT, DETAIL, SHAPE, FOUND, RIGHT, PICK = "next", "detail", "shape", "found", "right", "pick"
 VALUE, CALL, WAY, WEIGHT, SQUARE = "value", "call", "way", "weight", "square"
+CONTEXTUAL = frozenset({NEXT, PICK, VALUE})
+"""The kinds of which there are as many as there are orders of events: the only ones without a bound."""
+
+_CONTEXT = {PICK: 7, VALUE: 3}  # where in such a key the context stands
 _APART = "\x1f"  # the unit separator of ASCII: no name holds it
 
 
@@ -53,13 +59,25 @@ def text_of(value: Any, *, most: int = MAX_TEXT) -> str | None:
     >>> text_of({"b": 1, "a": "x"})
     '{"a":"x","b":1}'
     """
-    if type(value) is str and len(value) > MAX_TEXT:
+    if type(value) is str and len(value) > most:
         return None
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except (TypeError, ValueError, RecursionError):
         return None
     return text if len(text) <= most else None
+
+
+def coarse(key: Key) -> Key:
+    """The key that a sum gets where what came before is left out, but for the last event of `next`.
+
+    >>> coarse((NEXT, joined(["user", "find"]), "get")), coarse((VALUE, "find", "class", "user", '"economy"'))
+    (('next', 'find', 'get'), ('value', 'find', 'class', '', '"economy"'))
+    """
+    if key[0] == NEXT:
+        return (NEXT, joined(split(key[1])[-1:]), *key[2:])
+    place = _CONTEXT[key[0]]
+    return (*key[:place], "", *key[place + 1 :])
 
 
 def words_in(tool: str, value: Any) -> Iterator[tuple[str, str]]:

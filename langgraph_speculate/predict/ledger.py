@@ -5,6 +5,10 @@ a constant or the text around a slot, may belong to somebody: they wait until th
 several partitions (k-anonymity, Sweeney 2002), where no user had said them, and those of tools marked private are
 dropped. Keys in results that look like names of fields may still be people's, so they wait for several threads. A run
 in which a model made up the name of a tool or an argument is not written down. What waits is in memory alone.
+
+An agent that does things in ever new orders would fill a store with contexts that never come again. Beyond the first
+thousands, a context is told apart from the second time on (the doorkeeper of TinyLFU; Einziger et al. 2017): the first
+time is counted with less of what came before, so no observation is lost.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Any, NamedTuple
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, Origin, PastCall
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
+from langgraph_speculate.predict.knowledge import CONTEXTUAL, coarse
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.said import Said
 
@@ -25,6 +30,7 @@ K = 5
 _WORDS = 50_000  # followed at a time
 _HELD = 64  # sums that wait for one word
 _FREE = 10_000
+_FAMILIAR = 20_000  # sums with a context that are known again; the first so many are all written as they are
 _LOOKED_AT = 128  # calls at the end of a run whose names can get into a key
 _NOWHERE = Origin()
 _ZERO = (0.0, 0.0)
@@ -101,6 +107,7 @@ class Ledger:
         self._run = History()
         self._said: Said | None = None  # what the users of the run have said; None: not looked at yet
         self._free: set[tuple[Word, ...]] = set()  # words that need not be asked for again
+        self._familiar: Recent[Key, bool] = Recent(_FAMILIAR)
         self._is_mute = False
 
     def about(self, run: History, calls: Iterable[Call] = ()) -> None:
@@ -115,6 +122,9 @@ class Ledger:
         if self._is_mute:
             return
         before = self._sums.get(key)
+        if before is None and key[0] in CONTEXTUAL and not self._is_familiar(key) and hits <= 1.0:
+            key = coarse(key)
+            before = self._sums.get(key)
         self._sums[key] = (hits, trials) if before is None else (before[0] + hits, before[1] + trials)
 
     def count_words(self, words: Iterable[Word], key: Key, hits: float, trials: float = 0.0) -> None:
@@ -167,10 +177,19 @@ class Ledger:
             for name, hits in outcomes.items():
                 self.hold(waits, (*key, name), sum(hits), len(hits))
         elif waits is not None and not self._is_mute:
-            trials = self._trials.setdefault(key, {})
+            trials = self._trials.get(key)
+            if trials is None:
+                key = key if self._is_familiar(key) else coarse(key)
+                trials = self._trials.setdefault(key, {})
             for name, hits in outcomes.items():
                 before = trials.get(name, _ZERO)
                 trials[name] = (before[0] + sum(hits), before[1] + len(hits))
+
+    def _is_familiar(self, key: Key) -> bool:
+        """Whether *key* is worth a row of its own: it was seen before, or there are few. Remembers it."""
+        is_familiar = key in self._familiar or len(self._familiar) < _FAMILIAR
+        self._familiar.touch(key, lambda: True)
+        return is_familiar
 
     def _release(self, word: Word) -> None:
         for key, (hits, trials, *others) in self._held.pop(word).items():
@@ -189,8 +208,8 @@ class Ledger:
         return not tool or self._evidence.known(Call(tool))
 
     def adopt(self, before: Ledger) -> None:
-        """Take over what waits in the ledger of a predictor that is replaced."""
-        self._held = before._held
+        """Take over what waits in the ledger of a predictor that is replaced, and what it had seen."""
+        self._held, self._familiar = before._held, before._familiar
 
     def take(self) -> Sums:
         """Hand over what may be written down, and begin anew."""

@@ -132,6 +132,12 @@ class CallMemory:
             for context in {(), recent[-1:], recent}:
                 self._followers.touch(context, _Followers).see(follower, times, messages=0.0)
 
+    def settle(self) -> None:
+        """After all was recalled: no call was made by more messages than there were, whatever was left out of them."""
+        for followers in self._followers.values():
+            most = max([follower.count for follower in followers.calls.values()], default=0.0)
+            followers.messages = max(followers.messages, most)
+
     def recall_messages(self, recent: tuple[str, ...], times: float) -> None:
         """Know again that so many messages came after the signatures *recent*, whatever they called."""
         for context in {(), recent[-1:], recent[-2:]}:

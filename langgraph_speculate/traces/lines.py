@@ -11,10 +11,10 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from io import BufferedReader
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import orjson
 
@@ -27,6 +27,8 @@ _GRACE = 16_000_000  # unpacked bytes before the ratio counts: gzip reads ahead,
 _PUNCTUATION = (b",", b":", b"[", b"{")
 _TEXTS = re.compile(rb'"[^"]*"')
 _NESTED = frozenset({dict, list})
+_Found = TypeVar("_Found")
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +68,30 @@ def json_lines(
         limits: How much it may ask for.
         on_bytes: Called after each line with how many bytes of the file have been read.
     """
-    for found in _lines(path, limits, on_bytes):
-        if isinstance(found, Skipped):
-            yield found
+    return read_each(_lines(path, limits, on_bytes), path, lambda line: parsed(line, limits))
+
+
+def read_each(
+    found: Iterable[tuple[int, _Found] | Skipped], path: str, read: Callable[[_Found], _Read]
+) -> Iterator[tuple[int, _Read] | Skipped]:
+    """Yield what *read* makes of each thing found, with its line; what it finds `Malformed` is skipped.
+
+    Args:
+        found: Things of the file *path* with their lines, and what was skipped already.
+        path: The file.
+        read: Makes something of one of them, or raises `Malformed`.
+    """
+    for one in found:
+        if isinstance(one, Skipped):
+            yield one
             continue
-        number, line = found
+        number, thing = one
         try:
-            record = parsed(line, limits)
+            made = read(thing)
         except Malformed as problem:
             yield problem.at(path, number)
         else:
-            yield number, record
+            yield number, made
 
 
 def parsed(line: bytes, limits: Limits) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -44,13 +44,7 @@ class Mined:
     sums: Sums = field(default_factory=dict)
 
 
-def mine(
-    runs: Iterable[Run],
-    store: PatternStore,
-    *,
-    private: Collection[str] = (),
-    on_run: Callable[[], object] | None = None,
-) -> Mined:
+def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] = ()) -> Mined:
     """Learn *runs* into *store*.
 
     Values are written down only if they turned up in runs of several tasks (`predict/ledger.py`): runs of one task
@@ -60,7 +54,6 @@ def mine(
         runs: The runs, in the order in which they happened.
         store: Where the patterns go, to the partition of everybody.
         private: Names of tools, or globs, whose values are never written down.
-        on_run: Called after each run.
 
     >>> from langgraph_speculate.patterns import SqlitePatterns
     >>> asked = {"role": "assistant", "tool_calls": [{"id": "1", "name": "list_orders", "args": {}}]}
@@ -96,8 +89,6 @@ def mine(
                     predictor.learn(replace(history, origin=Origin(thread=run.task, run=run.id)), calls)
             if len(learned) >= _BATCH:
                 write()
-            if on_run is not None:
-                on_run()
         write()
     mined.seconds = time.perf_counter() - began
     return mined

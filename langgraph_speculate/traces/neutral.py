@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from langgraph_speculate.traces.lines import Limits, json_lines
+from langgraph_speculate.traces.lines import Limits, json_lines, read_each
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Malformed, Skipped
 
@@ -19,17 +19,9 @@ ROLES = ("system", "user", "assistant", "tool")
 
 def runs_in(path: str, limits: Limits, on_bytes: Callable[[int], None] | None = None) -> Iterator[Run | Skipped]:
     """Yield the runs of a file of neutral lines, and what had to be skipped, in the order of the file."""
-    for found in json_lines(path, limits, on_bytes):
-        if isinstance(found, Skipped):
-            yield found
-            continue
-        number, record = found
-        try:
-            run = run_of(record, limits)
-        except Malformed as problem:
-            yield problem.at(path, number)
-        else:
-            yield run
+    records = json_lines(path, limits, on_bytes)
+    for found in read_each(records, path, lambda record: run_of(record, limits)):
+        yield found if isinstance(found, Skipped) else found[1]
 
 
 def run_of(record: Any, limits: Limits = _USUAL) -> Run:

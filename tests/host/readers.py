@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from agents import Oracle, ScriptedModel, agent_graph, ask, make_tool
+from agents import Oracle, ScriptedModel, World, agent_graph, ask, make_tool
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
 
-from langgraph_speculate import speculate
+from langgraph_speculate import current_speculation, speculate
 
 SCRIPT = [ask(("read", {"id": 1})), AIMessage("done")]
 POLICY: dict[str, Any] = {"tools": {"read": True}}
@@ -21,6 +22,22 @@ def reader(body: Callable[[int], Any], flavour: str = "both") -> BaseTool:
         return body(id)
 
     return make_tool("read", read, flavour)
+
+
+def auditing(world: World, effect: Callable[[int], Any] | None = None) -> Callable[[int], str]:
+    """A body whose audit entry belongs to real calls only."""
+
+    def body(id: int) -> str:
+        act = partial(effect or (lambda id: world.begin("audit", id=id)), id)
+        ahead = current_speculation()
+        world.begin("body", id=id)
+        if ahead is None:
+            act()
+        else:
+            ahead.on_commit(act)
+        return f"read {id}"
+
+    return body
 
 
 def wrapped(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,7 @@ from agents import (
 )
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, StructuredTool
-from readers import POLICY, reader, wrapped
+from readers import POLICY, auditing, reader, wrapped
 
 from langgraph_speculate import SpeculationMiddleware, current_speculation, speculate, speculation_of
 
@@ -84,22 +83,6 @@ async def test_runs_beside_each_other_do_not_share_it() -> None:
 # -- on_commit -------------------------------------------------------------------------------------------------------
 
 
-def _auditing(world: World, effect: Callable[[int], Any] | None = None) -> Callable[[int], str]:
-    """A body whose audit entry belongs to real calls only."""
-
-    def body(id: int) -> str:
-        act = partial(effect or (lambda id: world.begin("audit", id=id)), id)
-        ahead = current_speculation()
-        world.begin("body", id=id)
-        if ahead is None:
-            act()
-        else:
-            ahead.on_commit(act)
-        return f"read {id}"
-
-    return body
-
-
 @pytest.mark.parametrize("by", ["speculate", "middleware"])
 @pytest.mark.parametrize("flavour", ["sync", "both"])
 @pytest.mark.parametrize("way", WAYS)
@@ -110,7 +93,7 @@ def test_an_effect_happens_once_on_adoption_and_never_on_discard(way: str, flavo
     script = [ask(("read", {"id": 1}), ("read", {"id": 5})), AIMessage("done")]
     guess = Fixed(*(("read", {"id": id}) for id in (1, 2, 3)))
     policy = {**POLICY, "limits": {"max_per_turn": 3}}
-    tool, model = reader(_auditing(world), flavour), ScriptedModel(script=script, pace_s=0.02)
+    tool, model = reader(auditing(world), flavour), ScriptedModel(script=script, pace_s=0.02)
     if by == "speculate":
         graph = speculate(agent_graph(model, [tool]), policy, predictor=guess)
         handle = speculation_of(graph)

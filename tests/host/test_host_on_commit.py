@@ -6,7 +6,6 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,25 +24,9 @@ from agents import (
 from langchain.agents.middleware import ToolRetryMiddleware
 from langchain_core.tools import StructuredTool
 from langgraph.config import get_config, get_stream_writer
-from readers import POLICY, SCRIPT, reader, wrapped
+from readers import POLICY, SCRIPT, auditing, reader, wrapped
 
 from langgraph_speculate import current_speculation, speculate, speculation_of
-
-
-def _auditing(world: World, effect: Callable[[int], Any] | None = None) -> Callable[[int], str]:
-    """A body whose audit entry belongs to real calls only."""
-
-    def body(id: int) -> str:
-        act = partial(effect or (lambda id: world.begin("audit", id=id)), id)
-        ahead = current_speculation()
-        world.begin("body", id=id)
-        if ahead is None:
-            act()
-        else:
-            ahead.on_commit(act)
-        return f"read {id}"
-
-    return body
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
@@ -94,7 +77,7 @@ def test_what_an_effect_raises_the_call_raises(way: str, handled: bool) -> None:
 
         middleware = [ToolRetryMiddleware(max_retries=1, initial_delay=0.0)] if handled else []
         model = ScriptedModel(script=SCRIPT, pace_s=0.02 if wrap else 0.0)
-        graph: Any = agent_graph(model, [reader(_auditing(world, effect))], middleware=middleware)
+        graph: Any = agent_graph(model, [reader(auditing(world, effect))], middleware=middleware)
         graph = speculate(graph, POLICY, predictor=Oracle(SCRIPT)) if wrap else graph
         seen.append(outcome(partial(drive, graph, way)))
         tries.append(sum(name == "audit" for name, _ in world.log))

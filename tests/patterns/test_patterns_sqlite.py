@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.store.memory import InMemoryStore
 
 from langgraph_speculate.core.sums import Sums, add_to
 from langgraph_speculate.errors import BadPatterns
@@ -294,8 +295,6 @@ def test_open_patterns_takes_paths_stores_and_nothing_else(path: Path):
 
 
 def test_replicas_that_share_a_store_of_langgraph_know_the_sum(path: Path):
-    from langgraph.store.memory import InMemoryStore
-
     shared = InMemoryStore()
     replicas = [SharedPatterns(shared) for _ in range(3)]
     for number, replica in enumerate(replicas):
@@ -309,20 +308,21 @@ def test_replicas_that_share_a_store_of_langgraph_know_the_sum(path: Path):
     assert SharedPatterns(shared).load("")[("next", "get")] == (3.0, 0.0)
 
 
+class Moody(InMemoryStore):
+    """A store that fails when it is told to."""
+
+    fails = False
+
+    def put(self, *args: object, **kwargs: object) -> None:
+        if self.fails:
+            raise ConnectionError("gone")
+        super().put(*args, **kwargs)  # type: ignore[arg-type]
+
+
 def test_a_replica_writes_later_what_a_store_does_not_take_now(caplog: pytest.LogCaptureFixture):
     """
     Nothing is lost or counted twice.
     """
-    from langgraph.store.memory import InMemoryStore
-
-    class Moody(InMemoryStore):
-        fails = False
-
-        def put(self, *args: object, **kwargs: object) -> None:
-            if self.fails:
-                raise ConnectionError("gone")
-            super().put(*args, **kwargs)  # type: ignore[arg-type]
-
     shared = Moody()
     replica = SharedPatterns(shared)
     replica.add("", ONE)
@@ -333,3 +333,17 @@ def test_a_replica_writes_later_what_a_store_does_not_take_now(caplog: pytest.Lo
     replica.add("", {})
     assert replica.load("")[("next", "get")] == (2.0, 0.0)
     assert len(caplog.records) == 1
+
+
+def test_a_store_that_goes_on_failing_is_told_of_once(caplog: pytest.LogCaptureFixture):
+    """
+    It is tried every few seconds, maybe for hours: one warning, and another when it fails again after it had worked.
+    """
+    shared = Moody()
+    replica = SharedPatterns(shared)
+    for shared.fails in (True, True, False, False, True, True):
+        replica.add("", ONE)
+    assert len(caplog.records) == 2
+    shared.fails = False
+    replica.add("", {})
+    assert SharedPatterns(shared).load("")[("next", "get")] == (6.0, 0.0)
