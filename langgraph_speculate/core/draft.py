@@ -38,7 +38,7 @@ class DraftCall:
         void: Whether it took back what it had told; it tells nothing from then on.
     """
 
-    __slots__ = ("arguments", "complete", "id", "name", "void")
+    __slots__ = ("_assumed", "arguments", "complete", "id", "name", "void")
 
     def __init__(self, id: str | None, name: str) -> None:
         self.id = id
@@ -46,6 +46,7 @@ class DraftCall:
         self.arguments = JsonPrefix()
         self.complete = False
         self.void = False
+        self._assumed = False  # complete because the next call began
 
     @property
     def closed(self) -> dict[str, Any]:
@@ -86,14 +87,16 @@ class DraftCall:
         """Read on in the arguments."""
         if self.void:
             return News.NOTHING
-        if piece.strip() and self.arguments.is_untouched:
-            self.complete = False  # it had none when the next call began, and has some after all
+        if self._assumed and self.complete and piece.strip() and self.arguments.is_untouched:
+            self.complete = False  # it has arguments after all, or its own end
         if self.complete or not self.arguments.feed(piece):
             return self._revised() if self.complete and piece.strip() else News.NOTHING
         if self.arguments.broken:
             return self._revised()
         self.complete = self.arguments.complete
-        return News.COMPLETE if self.complete else News.CLOSED
+        if not self.complete:
+            return News.CLOSED
+        return News.NOTHING if self._assumed and not self.closed else News.COMPLETE  # once a call
 
     def _revised(self) -> News:
         self.void = True
@@ -109,7 +112,7 @@ class DraftCall:
         if self.void or self.complete or self.arguments.open is not None or self.arguments.closed:
             return News.NOTHING
         if self.arguments.is_untouched:
-            self.complete = True
+            self.complete = self._assumed = True
             return News.COMPLETE
         return News.NOTHING
 

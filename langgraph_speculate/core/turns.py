@@ -181,12 +181,12 @@ class Turns:
         return self._launch(turn, [proposal], now, headroom)
 
     def revised(self, turn: str, now: float) -> list[Command]:
-        """The model took back what it had written: what was launched for that is worth nothing."""
+        """The model took back what it had written: nothing of this message can be relied on."""
         open_turn = self._open.get(turn)
         if self.closed or open_turn is None:
             return []
         open_turn.asked.clear()
-        return self._rule_out([s for s in self.table if s.turn == turn and s.stage is not Stage.BEGIN], now)
+        return self._rule_out([s for s in self.table if s.turn == turn], now)
 
     def _rule_out(self, lost: Sequence[Speculation], now: float) -> list[Command]:
         for speculation in lost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import replace
@@ -26,7 +27,11 @@ from langgraph_speculate.host.toolbox import Toolbox, keyable
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
 
-_BROKEN_OFF = frozenset({"length", "content_filter", "max_tokens", "refusal"})
+_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")  # where providers say why it ends
+_CUT_OFF = re.compile(
+    "length|token|limit|window|incomplete|filter|safety|block|refus|guardrail|prohibit|recitation|spii|error|fail|malform",
+    re.IGNORECASE,
+)
 _WORTHWHILE = 0.1
 """With this probability, that another call of the message makes it, a guess is kept that the stream contradicts."""
 
@@ -150,10 +155,12 @@ class Turn:
         draft, session = self.reading.draft, self._driver.session
         likely = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
         kept = {c.call.key for c in likely if c.probability >= _WORTHWHILE and keyable(c.call) is not None}
+        # What it makes of tools that have not been named yet was there at the beginning.
+        fitting = [c for c in likely if draft.may_make(c.call)] if draft.calls else likely
         doubtful = self._doubtful()
         ruled_out = [key for key, call in doubtful.items() if call.key not in kept]
         self._spared = doubtful.keys() - set(ruled_out)
-        made = self._proposer.propose(likely, self.history, self._place, stage)
+        made = self._proposer.propose(fitting, self.history, self._place, stage)
         if not (ruled_out or made.proposals):
             return
         self._driver.decide(
@@ -198,5 +205,6 @@ class Turn:
 
 
 def _is_broken_off(message: Any) -> bool:
+    """Whether the provider says that a message ends for another reason than that it is complete."""
     metadata = getattr(message, "response_metadata", None) or {}
-    return (metadata.get("finish_reason") or metadata.get("stop_reason")) in _BROKEN_OFF
+    return any(_CUT_OFF.search(reason) for name in _REASONS if isinstance(reason := metadata.get(name), str))

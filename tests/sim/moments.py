@@ -1,8 +1,7 @@
 """What must hold of when something starts early, and for which message.
 
 A speculation may start when a model call begins, or while its answer streams: at a piece of text, a tool's name, a
-piece of arguments, or when the arguments are complete (`Launched.moment`). Checks that need to know the moment are
-passed over for as long as records do not tell it.
+piece of arguments, or when the arguments are complete (`Launched.stage`).
 """
 
 from __future__ import annotations
@@ -22,18 +21,13 @@ from tests.sim.verdicts import Mismatch
 from tests.sim.world import Body
 
 BEGIN, COMPLETE = "begin", "complete"
-CONFIRMED_BY_BROKEN: frozenset[str] = frozenset()
-"""Moments of starts for a message that broke whose results may be used all the same."""
 _EPSILON = 1e-6
-_TOLD = "moment" in events.Launched.__dataclass_fields__
 
 
 def broken_promises(program: Program, early: Side) -> Iterator[Mismatch]:
     """What a speculative side did at the wrong moment."""
     yield from _ahead_of_the_call(program, early)
     yield from _started_twice(program, early)
-    if not _TOLD:
-        return
     yield from _confirmed_by_a_broken_message(program, early)
     yield from _not_called_yet(program, early)
     yield from _completed_twice(program, early)
@@ -124,8 +118,8 @@ def _confirmed_by_a_broken_message(program: Program, side: Side) -> Iterator[Mis
     launched = _launched(side)
     for event in side.happened:
         start = launched.get(event.id or "") if isinstance(event, events.CallSettled) else None
-        if start is not None and start.turn in broken and start.moment not in CONFIRMED_BY_BROKEN:
-            yield Mismatch("broken", event.tool, f"started at {start.moment} for a message that broke, and was used")
+        if start is not None and start.turn in broken:
+            yield Mismatch("broken", event.tool, f"started at {start.stage} for a message that broke, and was used")
 
 
 def _breaks(visit: Visit, asked: Asked) -> bool:
@@ -139,13 +133,13 @@ def _not_called_yet(program: Program, side: Side) -> Iterator[Mismatch]:
     """What the stream is said to start, the stream has named; what needs its call has one."""
     asked = {id: one for seen in side.visits.values() for id, one in seen.asked.items()}
     for start in _launched(side).values():
-        if start.tool in NEED_THEIR_CALL and start.moment != COMPLETE:
-            yield Mismatch("moment", start.tool, f"needs its call, and starts at {start.moment}")
+        if start.tool in NEED_THEIR_CALL and start.stage != COMPLETE:
+            yield Mismatch("moment", start.tool, f"needs its call, and starts at {start.stage}")
         turn = asked.get(start.turn)
-        if turn is None or start.moment in (BEGIN, "text"):
+        if turn is None or start.stage in (BEGIN, "text"):
             continue
         if not any(name == start.tool and at <= start.at for at, name in turn.named):
-            yield Mismatch("moment", start.tool, f"starts at {start.moment}, but nothing has named it")
+            yield Mismatch("moment", start.tool, f"starts at {start.stage}, but nothing has named it")
 
 
 def _completed_twice(program: Program, side: Side) -> Iterator[Mismatch]:
@@ -156,7 +150,7 @@ def _completed_twice(program: Program, side: Side) -> Iterator[Mismatch]:
             turn = turn_of(scripts[tag].script, asked.number)
             if turn.stream is None or turn.stream.multiplies:
                 continue
-            starts = Counter(s.tool for s in _launched(side).values() if s.turn == id and s.moment == COMPLETE)
+            starts = Counter(s.tool for s in _launched(side).values() if s.turn == id and s.stage == COMPLETE)
             for tool, count in starts.items():
                 calls = sum(ask.tool == tool for ask in turn.asks)
                 if count > calls:
@@ -167,7 +161,7 @@ def _never_called(program: Program, side: Side) -> Iterator[Mismatch]:
     """What starts as complete is what the message has in the end: not how its arguments begin, nor another call's."""
     moments: dict[tuple[str, str], set[str]] = {}
     for launch in _launched(side).values():
-        moments.setdefault((launch.turn, launch.tool), set()).add(launch.moment)
+        moments.setdefault((launch.turn, launch.tool), set()).add(launch.stage)
     for start in _starts(program, side):
         body, calls = start.body, start.asked.calls
         stream = turn_of(start.visit.script, start.asked.number).stream

@@ -15,9 +15,7 @@ from tests.sim.world import WORLDS
 STREAM_MODES = ("values", "updates", "messages", "custom", "tasks", "debug", "checkpoints")
 MODES = ("perfect", "noisy", "random", "wrong", "ahead", "forbidden", "raising", "slow", "default")
 """How predictors of the zoo guess."""
-EAGER = False
-"""Whether a call whose arguments are complete starts while the model still streams, with the call's own id."""
-NEED_THEIR_CALL = ("of_call", "look_up")
+NEED_THEIR_CALL = ("of_call", "look_up", "of_runtime")
 """Tools that need the id of their call: they may run early only as a call that the model has made."""
 
 
@@ -139,8 +137,7 @@ class Program:
         said = {
             name: True if entry is True else entry.get("read_only") for name, entry in policy_of(self.tools).items()
         }
-        early = frozenset(name for name in self.tools if said.get(name)) - {*self.forbidden, "open_page"}
-        return early if EAGER else early - {*NEED_THEIR_CALL}
+        return frozenset(name for name in self.tools if said.get(name)) - {*self.forbidden, "open_page"}
 
     def scripts(self) -> dict[str, Script]:
         """The model's scripts by tag."""
