@@ -1,8 +1,8 @@
 """What must hold of when something starts early, and for which message.
 
 A speculation may start when a model call begins, or while its answer streams: at a piece of text, a tool's name, a
-piece of arguments, or when the arguments are complete (`Launched.moment`). Checks that need to know the moment are
-passed over for as long as records do not tell it.
+piece of arguments, or when the arguments are complete (`Launched.stage`). Checks that need to know the stage are passed
+over for as long as records do not tell it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tests.sim.streams import REVISING
 from tests.sim.verdicts import Mismatch
 from tests.sim.world import Body
 
-BEGIN, COMPLETE = "begin", "complete"
+COMPLETE = "complete"
 CONFIRMED_BY_BROKEN: frozenset[str] = frozenset()
-"""Moments of starts for a message that broke whose results may be used all the same."""
+"""Stages of starts for a message that broke whose results may be used all the same."""
 _EPSILON = 1e-6
-_TOLD = "moment" in events.Launched.__dataclass_fields__
+_TOLD = "stage" in events.Launched.__dataclass_fields__
 
 
 def broken_promises(program: Program, early: Side) -> Iterator[Mismatch]:
@@ -124,8 +124,8 @@ def _confirmed_by_a_broken_message(program: Program, side: Side) -> Iterator[Mis
     launched = _launched(side)
     for event in side.happened:
         start = launched.get(event.id or "") if isinstance(event, events.CallSettled) else None
-        if start is not None and start.turn in broken and start.moment not in CONFIRMED_BY_BROKEN:
-            yield Mismatch("broken", event.tool, f"started at {start.moment} for a message that broke, and was used")
+        if start is not None and start.turn in broken and start.stage not in CONFIRMED_BY_BROKEN:
+            yield Mismatch("broken", event.tool, f"started at {start.stage} for a message that broke, and was used")
 
 
 def _breaks(visit: Visit, asked: Asked) -> bool:
@@ -136,16 +136,16 @@ def _breaks(visit: Visit, asked: Asked) -> bool:
 
 
 def _not_called_yet(program: Program, side: Side) -> Iterator[Mismatch]:
-    """What the stream is said to start, the stream has named; what needs its call has one."""
+    """What starts as complete, the stream has named; what needs its call has one."""
     asked = {id: one for seen in side.visits.values() for id, one in seen.asked.items()}
     for start in _launched(side).values():
-        if start.tool in NEED_THEIR_CALL and start.moment != COMPLETE:
-            yield Mismatch("moment", start.tool, f"needs its call, and starts at {start.moment}")
+        if start.tool in NEED_THEIR_CALL and start.stage != COMPLETE:
+            yield Mismatch("moment", start.tool, f"needs its call, and starts at {start.stage}")
         turn = asked.get(start.turn)
-        if turn is None or start.moment in (BEGIN, "text"):
+        if turn is None or start.stage != COMPLETE:
             continue
         if not any(name == start.tool and at <= start.at for at, name in turn.named):
-            yield Mismatch("moment", start.tool, f"starts at {start.moment}, but nothing has named it")
+            yield Mismatch("moment", start.tool, "starts as complete, but nothing has named it")
 
 
 def _completed_twice(program: Program, side: Side) -> Iterator[Mismatch]:
@@ -156,7 +156,7 @@ def _completed_twice(program: Program, side: Side) -> Iterator[Mismatch]:
             turn = turn_of(scripts[tag].script, asked.number)
             if turn.stream is None or turn.stream.multiplies:
                 continue
-            starts = Counter(s.tool for s in _launched(side).values() if s.turn == id and s.moment == COMPLETE)
+            starts = Counter(s.tool for s in _launched(side).values() if s.turn == id and s.stage == COMPLETE)
             for tool, count in starts.items():
                 calls = sum(ask.tool == tool for ask in turn.asks)
                 if count > calls:
@@ -165,15 +165,15 @@ def _completed_twice(program: Program, side: Side) -> Iterator[Mismatch]:
 
 def _never_called(program: Program, side: Side) -> Iterator[Mismatch]:
     """What starts as complete is what the message has in the end: not how its arguments begin, nor another call's."""
-    moments: dict[tuple[str, str], set[str]] = {}
+    stages: dict[tuple[str, str], set[str]] = {}
     for launch in _launched(side).values():
-        moments.setdefault((launch.turn, launch.tool), set()).add(launch.moment)
+        stages.setdefault((launch.turn, launch.tool), set()).add(launch.stage)
     for start in _starts(program, side):
         body, calls = start.body, start.asked.calls
         stream = turn_of(start.visit.script, start.asked.number).stream
-        if calls is None or stream is None or stream.breaks or moments.get((start.turn, body.tool)) != {COMPLETE}:
+        if calls is None or stream is None or stages.get((start.turn, body.tool)) != {COMPLETE}:
             continue
-        if text_of(json.loads(body.args)) not in calls:
+        if not stream.breaks and not stream.garbled and text_of(json.loads(body.args)) not in calls:
             yield Mismatch("moment", body.user, f"{body.tool} {body.args} starts as complete, and was never called")
 
 
