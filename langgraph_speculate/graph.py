@@ -2,8 +2,8 @@
 
 The result is a shallow copy whose class is a dynamic subclass of the graph's own, so type, drawing, schemas,
 checkpointer, store, interrupts and server use stay. Its ToolNodes hold clones of the tools; the graph given is not
-changed, except that tools which hand-written nodes hold on to are made adopting in place (outside of a speculating run
-they behave as before).
+changed, except that tools which hand-written nodes hold on to are made adopting in place, and with `force_streaming`
+models (outside of a speculating run they behave as before).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
-from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.candidates import Predictor
@@ -32,6 +32,8 @@ from langgraph_speculate.host.compat import (
     tools_by_name,
 )
 from langgraph_speculate.host.engine import Engine, Observer
+from langgraph_speculate.host.forcing import Forcing
+from langgraph_speculate.host.model import ask_in_place
 from langgraph_speculate.host.observer import observer_for
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
@@ -53,6 +55,7 @@ def speculate(
     patterns: PatternSource | None = None,
     predictor: Predictor | None = None,
     observers: Iterable[Observer] = (),
+    force_streaming: bool = False,
 ) -> G:
     """Return *graph* with its tool calls predicted and run ahead while the model is still generating.
 
@@ -67,6 +70,9 @@ def speculate(
             None: in memory, gone with the process.
         predictor: Who guesses; None is `default_predictor()`, which learns from every run.
         observers: Called with every event (`langgraph_speculate.core.events`).
+        force_streaming: Stream the model's turns although nobody asked for it. Some metadata of messages then differs
+            from the plain graph's (see "Forcing the model to stream" in the documentation); what a model's owner set
+            against streaming wins.
 
     Wrapping a wrapped graph without further arguments returns it as it is; with arguments they replace the former.
 
@@ -92,7 +98,8 @@ def speculate(
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
     observers = tuple(observers)
-    if _is_wrapped(graph) and not (tools or observers) and (policy, patterns, predictor) == (None,) * 3:
+    asked = tools or observers or force_streaming or (policy, patterns, predictor) != (None,) * 3
+    if _is_wrapped(graph) and not asked:
         return cast(G, graph)
     for tool in tools:
         if not isinstance(tool, BaseTool):
@@ -102,7 +109,7 @@ def speculate(
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns)
+    engine = Engine(settings, guess, observers, patterns, force_streaming)
     return cast(G, _wrap(found, toolboxes, engine))
 
 
@@ -127,7 +134,7 @@ def _stream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> Iterato
         yield from self.plain_kind.stream(self, input, config, **kwargs)
         return
     try:
-        yield from self.plain_kind.stream(self, input, run_config(config, run, observer_for(run)), **kwargs)
+        yield from self.plain_kind.stream(self, input, run_config(config, run, *_handlers(self, run)), **kwargs)
     finally:
         run.close()
 
@@ -136,7 +143,7 @@ async def _astream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> 
     """As the plain graph's, inside of a run scope."""
     run = _open(self, config, kwargs, asyncio.get_running_loop())
     try:
-        given = config if run is None else run_config(config, run, observer_for(run))
+        given = config if run is None else run_config(config, run, *_handlers(self, run))
         async with aclosing(self.plain_kind.astream(self, input, given, **kwargs)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -159,6 +166,11 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
     engine: Engine = graph.speculation
     blocked = _blocked(graph, kwargs) or approvals.bounded(max_concurrency_of(getattr(graph, "config", None), config))
     return engine.open_run(graph.toolbox, configurable, blocked, loop)
+
+
+def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
+    """What a run adds to its callbacks."""
+    return [observer_for(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
 
 
 def _is_usable(config: Any) -> bool:
@@ -200,6 +212,8 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
     """A copy of the surveyed graph that speculates; graphs that are its nodes become runs of their own."""
     for tool in found.loose:
         adopt_in_place(tool)
+    for model in found.chat_models if engine.force_streaming else ():
+        ask_in_place(model)
     nodes = dict(found.graph.nodes)
     for name in found.tool_nodes:
         bound = nodes[name].bound

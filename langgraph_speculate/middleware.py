@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -30,10 +31,13 @@ from langgraph_speculate.host.compat import (
     agent_being_built,
     child_config,
     configurable_of,
+    inherited,
     max_concurrency_of,
     stops_of,
 )
 from langgraph_speculate.host.engine import Engine, Observer
+from langgraph_speculate.host.forcing import FORCED
+from langgraph_speculate.host.model import asking
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
@@ -63,6 +67,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         patterns: As in `speculate()`.
         predictor: As in `speculate()`.
         observers: As in `speculate()`.
+        force_streaming: As in `speculate()`.
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
@@ -91,11 +96,12 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         patterns: PatternSource | None = None,
         predictor: Predictor | None = None,
         observers: Iterable[Observer] = (),
+        force_streaming: bool = False,
     ) -> None:
         super().__init__()
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
-        self.speculation = Engine(self._policy, guess, observers, patterns)
+        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming)
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN
@@ -154,7 +160,8 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if prediction is not None:
             prediction.wait()
         try:
-            response = handler(request)
+            with self._streamed(request) as request:
+                response = handler(request)
         except BaseException:
             self._fail_turn(run, turn, request)
             raise
@@ -173,12 +180,22 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if prediction is not None:
             await prediction.await_()
         try:
-            response = await handler(request)
+            with self._streamed(request) as request:
+                response = await handler(request)
         except BaseException:
             self._fail_turn(run, turn, request)
             raise
         self._end_turn(run, turn, request, response)
         return response
+
+    @contextmanager
+    def _streamed(self, request: ModelRequest[Any]) -> Iterator[ModelRequest[Any]]:
+        """Around a turn's model call, with the request for it."""
+        if self.speculation.force_streaming:
+            with inherited(FORCED):
+                yield request.override(model=asking(request.model))
+        else:
+            yield request
 
     def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
         self._meet(tool for tool in request.tools if isinstance(tool, BaseTool))

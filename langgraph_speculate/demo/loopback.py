@@ -263,7 +263,13 @@ class _Answer:
     def __init__(self, reply: Reply, pace: Pace, arrived: float, body: dict[str, Any], number: int) -> None:
         self._reply = reply
         self._body = body
-        self._head = {"id": f"chatcmpl-{number}", "created": int(time.time()), "model": str(body.get("model"))}
+        self._head = {
+            "id": f"chatcmpl-{number}",
+            "created": int(time.time()),
+            "model": str(body.get("model")),
+            "service_tier": "default",
+            "system_fingerprint": "fp_loopback",
+        }
         deltas = list(_deltas(reply))
         due = [arrived + offset for offset in pace.offsets(len(deltas))]
         self.sent = Sent(arrived, deltas, due, due[-1] + pace.tail_s)
@@ -277,8 +283,8 @@ class _Answer:
             yield self._chunk([{"index": 0, "delta": {**role, **delta}, "finish_reason": None}])
         await _sleep_until(self.sent.end_due)
         yield self._chunk([{"index": 0, "delta": {}, "finish_reason": self._reply.reason}])
-        if (self._body.get("stream_options") or {}).get("include_usage"):
-            yield self._chunk([], usage=self._usage())
+        if self._counts:
+            yield self._chunk([], self._usage())
         yield "data: [DONE]\n\n"
 
     async def whole(self) -> dict[str, Any]:
@@ -293,8 +299,13 @@ class _Answer:
         choice = {"index": 0, "message": message, "finish_reason": self._reply.reason}
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage()}
 
-    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> str:
-        chunk = {**self._head, "object": "chat.completion.chunk", "choices": choices, **more}
+    @property
+    def _counts(self) -> bool:
+        return bool((self._body.get("stream_options") or {}).get("include_usage"))
+
+    def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> str:
+        counts = {"usage": usage} if self._counts else {}  # every chunk then has it, and only the last a value
+        chunk = {**self._head, "object": "chat.completion.chunk", "choices": choices, **counts}
         return f"data: {json.dumps(chunk)}\n\n"
 
     def _usage(self) -> dict[str, int]:

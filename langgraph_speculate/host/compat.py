@@ -9,12 +9,14 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from langchain.agents.middleware import AgentMiddleware
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, BaseCallbackManager, CallbackManager
 from langchain_core.callbacks.manager import ahandle_event, handle_event
+from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, RunnableSequence
 from langchain_core.runnables.config import var_child_runnable_config
@@ -24,6 +26,7 @@ from langchain_core.tools.base import (
     _is_injected_arg_type,
     get_all_basemodel_annotations,
 )
+from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from langgraph._internal._constants import (
     CONF,
     CONFIG_KEY_CALL,
@@ -45,16 +48,28 @@ from langgraph.pregel._utils import get_function_nonlocals
 RUN_KEY = "__pregel_speculate_run"
 """Where a run's scope travels in `configurable`. Keys that begin like this reach neither checkpoints nor streams."""
 
+StreamingHandler = _StreamingCallbackHandler
+"""A model call is streamed if one of its handlers is of this kind, unless the model's owner said no."""
+
+SHOULD_STREAM = "_should_stream"
+"""The method with which a chat model decides, right before a call, whether that is streamed."""
+
+SHOULD_STREAM_USAGE = "_should_stream_usage"
+"""The method with which OpenAI-like chat models decide, right before they stream, whether to ask for token counts."""
+
 _PRIVATE_PREFIX = "__pregel_"
 _CHECKPOINT_KEYS = (CONFIG_KEY_CHECKPOINT_NS, CONFIG_KEY_CHECKPOINT_ID, CONFIG_KEY_CHECKPOINT_MAP)
 
 __all__ = [
     "CONFIG_KEY_RUNTIME",
     "RUN_KEY",
+    "SHOULD_STREAM",
+    "SHOULD_STREAM_USAGE",
     "Building",
     "Injections",
     "Pregel",
     "PregelNode",
+    "StreamingHandler",
     "ToolNode",
     "agent_being_built",
     "ahandle_event",
@@ -67,8 +82,10 @@ __all__ = [
     "deciding_functions",
     "get_function_nonlocals",
     "handle_event",
+    "handlers_of_call",
     "has_own_run",
     "has_steps_before_tools",
+    "inherited",
     "injected_arguments",
     "injections_of",
     "is_agent_model_node",
@@ -99,18 +116,52 @@ def child_config() -> RunnableConfig | None:
     return var_child_runnable_config.get()
 
 
-def run_config(config: RunnableConfig | None, run: Any, handler: BaseCallbackHandler) -> RunnableConfig:
-    """*config* with a run's scope and observer added; everything else as the caller gave it."""
-    given: RunnableConfig = {**config} if config else {}
+def run_config(config: RunnableConfig | None, run: Any, *handlers: BaseCallbackHandler) -> RunnableConfig:
+    """*config* with a run's scope and handlers added; everything else as the caller gave it."""
+    given = _with_handlers(config, handlers)
     given[CONF] = {**(given.get(CONF) or {}), RUN_KEY: run}
+    return given
+
+
+@contextmanager
+def inherited(handler: BaseCallbackHandler) -> Iterator[None]:
+    """Around calls of runnables that are to inherit *handler* from here."""
+    token = var_child_runnable_config.set(_with_handlers(var_child_runnable_config.get(), [handler]))
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def _with_handlers(config: RunnableConfig | None, handlers: Sequence[BaseCallbackHandler]) -> RunnableConfig:
+    given: RunnableConfig = {**config} if config else {}
     callbacks = given.get("callbacks")
     if isinstance(callbacks, BaseCallbackManager):
         callbacks = callbacks.copy()
-        callbacks.add_handler(handler, inherit=True)
+        for handler in handlers:
+            callbacks.add_handler(handler, inherit=True)
         given["callbacks"] = callbacks
     else:
-        given["callbacks"] = [*(callbacks or ()), handler]
+        given["callbacks"] = [*(callbacks or ()), *handlers]
     return given
+
+
+_STARTS = [inspect.unwrap(kind.on_chat_model_start).__code__ for kind in (CallbackManager, AsyncCallbackManager)]
+
+
+def handlers_of_call() -> list[BaseCallbackHandler] | None:
+    """The handlers of the model call whose start a handler is being told of; None if they cannot be seen.
+
+    The list belongs to this one call: what is added to it hears of this call, and of nothing that is called in turn. A
+    handler is not told what it is part of, so this looks.
+    """
+    frame = inspect.currentframe()
+    for _ in range(8):
+        frame = frame.f_back if frame is not None else None
+        if frame is not None and frame.f_code in _STARTS:
+            found: list[BaseCallbackHandler] = frame.f_locals["self"].handlers
+            return found
+    return None
 
 
 def configurable_of(bound: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -370,6 +421,6 @@ def has_own_run(tool: BaseTool) -> bool:
     return any(getattr(type(tool), name) is not getattr(BaseTool, name) for name in _OWN_RUN)
 
 
-def set_class(tool: BaseTool, kind: type[BaseTool]) -> None:
-    """Change the class of a tool in place, past pydantic's own setter."""
-    object.__setattr__(tool, "__class__", kind)
+def set_class(thing: BaseTool | BaseChatModel, kind: type[BaseTool] | type[BaseChatModel]) -> None:
+    """Change the class of a tool or a model in place, past pydantic's own setter."""
+    object.__setattr__(thing, "__class__", kind)

@@ -85,6 +85,7 @@ class Engine:
         predictor: Who guesses.
         observers: Called with every event; one that raises is logged once and taken off.
         patterns: Where what is learned is kept; None keeps it in memory.
+        force_streaming: Whether the model's turns are streamed although nobody asked for it.
 
     Attributes:
         patterns: The keeper of what is learned, or None.
@@ -99,7 +100,9 @@ class Engine:
         predictor: Predictor,
         observers: Iterable[Observer] = (),
         patterns: PatternSource | None = None,
+        force_streaming: bool = False,
     ) -> None:
+        self.force_streaming = force_streaming
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
         self.patterns = None if patterns is None else self._keeper(patterns)

@@ -6,6 +6,7 @@ also sees models it must not mistake for the agent's own: those of tools, of nes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -38,19 +39,11 @@ class _Listening(BaseCallbackHandler):
         self._turns: dict[UUID, Reading | None] = {}
 
     def _begin(self, messages: list[list[BaseMessage]], run_id: UUID, kwargs: dict[str, Any]) -> Prediction | None:
-        config = child_config() or {}
-        metadata = kwargs.get("metadata") or {}
-        own = (
-            self._run.is_own(config)
-            and namespace_depth(config.get("configurable") or {}) == self._run.depth + 1
-            and not metadata.get(_INTERNAL_CALL)
-            and self._run.binds_tools(kwargs.get("invocation_params") or {})
-        )
-        if not own or not messages:
+        if not is_turn(self._run, kwargs) or not messages:
             return None
         id = str(run_id)
         self._turns[run_id] = None
-        prediction = self._run.turns.begin(id, messages[0], config)
+        prediction = self._run.turns.begin(id, messages[0], child_config() or {})
         self._turns[run_id] = self._run.turns.reading(id)
         return prediction
 
@@ -127,6 +120,17 @@ class AsyncObserver(_Listening, AsyncCallbackHandler):
     async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The model call failed."""
         self._fail(run_id)
+
+
+def is_turn(run: Run, start: Mapping[str, Any]) -> bool:
+    """Whether the model call that starts here, with what handlers are told of its *start*, is a turn of the run."""
+    config = child_config() or {}
+    return (
+        run.is_own(config)
+        and namespace_depth(config.get("configurable") or {}) == run.depth + 1
+        and not (start.get("metadata") or {}).get(_INTERNAL_CALL)
+        and run.binds_tools(start.get("invocation_params") or {})
+    )
 
 
 def observer_for(run: Run) -> BaseCallbackHandler:

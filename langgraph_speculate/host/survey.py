@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
@@ -22,6 +23,7 @@ from langgraph_speculate.host.compat import (
     node_functions,
     tools_by_name,
 )
+from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.reach import members, reach_of, values_around
 from langgraph_speculate.host.transparency import CallLimit, around_calls, limits_among
 
@@ -42,6 +44,7 @@ class Survey:
         around: Middleware and functions around the calls of its ToolNodes.
         limits: Limits on tool calls that its middleware keeps.
         models: Names of its nodes that call a model with tools bound to it.
+        chat_models: The model objects that its nodes hold on to, whatever they use them for.
         inner: Graphs that are its nodes.
     """
 
@@ -56,6 +59,7 @@ class Survey:
     around: tuple[Any, ...]
     limits: tuple[CallLimit, ...]
     models: frozenset[str]
+    chat_models: tuple[BaseChatModel, ...]
     inner: Mapping[str, Survey]
 
     def names(self) -> set[str]:
@@ -87,6 +91,7 @@ def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[s
         name: reach_of([*node_functions(bound), *deciding_functions(graph, name)], abroad=approvals.ABROAD)
         for name, bound in others.items()
     }
+    reached = [value for reach in reaches.values() for value in reach.values]
     asking = [name for name, bound in others.items() if approvals.asks(bound, reaches[name])]
     models = models_among(graph, reaches, [name for name, found in inner.items() if found.models])
     standing = between(graph, tool_users, reaches, models, transparent) if tool_users else frozenset()
@@ -102,6 +107,7 @@ def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[s
         around=around,
         limits=tuple(limits_among([*middleware, *around])),
         models=models,
+        chat_models=tuple(chat_models_in([*others.values(), *reached])),
         inner=inner,
     )
 

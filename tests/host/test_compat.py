@@ -192,6 +192,102 @@ def _run_config() -> None:
     assert not [key for key in inside["metadata"] if "speculate" in key]
 
 
+@contract("inherited")
+def _inherited() -> None:
+    outer, inner = Seen(), Seen()
+    model = ScriptedModel(script=[AIMessage("x")])
+    with compat.inherited(inner):
+        model.invoke("go")
+        model.invoke("go", {"callbacks": [outer]})  # who says so leaves what it would inherit
+    model.invoke("go")
+    assert inner.events == outer.events == [("model_start", 1), ("model_end", None)]
+    in_node, seen = [], Seen()
+
+    def look() -> None:
+        with compat.inherited(inner):
+            model.invoke("go")
+            in_node.append(compat.child_config())
+
+    _in_node(look, callbacks=[seen])
+    assert inner.events == 2 * seen.events
+    assert "checkpoint_ns" in in_node[0]["configurable"]
+
+
+class _HandsOver(BaseCallbackHandler):
+    run_inline = True
+
+    def __init__(self, handler: BaseCallbackHandler) -> None:
+        self.handler = handler
+
+    def on_chat_model_start(self, serialized: Any, messages: list[list[Any]], **kwargs: Any) -> None:
+        if messages[0][0].content == "this one":
+            compat.handlers_of_call().append(self.handler)
+
+
+class _Streams(Seen, compat.StreamingHandler[Any]):
+    run_inline = True
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        self.events.append(("token", token))
+
+
+@contract("StreamingHandler")
+def _streaming_handler() -> None:
+    import asyncio
+
+    model = ScriptedModel(script=[AIMessage("x")])
+    for settings, streams in (({}, True), ({"disable_streaming": True}, False)):
+        one, other = _Streams(), Seen()
+        asked = model.model_copy(update=settings)
+        asked.invoke("go", {"callbacks": [one, other]})
+        asyncio.run(asked.ainvoke("go", {"callbacks": [one, other]}))
+        assert (("token", "x") in one.events) is streams
+        assert other.events == 2 * [("model_start", 1), ("model_end", None)]
+
+
+@contract("handlers_of_call")
+def _handlers_of_call() -> None:
+    import asyncio
+
+    assert compat.handlers_of_call() is None
+    handed = _Streams()
+    model, given = ScriptedModel(script=[AIMessage("x")]), [_HandsOver(handed)]
+    for text in ("another", "this one", "another"):
+        model.invoke(text, {"callbacks": given})
+    assert [kind for kind, _ in handed.events] == ["model_start", "token", "token", "model_end"]
+    handed.events.clear()
+    for text in ("another", "this one", "another"):
+        asyncio.run(model.ainvoke(text, {"callbacks": given}))
+    assert [kind for kind, _ in handed.events] == ["token", "token", "model_end"]  # it came too late for the start
+    assert len(given) == 1
+
+
+@contract("SHOULD_STREAM", "SHOULD_STREAM_USAGE")
+def _should_stream() -> None:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_openai import ChatOpenAI
+
+    asked: list[str] = []
+
+    class Asked(ChatOpenAI):
+        def _should_stream(self, *, run_manager: Any = None, **kwargs: Any) -> bool:
+            asked.append(compat.SHOULD_STREAM)
+            return super()._should_stream(run_manager=run_manager, **kwargs)
+
+        def _should_stream_usage(self, stream_usage: bool | None = None, **kwargs: Any) -> bool:
+            asked.append(compat.SHOULD_STREAM_USAGE)
+            return super()._should_stream_usage(stream_usage, **kwargs)
+
+    model = Asked(api_key="x", base_url="http://127.0.0.1:9", max_retries=0)
+    for callbacks, expected in (([], 1), ([_Streams()], 2)):
+        asked.clear()
+        with pytest.raises(Exception, match="onnection"):
+            model.invoke("go", {"callbacks": callbacks})
+        assert asked == ["_should_stream", "_should_stream_usage"][:expected]
+    assert callable(BaseChatModel._should_stream)
+    assert {"stream_usage", "model_kwargs", "extra_body"} <= set(ChatOpenAI.model_fields)
+
+
 @contract("configurable_of")
 def _configurable_of() -> None:
     assert compat.configurable_of({"configurable": {"a": 1, "b": 1}}, {"configurable": {"b": 2}}) == {"a": 1, "b": 2}
