@@ -49,10 +49,10 @@ _LEAST = 0.01  # guesses below are not worth a look
 _SUMS = 100_000  # known again of what was written down, the heaviest: about two seconds' work
 _MUCH = 1e9  # no honest sum is beyond
 _RUNS = 16  # whose sources are kept from turn to turn
-_SETTLED = 500  # moments after which a tool's guesses are
-_SAMPLED = 0.25  # of the moments, looked at after that
-_TRUSTED = 512  # tools of which it is known how far
-_ANSWER = ""
+_SETTLED = 500  # moments of a tool after which it is known how far guesses about it are to be trusted,
+_SAMPLED = 0.25  # and the share of those after that which is looked at if nobody asks
+_TRUSTED = 512  # tools whose moments are counted
+_ANSWER = ""  # stands for the tool where none was called
 _FLOOR = 1e-3
 _NOTHING = (Call(""), 0.0)
 _FIRST = itemgetter(0)
@@ -94,7 +94,7 @@ class BlendedPredictor:
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
-        self._moments: Recent[str, int] = Recent(_TRUSTED)  # learned without a prediction, by tool that was called
+        self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
         self._draw = Random(0)  # nosec B311 - which of them are looked at
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
@@ -172,10 +172,10 @@ class BlendedPredictor:
         It is half the work of learning, and once this is known a part of the moments tells as much. By chance, so that
         each step of a run has its turn.
         """
-        names = {call.name for call in calls} or {_ANSWER}
-        for name in names:
-            self._moments[name] = self._moments.touch(name, int) + 1
-        return min([self._moments[name] for name in names]) <= _SETTLED or self._draw.random() < _SAMPLED
+        counts = [self._moments.touch(name, _nought) for name in {call.name for call in calls} or {_ANSWER}]
+        for count in counts:
+            count[0] += 1
+        return min(counts)[0] <= _SETTLED or self._draw.random() < _SAMPLED
 
     def _look(self, history: History, *, with_guesses: bool = True) -> _Moment:
         """Look up what the experience says about a moment, and if asked to, the guesses that it makes."""
@@ -228,6 +228,10 @@ def _is_sound(row: tuple[Key, Pair]) -> bool:
         return bool(least <= hits <= _MUCH and 0.0 <= trials <= _MUCH)
     except (TypeError, ValueError, IndexError):
         return False
+
+
+def _nought() -> list[int]:
+    return [0]
 
 
 def _by_weight(row: tuple[Key, Pair]) -> tuple[float, Key]:
