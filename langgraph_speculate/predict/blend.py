@@ -95,7 +95,7 @@ class BlendedPredictor:
         self._latest: _Moment | None = None
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
         self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
-        self._draw = Random(0)  # nosec B311 - which of them are looked at
+        self._draw = Random(0)  # nosec B311
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
