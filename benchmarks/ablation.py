@@ -41,7 +41,7 @@ def _without(wanted: Callable[[Source], bool]) -> list[Patch]:
 
 
 SWITCHES: Mapping[str, Sequence[Patch]] = {
-    "constants": [(Constants, "tell", lambda self, context: _NOTHING)],
+    "constants": [(Constants, "tell", lambda self, context, least=0.0: _NOTHING)],
     "copies of arguments": _without(lambda source: source.kind != "arg"),
     "what follows (+1)": _without(lambda source: source.kind != "next"),
     "JSON paths": _without(lambda source: source.kind != "json"),

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from langgraph_speculate.core import Call, History, Predictor
 from langgraph_speculate.predict import LastFollower, Never, Order1, default_predictor
+from langgraph_speculate.predict.blend import BlendedPredictor
+from langgraph_speculate.testing import recorded_runs
 
 ALL = [default_predictor, LastFollower, Never, Order1]
 
@@ -140,6 +142,32 @@ def test_learning_is_online():
         probabilities.append(predictor.predict(history, k=1)[0].probability)
     assert probabilities[-1] > 0.8
     assert probabilities == sorted(probabilities)
+
+
+def test_guesses_that_nobody_asked_for_are_made_as_long_as_they_teach_something(monkeypatch):
+    """
+    Learning makes them to know how far to trust such guesses: all at first, then one in four. Predicting asks for them.
+    """
+    looks, guesses = [], BlendedPredictor._guesses
+
+    def counted(*told):
+        looks.append(told)
+        return guesses(*told)
+
+    monkeypatch.setattr(BlendedPredictor, "_guesses", counted)
+    predictor = BlendedPredictor()
+    lessons = list(recorded_runs(700))
+    for history, calls in lessons[:300]:
+        predictor.learn(history, calls)
+    assert len(looks) == 300
+    for history, calls in lessons:
+        predictor.learn(history, calls)
+    assert 500 < len(looks) < 0.9 * (300 + len(lessons))
+    looks.clear()
+    for history, calls in lessons[:100]:
+        predictor.predict(history, k=3)
+        predictor.learn(history, calls)
+    assert len(looks) == 100
 
 
 def test_drift_is_followed():

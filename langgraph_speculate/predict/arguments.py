@@ -19,7 +19,7 @@ from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import FOUND, VALUE, text_of, words_in
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, Rate
+from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, Rate, slots
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
 from langgraph_speculate.predict.values import copyable, value_key
@@ -83,7 +83,7 @@ class Argument:
             items = sources.items(program.source)
             if items:
                 _add_values(best, program, items, used, context, least)
-        for key, value, chance in self._constants.tell(context):
+        for key, value, chance in self._constants.tell(context, least=least):
             if chance < least:
                 break  # they come most probable first
             known = best.get(key)
@@ -110,10 +110,14 @@ class Argument:
         self._ledger.count_words(words_of(context), (VALUE, self._tool, self._name, context, ""), len(keys))
         self._constants.see(context, keys)
         proven = self._proven()
+        filled: dict[str, tuple[Set[Hashable], Set[Hashable]]] = {}  # what was, and is, in each template's slot
         for program in self._programs.values():
             items = sources.items(program.source)
             if items:
-                program.see(context, items, used, keys.keys(), self._ledger if program in proven else None)
+                template = program.template
+                if template not in filled:
+                    filled[template] = slots(template, used), slots(template, keys.keys())
+                program.see(context, items, *filled[template], self._ledger if program in proven else None)
         self._choose(proven)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
@@ -185,7 +189,7 @@ def _add_values(
     least: float,
 ) -> None:
     """Add what *program* makes of *items* to the *best* values so far."""
-    items, used = program.offer(items), program.slots(used)
+    items, used = program.offer(items), slots(program.template, used)
     olds = sum([key in used for _, _, key in items]) if used else 0
     picks = NEW[len(items) - olds]
     new, most = program.chances(picks, context)

@@ -18,6 +18,7 @@ from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.programs import Rate, Way
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
+from langgraph_speculate.predict.values import Fingerprint
 
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
@@ -39,7 +40,7 @@ class Proposal(NamedTuple):
     """
 
     args: dict[str, Any]
-    fingerprint: Hashable
+    fingerprint: Fingerprint
     chance: float
     kinds: tuple[str, ...]
     support: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
+from random import Random
 from typing import NamedTuple
 
 from langgraph_speculate.core.calls import Call
@@ -48,6 +49,10 @@ _LEAST = 0.01  # guesses below are not worth a look
 _SUMS = 100_000  # known again of what was written down, the heaviest: about two seconds' work
 _MUCH = 1e9  # no honest sum is beyond
 _RUNS = 16  # whose sources are kept from turn to turn
+_SETTLED = 500  # moments of a tool after which it is known how far guesses about it are to be trusted,
+_SAMPLED = 0.25  # and the share of those after that which is looked at if nobody asks
+_TRUSTED = 512  # tools whose moments are counted
+_ANSWER = ""  # stands for the tool where none was called
 _FLOOR = 1e-3
 _NOTHING = (Call(""), 0.0)
 _FIRST = itemgetter(0)
@@ -89,6 +94,8 @@ class BlendedPredictor:
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
+        self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
+        self._draw = Random(0)  # nosec B311
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
@@ -107,7 +114,7 @@ class BlendedPredictor:
         """See what the model really asked for after *history*; no calls means that it answered."""
         moment = self._latest
         if moment is None or moment.history is not history:
-            moment = self._look(history)
+            moment = self._look(history, with_guesses=self._is_worth_a_look(calls))
         self._latest = None
         self._ledger.about(history, calls)
         truth = [(fingerprint(call.name, call.args), call) for call in calls]
@@ -159,8 +166,19 @@ class BlendedPredictor:
         self._tools.recall(key, hits)
         self._memory.recall_messages(split(key[1]), hits)
 
-    def _look(self, history: History) -> _Moment:
-        """Look up everything that the experience says about a moment."""
+    def _is_worth_a_look(self, calls: Sequence[Call]) -> bool:
+        """Whether guesses that nobody asked for are made only to learn how far such are to be trusted.
+
+        It is half the work of learning, and once this is known a part of the moments tells as much. By chance, so that
+        each step of a run has its turn.
+        """
+        counts = [self._moments.touch(name, _nought) for name in {call.name for call in calls} or {_ANSWER}]
+        for count in counts:
+            count[0] += 1
+        return min(counts)[0] <= _SETTLED or self._draw.random() < _SAMPLED
+
+    def _look(self, history: History, *, with_guesses: bool = True) -> _Moment:
+        """Look up what the experience says about a moment, and if asked to, the guesses that it makes."""
         # Histories of one run share their events, so the first one tells runs apart.
         run = id(history.events[0]) if history.events else 0
         sources = RunSources(history, self._runs.get(run))
@@ -169,9 +187,11 @@ class BlendedPredictor:
         events = signatures(history, self._tools.order)
         detail = details(history)
         contexts = moments(history, events[-2:])
-        guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
-        said = said_words(sources)
-        shortlist = [(guess, features(guess, sources, said)) for guess in guesses]
+        shortlist: list[tuple[Guess, tuple[float, ...]]] = []
+        if with_guesses:
+            guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)
+            said = said_words(sources)
+            shortlist = [(guess, features(guess, sources, said)) for guess in guesses[:_SHORTLIST]]
         return _Moment(history, sources, events, detail, contexts, shortlist)
 
     def _guesses(
@@ -208,6 +228,10 @@ def _is_sound(row: tuple[Key, Pair]) -> bool:
         return bool(least <= hits <= _MUCH and 0.0 <= trials <= _MUCH)
     except (TypeError, ValueError, IndexError):
         return False
+
+
+def _nought() -> list[int]:
+    return [0]
 
 
 def _by_weight(row: tuple[Key, Pair]) -> tuple[float, Key]:

@@ -13,6 +13,7 @@ _CONTEXTS = 64
 _VALUES = 256  # kept per context, of those seen once and of those seen more often
 _TOP = 8  # values told of one context
 _MUCH = 20.0
+_ONCE = (1.0,)
 _COUNT = itemgetter(0)
 _CHANCE = itemgetter(2)
 
@@ -45,6 +46,13 @@ class _Values:
             self.once.touch(key, lambda: [1.0, key, value])
         self.total += of
         self.ranking = None
+
+    @property
+    def most(self) -> float:
+        """The highest share of a value, without looking at the others."""
+        leader = self.leaders[0] if self.leaders else max(self.often.values(), key=_COUNT, default=_ONCE)
+        count = leader[0]
+        return float(max(count - 0.8, 0.0) / max(self.total, count))
 
     def top(self) -> list[Constant]:
         """The most frequent values with their shares."""
@@ -85,8 +93,16 @@ class Constants:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._everywhere
 
-    def tell(self, context: str) -> Sequence[Constant]:
-        """Frequent values, each with P(the argument has it | the tool is called), most probable first."""
+    def tell(self, context: str, *, least: float = 0.0) -> Sequence[Constant]:
+        """Frequent values, each with P(the argument has it | the tool is called), most probable first.
+
+        Args:
+            context: What happened last.
+            least: Nothing need be told where no chance is that high, as for arguments that are new in every call.
+        """
+        here = self._here.get(context)
+        if self._everywhere.most < least and (here is None or here.most < least):
+            return ()  # the blend of two shares is no higher than both
         told = self._told.get(context)
         if told is None:
             told = self._told[context] = self._blended(context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from functools import lru_cache
 from math import log, log1p
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from langgraph_speculate.predict.bindings import Proposal
 from langgraph_speculate.predict.ranker import log_odds
 from langgraph_speculate.predict.sources import RunSources
-from langgraph_speculate.predict.values import value_key
+from langgraph_speculate.predict.values import Fingerprint
 
 FEATURES = 18
 _FLOOR = 1e-3
@@ -28,7 +28,7 @@ class Guess(NamedTuple):
     chance: float  # blended, before the ranker
     name: str
     args: Mapping[str, Any]
-    key: Hashable
+    key: Fingerprint
     tool: float  # P(tool)
     proposal: Proposal | None
     place: int  # among the proposals for the tool
@@ -61,8 +61,9 @@ def features(guess: Guess, sources: RunSources, said: Set[str]) -> tuple[float, 
         user = 1.0 if "user" in kinds else 0.0
         result = 1.0 if "json" in kinds or "text" in kinds else 0.0
         apart = proposal.records - 1.0 if proposal.records else 0.0
-    last = sources.last
-    repeated = last is not None and _same(args, last.args)
+    last = sources.last_made
+    repeated = last is not None and key[1:] == last[1:]
+    same_tool = last is not None and name == last[0]
     return (
         log_odds(chance),
         1.0,
@@ -72,7 +73,7 @@ def features(guess: Guess, sources: RunSources, said: Set[str]) -> tuple[float, 
         _log(memory) if memory else 0.0,
         1.0 if memory else 0.0,
         1.0 if key in sources.made(name) else 0.0,
-        1.0 if repeated and last is not None and last.call.name == name else 0.0,
+        1.0 if repeated and same_tool else 0.0,
         log1p(place),
         0.0 if lead == 1.0 else _log(lead),
         support,
@@ -80,15 +81,9 @@ def features(guess: Guess, sources: RunSources, said: Set[str]) -> tuple[float, 
         result,
         by_pattern,
         apart,
-        1.0 if repeated and last is not None and last.call.name != name else 0.0,
+        1.0 if repeated and not same_tool else 0.0,
         _mentioned(args, said) if said else 0.0,
     )
-
-
-def _same(args: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    if args.keys() != others.keys():
-        return False
-    return all(value_key(value) == value_key(others[name]) for name, value in args.items())
 
 
 def _log(chance: float) -> float:
@@ -100,10 +95,17 @@ def _mentioned(args: Mapping[str, Any], said: Set[str]) -> float:
     count = known = 0
     for value in args.values():
         if type(value) is str:
-            words = _words(value[:_MAX_VALUE])
-            count += len(words)
-            known += sum(map(said.__contains__, words))
+            words, mentioned = _counts(value, said)
+            count += words
+            known += mentioned
     return known / count if count else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _counts(value: str, said: Set[str]) -> tuple[int, int]:
+    """How many words *value* has, and how many of them the user said; tools are often given one value in turn."""
+    words = _words(value[:_MAX_VALUE])
+    return len(words), sum(map(said.__contains__, words))
 
 
 @lru_cache(maxsize=4096)

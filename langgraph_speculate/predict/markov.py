@@ -74,9 +74,14 @@ def _ending(call: PastCall) -> str:
     """A mark for results that change what comes next: failed, empty, or still pending."""
     if call.result is None:
         return "?"
-    if call.status == "error" or _FAILURE.match(call.result[:40]):
+    if call.status == "error" or _tells_failure(call.result[:40]):
         return "!"
     return "0" if len(call.result) < 5 and call.result.strip() in ("", "[]", "{}", "null", "None") else ""
+
+
+@lru_cache(maxsize=4096)
+def _tells_failure(beginning: str) -> bool:
+    return _FAILURE.match(beginning) is not None
 
 
 def details(history: History) -> str:
@@ -146,12 +151,13 @@ class NextTools:
             counts = known[length]
             novelty = (len(counts.tools) + 1.0) * 0.7 if length else 1.0
             share = weight / (counts.messages + novelty)
-            # All tools ever called follow the empty context: of hundreds, few are worth a look.
-            least = _LEAST if not length and detailed is None else 0.0
-            for tool, count in counts.tools.items():
-                chance = count * share
-                if chance >= least or tool in chances:
-                    chances[tool] = chances.get(tool, 0.0) + chance
+            tools = counts.tools
+            if not length and detailed is None:
+                # All tools ever called follow the empty context: of hundreds, few are worth a look.
+                likely = [tool for tool, count in tools.items() if count * share >= _LEAST]
+                tools = {tool: tools[tool] for tool in (*chances, *likely) if tool in tools}
+            for tool, count in tools.items():
+                chances[tool] = chances.get(tool, 0.0) + count * share
             weight = novelty * share
         if detailed is not None and len(known) > 1:
             for tool, chance in chances.items():

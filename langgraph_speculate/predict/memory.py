@@ -20,7 +20,7 @@ from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.predict.knowledge import CALL, joined, split, text_of, words_in
 from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.recent import Recent
-from langgraph_speculate.predict.values import fingerprint
+from langgraph_speculate.predict.values import Fingerprint, fingerprint
 from langgraph_speculate.predict.verbs import words_of
 
 _CALLS = 64  # remembered per context
@@ -36,7 +36,7 @@ class _Follower:
 
     call: Call
     key: str
-    fingerprint: Hashable
+    fingerprint: Fingerprint
     count: float = 0.0
 
 
@@ -48,7 +48,7 @@ class _Followers:
     calls: dict[str, _Follower] = field(default_factory=dict)
     ranking: list[_Follower] | None = None  # cleared by `see`
 
-    def see(self, keyed: Mapping[str, tuple[Hashable, Call]], times: float = 1.0, *, messages: float = 1.0) -> None:
+    def see(self, keyed: Mapping[str, tuple[Fingerprint, Call]], times: float = 1.0, *, messages: float = 1.0) -> None:
         """Count the calls of a message; where there are too many, the first of the rarest is forgotten."""
         self.messages += messages
         for key, (print_, call) in keyed.items():
@@ -83,7 +83,7 @@ class CallMemory:
         self._ledger = ledger or Ledger(Evidence())
         self._followers: Recent[Hashable, _Followers] = Recent(contexts)
 
-    def predict(self, contexts: Sequence[Hashable], *, limit: int) -> list[tuple[Hashable, Call, float]]:
+    def predict(self, contexts: Sequence[Hashable], *, limit: int) -> list[tuple[Fingerprint, Call, float]]:
         """Return the calls that followed moments like this one, best first, each with its fingerprint.
 
         The number beside each is P(the next message makes this very call).
@@ -108,7 +108,7 @@ class CallMemory:
         best = sorted(chances.items(), key=_CHANCE, reverse=True)[:limit]
         return [(told[key].fingerprint, told[key].call, chance) for key, chance in best]
 
-    def learn(self, contexts: Sequence[Hashable], calls: Iterable[tuple[Hashable, Call]]) -> None:
+    def learn(self, contexts: Sequence[Hashable], calls: Iterable[tuple[Fingerprint, Call]]) -> None:
         """Count the calls, with their fingerprints, of the message after a moment; none means that it answered."""
         keyed = {}
         for print_, call in calls:

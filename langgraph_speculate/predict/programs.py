@@ -69,9 +69,11 @@ class Rate:
 
     def see_all(self, hits: Sequence[bool]) -> None:
         """Count several trials, in their order."""
-        if self.trials + len(hits) <= _FADES:
-            self.trials += len(hits)
-            self.hits += sum(hits)
+        trials = self.trials + len(hits)
+        if trials <= _FADES:
+            self.trials = trials
+            if True in hits:
+                self.hits += sum(hits)
         else:
             for hit in hits:
                 self.see(hit)
@@ -103,6 +105,7 @@ class Program:
         "_origins",
         "_picks",
         "_prefix",
+        "_right_key",
         "_words",
         "recalled",
         "right",
@@ -119,6 +122,7 @@ class Program:
         self._known: dict[tuple[str, str | None], tuple[list[float], float]] = {}  # what `chances` told
         self._origins: dict[str, Pick] = {}
         self._prefix = (tool, name, template, *source)  # of its keys in the ledger
+        self._right_key = (RIGHT, *self._prefix)
         self._words = words_of_program(tool, template, source)  # in that prefix
 
     def offer(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -126,21 +130,6 @@ class Program:
         if self.template == COPY:
             return items
         return [(text := str(value), record, text) for value, record, _ in items]
-
-    def slots(self, keys: Set[Hashable]) -> Set[Hashable]:
-        """What has to be filled into the template to get the values of these keys.
-
-        Taking values out of a template is far less work than filling all items of a source into it.
-        """
-        if self.template == COPY or not keys:
-            return keys
-        before, _, after = self.template.partition(COPY)
-        least, end = len(before) + len(after), -len(after) or None
-        return {
-            key[len(before) : end]
-            for key in keys
-            if type(key) is str and len(key) >= least and key.startswith(before) and key.endswith(after)
-        }
 
     def origin(self, pick: str) -> Pick:
         """Where a value comes from that was picked so."""
@@ -170,8 +159,19 @@ class Program:
     def see(
         self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable], ledger: Ledger | None
     ) -> None:
-        """Count which picks were right, and note it in *ledger* if there is one."""
-        seen = _outcomes([key for _, _, key in self.offer(items)], self.slots(used), self.slots(truth))
+        """Count which picks were right, and note it in *ledger* if there is one.
+
+        Args:
+            context: What happened last.
+            items: What its source holds.
+            used: The `slots` of what the argument has had.
+            truth: The `slots` of what it has now.
+            ledger: Where it is noted.
+        """
+        if used or truth:
+            seen = _outcomes([key for _, _, key in self.offer(items)], used, truth)
+        else:
+            seen = _MISSES[len(items)]
         for rates in (self._picks, self._here.touch(context, dict)):
             for pick, hits in seen.items():
                 rate = rates.get(pick)
@@ -186,7 +186,7 @@ class Program:
 
     def _note(self, context: str, seen: Mapping[str, Sequence[bool]], hit: bool, ledger: Ledger) -> None:
         waits = ledger.waits(self._words, turned_up=hit) if self._words else ()
-        ledger.hold(waits, (RIGHT, *self._prefix), hit, 1.0)
+        ledger.hold(waits, self._right_key, hit, 1.0)
         if waits is not None and (commands := words_of(context)):
             more = ledger.waits(commands)
             waits = None if more is None else (*waits, *more)
@@ -200,6 +200,25 @@ class Program:
             here = self._here.touch(key[7], dict)
             for rates in (self._picks, here):
                 rates.setdefault(key[8], Rate()).recall(hits, trials)
+
+
+def slots(template: str, keys: Set[Hashable]) -> Set[Hashable]:
+    """What has to be filled into a template to get the values of these keys.
+
+    Taking values out of a template is far less work than filling all items of a source into it.
+
+    >>> slots("cat {}", {"cat notes.txt", "ls"})
+    {'notes.txt'}
+    """
+    if template == COPY or not keys:
+        return keys
+    before, _, after = template.partition(COPY)
+    least, end = len(before) + len(after), -len(after) or None
+    return {
+        key[len(before) : end]
+        for key in keys
+        if type(key) is str and len(key) >= least and key.startswith(before) and key.endswith(after)
+    }
 
 
 def _outcomes(keys: Sequence[Hashable], used: Set[Hashable], truth: Set[Hashable]) -> Mapping[str, Sequence[bool]]:

@@ -125,4 +125,6 @@ class Ranker:
 
 
 def _chance(score: float) -> float:
-    return 1.0 / (1.0 + exp(-max(-_LIMIT, min(_LIMIT, score))))
+    if not -_LIMIT < score < _LIMIT:
+        score = _LIMIT if score > 0.0 else -_LIMIT
+    return 1.0 / (1.0 + exp(-score))

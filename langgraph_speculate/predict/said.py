@@ -8,7 +8,7 @@ a value wait for a run in which no user had said it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import normalize
@@ -21,6 +21,7 @@ _WHOLE = re.compile(r"[.,]0+(?!\d)")  # the end of a number that is whole after 
 _DATE = re.compile(r"\d{4}-(\d\d-\d\d)")
 _MOST = 200_000  # characters of a turn; of one that is longer, everything counts as said
 _LONG = 4  # characters of a word that is somebody's even inside of a longer text
+_ASKED = 1_000  # texts of which it is known whether a turn has them
 _NUMBER = 6  # characters of a word with digits that is somebody's even inside of another word
 
 
@@ -39,36 +40,57 @@ class Said:
         self._turns = [] if self._is_all else [_heard(turn.text) for turn in run.user_turns]
 
     def __contains__(self, text: str) -> bool:
-        if not self._turns:
-            return self._is_all
-        whole = _plain(text)
-        forms = {whole, _plain(_WHOLE.sub("", text)), *map(_plain, _DATE.findall(text))} - {""}
-        words = {word for word in _words(text) if len(word) >= _LONG}
-        exact = "" if forms else text.lower()  # signs alone
-        return any(
-            any(form in turn.plain for form in forms)
-            or not words.isdisjoint(turn.words)
-            or any(number in whole for number in turn.numbers)
-            or (exact != "" and exact in turn.lower)
-            for turn in self._turns
+        return self._is_all or any(turn.says(text) for turn in self._turns)
+
+
+class _Turn:
+    """What a user said. Whether that has a certain word is asked again at each step of the run."""
+
+    def __init__(self, text: str) -> None:
+        days = [token for shape, token in tokens(text[:20_000]) if shape == "day"]
+        self._plain = " ".join([_plain(text), *map(_plain, days)])  # without all that is neither letter nor digit
+        self._words = frozenset(_words(text))
+        self._numbers = [word for word in self._words if len(word) >= _NUMBER and not word.isalpha()]
+        self._lower = text.lower()
+        self._known: dict[str, bool] = {}
+
+    def says(self, text: str) -> bool:
+        known = self._known.get(text)
+        if known is None:
+            if len(self._known) >= _ASKED:
+                self._known.clear()
+            known = self._known[text] = self._has(_asked(text))
+        return known
+
+    def _has(self, text: _Text) -> bool:
+        return (
+            any(form in self._plain for form in text.forms)
+            or not text.words.isdisjoint(self._words)
+            or any(number in text.plain for number in self._numbers)
+            or (text.signs != "" and text.signs in self._lower)
         )
 
 
-class _Turn(NamedTuple):
-    """What a user said: without all that is neither letter nor digit; its words; its numbers; in small letters."""
+class _Text(NamedTuple):
+    """A text that is looked for: its forms, its longer words, the text without signs, and signs that stand alone."""
 
-    plain: str
+    forms: Set[str]
     words: Set[str]
-    numbers: Sequence[str]
-    lower: str
+    plain: str
+    signs: str
+
+
+@lru_cache(maxsize=4096)
+def _asked(text: str) -> _Text:
+    plain = _plain(text)
+    forms = {plain, _plain(_WHOLE.sub("", text)), *map(_plain, _DATE.findall(text))} - {""}
+    words = {word for word in _words(text) if len(word) >= _LONG}
+    return _Text(forms, words, plain, "" if forms else text.lower())
 
 
 @lru_cache(maxsize=256)
 def _heard(text: str) -> _Turn:
-    days = [token for shape, token in tokens(text[:20_000]) if shape == "day"]
-    words = frozenset(_words(text))
-    numbers = [word for word in words if len(word) >= _NUMBER and not word.isalpha()]
-    return _Turn(" ".join([_plain(text), *map(_plain, days)]), words, numbers, text.lower())
+    return _Turn(text)
 
 
 def _plain(text: str) -> str:

@@ -72,14 +72,15 @@ class RunSources:
     def __init__(self, history: History, before: RunSources | None = None) -> None:
         calls: dict[str, list[PastCall]] = {}
         said: list[str] = []
-        self.last: PastCall | None = None  # the newest call
+        last: PastCall | None = None
         for event in reversed(history.events[-RECENT_EVENTS:]):
             if isinstance(event, PastCall):
-                self.last = self.last or event
+                last = last or event
                 calls.setdefault(event.call.name, []).append(event)
             elif isinstance(event, UserTurn):
                 said.append(event.text[:MAX_TEXT])
         self.said = said[0] if said else ""  # what the user said last
+        self.last_made = None if last is None else fingerprint(last.call.name, last.call.args)  # the newest call
         known = before._owners if before is not None else {}
         self._owners: dict[str, _Owner] = {USER: _owner([], said, known.get(USER))}
         for name, made in calls.items():

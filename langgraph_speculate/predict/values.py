@@ -32,7 +32,11 @@ def value_key(value: Any) -> Hashable:
         return (type(value).__name__, None)  # never the same as anything worth guessing
 
 
-def fingerprint(name: str, args: Mapping[str, Any]) -> Hashable:
+Fingerprint = tuple[str, tuple[str, ...], tuple[Hashable, ...]]
+"""The name of a tool, the sorted names of a call's arguments, and the keys of their values."""
+
+
+def fingerprint(name: str, args: Mapping[str, Any]) -> Fingerprint:
     """A cheap stand-in for the canonical key of a call: equal for equal calls."""
     names = sorted(args)
     return (name, tuple(names), tuple([value_key(args[argument]) for argument in names]))

@@ -76,7 +76,7 @@ def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] =
         add_to(mined.sums, sums.items())
         learned.clear()
 
-    with _few_collections():
+    with few_collections():
         for run in runs:
             key = _key(run)
             if key in known or key in learned or key in mined.sums:
@@ -100,7 +100,7 @@ def _key(run: Run) -> Key:
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """What is learned lives long: to look through all of it for garbage again and again takes a quarter of the time."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, 20, 100)
