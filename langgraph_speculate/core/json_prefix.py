@@ -38,6 +38,7 @@ class JsonPrefix:
     """
 
     __slots__ = (
+        "_arrived",
         "_depth",
         "_escaped",
         "_in_text",
@@ -58,6 +59,7 @@ class JsonPrefix:
         self._state = _BEFORE
         self._pieces: list[str] = []  # of the name or the value that is being read
         self._length = 0
+        self._arrived = 0
         self._depth = 0  # brackets open inside of a value
         self._in_text = False
         self._escaped = False  # the last character was a backslash that belongs to the next
@@ -67,7 +69,9 @@ class JsonPrefix:
         self._length += len(piece)
         if self._in_text and not self._escaped and '"' not in piece and "\\" not in piece:
             self._pieces.append(piece)  # nearly every piece of a long text
+            self._arrived += 1
             return False
+        self._arrived += 1
         at, news = 0, False
         while at < len(piece) and not self.broken:
             if self._state in (_IN_NAME, _IN_VALUE):
@@ -81,12 +85,16 @@ class JsonPrefix:
 
     def value_so_far(self) -> str:
         """The text of the open member's value as far as it has arrived."""
-        return "".join(self._pieces) if self._state == _IN_VALUE else ""
+        if self._state != _IN_VALUE:
+            return ""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
 
     @property
     def pieces(self) -> int:
         """In how many pieces the open value has arrived so far."""
-        return len(self._pieces) if self._state == _IN_VALUE else 0
+        return self._arrived if self._state == _IN_VALUE else 0
 
     @property
     def is_untouched(self) -> bool:
@@ -116,7 +124,7 @@ class JsonPrefix:
         return False
 
     def _begin(self, state: int, sign: str) -> None:
-        self._state, self._pieces, self._depth = state, [sign], int(sign in "{[")
+        self._state, self._pieces, self._depth, self._arrived = state, [sign], int(sign in "{["), 0
         self._in_text, self._escaped = sign == '"', False
 
     def _read_on(self, piece: str, at: int) -> tuple[int, bool]:

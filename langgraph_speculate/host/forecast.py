@@ -54,12 +54,16 @@ class Forecaster:
     Args:
         predictor: The predictor.
         warn: Called with a cause and a message; the same cause is reported once.
+
+    Attributes:
+        inline: Whether the predictor is asked where the model call starts.
+        follows: Whether it makes anything of what the model has written.
     """
 
     def __init__(self, predictor: Predictor, warn: Callable[[str, str], None]) -> None:
         self.predictor = predictor
         self.inline = bool(getattr(predictor, "bounded", False))
-        self._follows = self.inline and isinstance(predictor, StreamPredictor)
+        self.follows = self.inline and isinstance(predictor, StreamPredictor)
         self._warn = warn
         self._asking = threading.Lock()  # calls to one predictor never overlap
         self._queueing = threading.Lock()
@@ -88,7 +92,7 @@ class Forecaster:
             told: What the predictor answered at its beginning.
             k: The most candidates to return.
         """
-        if self._follows and isinstance(self.predictor, StreamPredictor):
+        if self.follows and isinstance(self.predictor, StreamPredictor):
             following = self.predictor
             return self._guarded(lambda: following.narrow(history, draft, k=k), k)
         return conditioned(told, draft)

@@ -40,6 +40,7 @@ class Reading:
 
     Args:
         reader: Is told.
+        reads_text: Whether it makes anything of text.
 
     Attributes:
         draft: What there is of the message.
@@ -47,10 +48,10 @@ class Reading:
 
     __slots__ = ("_by_events", "_is_void", "_look_at", "_reader", "draft")
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, reads_text: bool = True) -> None:
         self.draft = Draft()
         self._reader = reader
-        self._look_at = _FIRST_LOOK
+        self._look_at = _FIRST_LOOK if reads_text else None
         self._is_void = False
         self._by_events: bool | None = None
 
@@ -107,7 +108,7 @@ class Reading:
     def _say(self, text: str) -> None:
         draft = self.draft
         draft.say(text)
-        if draft.length >= self._look_at and not draft.calls:
+        if self._look_at is not None and draft.length >= self._look_at and not draft.calls:
             self._look_at = draft.length + min(draft.length, _LONGEST_WAIT)
             self._reader.heard(Stage.TEXT)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cached_property
@@ -131,13 +131,13 @@ class Turn:
         self._driver = driver
         self._proposer = proposer
         self._candidates: Sequence[Candidate] = ()
-        self._spared: Set[str] = frozenset()  # guesses that another call of the message may still be
         self._running: dict[str, Call] = {}  # guesses as the model would write them, by the key of the coerced call
+        self._agreeing: list[Call] = []  # those among them that fit what was written when it was last looked at
 
     @cached_property
     def reading(self) -> Reading:
         """What reads its stream."""
-        return Reading(self)
+        return Reading(self, reads_text=self._engine.forecaster.follows)
 
     def predicted(self, candidates: Sequence[Candidate]) -> None:
         """The predictor answered."""
@@ -153,30 +153,31 @@ class Turn:
     def heard(self, stage: Stage) -> None:
         """The stream says more: squash what it rules out, and launch what it makes likely."""
         draft, session = self.reading.draft, self._driver.session
-        likely = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
-        kept = {c.call.key for c in likely if c.probability >= _WORTHWHILE and keyable(c.call) is not None}
+        answer = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
+        likely = {c.call.key: c for c in answer if c.probability >= _WORTHWHILE and keyable(c.call) is not None}
+        doubtful = {key: call for key, call in self._running.items() if draft.calls and not draft.may_make(call)}
+        ruled_out = [key for key, call in doubtful.items() if call.key not in likely]
+        for key in ruled_out:
+            del self._running[key]
+        self._agreeing = [call for key, call in self._running.items() if key not in doubtful]
+        running = {call.key for call in self._running.values()}
         # What it makes of tools that have not been named yet was there at the beginning.
-        fitting = [c for c in likely if draft.may_make(c.call)] if draft.calls else likely
-        doubtful = self._doubtful()
-        ruled_out = [key for key, call in doubtful.items() if call.key not in kept]
-        self._spared = doubtful.keys() - set(ruled_out)
-        made = self._proposer.propose(fitting, self.history, self._place, stage)
-        if not (ruled_out or made.proposals):
+        new = [c for key, c in likely.items() if key not in running and (not draft.calls or draft.may_make(c.call))]
+        if not (ruled_out or new):
             return
+        made = self._proposer.propose(new, self.history, self._place, stage)
         self._driver.decide(
             lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom), self._starting(made)
         )
-        for key in ruled_out:
-            self._running.pop(key, None)
+        self._agreeing += [call for key, call in self._running.items() if key in made.calls]
 
     def doubts(self) -> bool:
-        """Whether what is being written contradicts a guess that runs."""
-        return bool(self._running) and not self._doubtful().keys() <= self._spared
-
-    def _doubtful(self) -> dict[str, Call]:
-        """The guesses that no call which the model has begun can end as."""
-        draft = self.reading.draft
-        return {key: call for key, call in self._running.items() if not draft.may_make(call)} if draft.calls else {}
+        """Whether the argument that is being written contradicts a guess that has fitted so far."""
+        current = self.reading.draft.current
+        name = current.arguments.open if current is not None else None
+        if current is None or name is None:
+            return False
+        return any(name not in call.args or not current.may_have(call.args[name]) for call in self._agreeing)
 
     def written(self, call: DraftCall) -> None:
         """A call is complete: it runs now, under its own id."""
