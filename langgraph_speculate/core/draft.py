@@ -7,13 +7,17 @@ belong to one call unless their ids differ, and a piece without an index is a ca
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from enum import Enum
+from itertools import islice
 from typing import Any
 
-from langgraph_speculate.core.calls import Call, key_of
+from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.json_prefix import JsonPrefix
 
+_KINDS: Mapping[str, type] = {"{": dict, "[": list, '"': str}  # by the sign that JSON begins with
+_NOTHING = object()
+_UNSEEN = (None, 0)
 _ESCAPE = 6  # characters of an escape that has not ended, such as `\\u00e`
 
 
@@ -38,7 +42,7 @@ class DraftCall:
         void: Whether it took back what it had told; it tells nothing from then on.
     """
 
-    __slots__ = ("_assumed", "arguments", "complete", "id", "name", "void")
+    __slots__ = ("_agreed", "_assumed", "arguments", "complete", "id", "name", "void")
 
     def __init__(self, id: str | None, name: str) -> None:
         self.id = id
@@ -46,6 +50,7 @@ class DraftCall:
         self.arguments = JsonPrefix()
         self.complete = False
         self.void = False
+        self._agreed: dict[int, tuple[Call, int]] = {}  # calls that fitted, and how many arguments they did
         self._assumed = False  # complete because the next call began
 
     @property
@@ -64,24 +69,39 @@ class DraftCall:
         args, arguments = call.args, self.arguments
         if self.complete and args.keys() != arguments.closed.keys():
             return False
-        if any(name not in args or not _same(args[name], value) for name, value in arguments.closed.items()):
+        if not self._agrees(call):
             return False
-        return arguments.open is None or (arguments.open in args and self.may_have(args[arguments.open]))
+        return not self.rules_out_any((call,))
 
-    def may_have(self, value: Any) -> bool:
-        """Whether the open argument may still end as *value*.
+    def _agrees(self, call: Call) -> bool:
+        """Whether *call* has what is decided; each argument is compared once."""
+        args, closed = call.args, self.arguments.closed
+        _, known = self._agreed.get(id(call), _UNSEEN)
+        for name, value in islice(closed.items(), known, None):
+            if name not in args or not _same(args[name], value):
+                return False
+        self._agreed[id(call)] = call, len(closed)  # with the call: another one may get its id
+        return True
+
+    def rules_out_any(self, calls: Iterable[Call]) -> bool:
+        """Whether the argument that is being written contradicts one of *calls*.
 
         Texts are compared sign by sign, numbers and words by how JSON writes them; of lists and objects only their
         first bracket is looked at until they are closed.
         """
+        name = self.arguments.open
+        if name is None:
+            return False
         written = self.arguments.value_so_far()
-        if not written:
-            return True
-        if written[0] == '"':
-            return isinstance(value, str) and value.startswith(text_so_far(written))
-        if written[0] in "{[":
-            return isinstance(value, dict if written[0] == "{" else (list, tuple))
-        return not isinstance(value, (str, dict, list, tuple)) and _scalar(value).startswith(written.strip())
+        text = text_so_far(written) if written.startswith('"') else None
+        for call in calls:
+            value = call.args.get(name, _NOTHING)
+            if type(value) is str and text is not None:
+                if not value.startswith(text):
+                    return True
+            elif value is _NOTHING or not _may_be(value, written):
+                return True
+        return False
 
     def write(self, piece: str) -> News:
         """Read on in the arguments."""
@@ -222,6 +242,15 @@ def text_so_far(written: str) -> str:
     return ""
 
 
+def _may_be(value: Any, written: str) -> bool:
+    """Whether JSON may write *value* so that it begins like this; nothing written fits everything."""
+    if not written:
+        return True
+    if written[0] in '{["':
+        return isinstance(value, _KINDS[written[0]])
+    return not isinstance(value, (str, dict, list, tuple)) and _scalar(value).startswith(written.strip())
+
+
 def _scalar(value: Any) -> str:
     """How JSON writes a number, true, false or null."""
     try:
@@ -232,6 +261,10 @@ def _scalar(value: Any) -> str:
 
 def _same(left: Any, right: Any) -> bool:
     """Whether two values are one: types are kept, the order of keys is not."""
-    if type(left) is str or type(right) is str:
-        return type(left) is type(right) and left == right
-    return key_of(Call("", {"": left})) == key_of(Call("", {"": right}))
+    if type(left) is not type(right):
+        return False
+    if left != right:
+        return False
+    if isinstance(left, dict):
+        return all(_same(value, right[name]) for name, value in left.items())
+    return not isinstance(left, list) or all(map(_same, left, right))

@@ -174,10 +174,7 @@ class Turn:
     def doubts(self) -> bool:
         """Whether the argument that is being written contradicts a guess that has fitted so far."""
         current = self.reading.draft.current
-        name = current.arguments.open if current is not None else None
-        if current is None or name is None:
-            return False
-        return any(name not in call.args or not current.may_have(call.args[name]) for call in self._agreeing)
+        return bool(self._agreeing) and current is not None and current.rules_out_any(self._agreeing)
 
     def written(self, call: DraftCall) -> None:
         """A call is complete: it runs now, under its own id."""
