@@ -22,6 +22,7 @@ from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
 _APART = 0.6  # what a value from another record than the others is worth
+_TWICE = 0.2  # what a value is worth that another argument of the call has already
 _CHANCE = itemgetter(0)
 
 
@@ -187,8 +188,10 @@ class Bindings:
                     record = value.record
                     if records and record is not None and record not in records:
                         joint *= _APART
-                        if joint < least:
-                            continue
+                    if any([value.key == other.key for other in chosen]):
+                        joint *= _TWICE
+                    if joint < least:
+                        continue
                     joined.append((joint, chosen, records, value))
             joined.sort(key=_CHANCE, reverse=True)
             beam = [
