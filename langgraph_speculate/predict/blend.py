@@ -39,6 +39,7 @@ from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
 from langgraph_speculate.predict.values import fingerprint
+from langgraph_speculate.predict.walks import Walks
 
 _TOOLS = 6  # tools whose arguments are looked for
 _WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
@@ -85,6 +86,7 @@ class BlendedPredictor:
         self._bindings = Bindings(ledger=ledger)
         self._memory = CallMemory(ledger=ledger)
         self._patterns = Patterns(ledger=ledger)
+        self._walks = Walks()
         self._ranker = Ranker(FEATURES)
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
@@ -122,6 +124,7 @@ class BlendedPredictor:
             self._bindings.learn(moment.sources, tool, context, made)
         self._tools.learn(moment.events, [call.name for call in calls], moment.detail)
         self._memory.learn(moment.contexts, truth)
+        self._walks.learn(history, right)
 
     def take(self) -> Sums:
         """Hand over what was learned since the last time, as far as it may be written down."""
@@ -168,16 +171,27 @@ class BlendedPredictor:
         events = signatures(history, self._tools.order)
         detail = details(history)
         contexts = moments(history, events[-2:])
-        guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)[:_SHORTLIST]
+        guesses = sorted(self._guesses(history, sources, events, detail, contexts), key=_FIRST, reverse=True)[
+            :_SHORTLIST
+        ]
         said = said_words(sources)
         shortlist = [(guess, features(guess, sources, said)) for guess in guesses]
         return _Moment(history, sources, events, detail, contexts, shortlist)
 
     def _guesses(
-        self, sources: RunSources, events: tuple[str, ...], detail: str, contexts: Sequence[Hashable]
+        self,
+        history: History,
+        sources: RunSources,
+        events: tuple[str, ...],
+        detail: str,
+        contexts: Sequence[Hashable],
     ) -> Iterator[Guess]:
+        walks = {key: (call, chance) for key, call, chance in self._walks.predict(history)}
         tools = self._tools.predict(events, detail)
         remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
+        for key, (call, chance) in walks.items():
+            remembered.pop(key, None)
+            yield Guess(chance, call.name, call.args, key, tools.get(call.name, _FLOOR), None, 0, 1.0, 0.0, 0.0)
         context = "".join(events[-1:])
         for tool, chance in list(tools.items())[:_TOOLS]:
             if chance * self._bindings.reach(tool) < _WORTHWHILE:
@@ -185,6 +199,8 @@ class BlendedPredictor:
             proposals = self._bindings.propose(sources, tool, context, limit=_PER_TOOL, least=_LEAST / chance)
             for place, proposal in enumerate(proposals):
                 derived, key = chance * proposal.chance, proposal.fingerprint
+                if key in walks:
+                    continue
                 memory = remembered.pop(key, _NOTHING)[1]
                 lead = proposal.chance / proposals[0].chance
                 pattern = self._patterns.chance(proposal.pattern, proposal.chance)
