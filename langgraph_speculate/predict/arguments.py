@@ -190,9 +190,9 @@ def _add_values(
     items, used = program.offer(items), program.slots(used)
     if marks is not None:
         for item, (picks, place) in zip(items, picks_of([item[2] for item in items], marks, used), strict=True):
-            chance = program.chances(picks, context)[0][place]
-            if chance >= least:
-                _add(best, program, item, chance, picks[place])
+            chances, most = program.chances(picks, context)
+            if most >= least and chances[place] >= least:
+                _add(best, program, item, chances[place], picks[place])
         return
     olds = sum([key in used for _, _, key in items]) if used else 0
     picks = NEW[len(items) - olds]

@@ -181,6 +181,7 @@ class Bindings:
                 continue
             joined = []
             for chance, chosen, records in beam:
+                keys = [other.key for other in chosen]
                 for value in known[name]:
                     joint = chance * value.chance
                     if joint < least:
@@ -190,7 +191,7 @@ class Bindings:
                         kept = _records(sources, records, chosen, value)
                         if len(kept) > len(records) > 0:
                             joint *= _APART
-                    if any(value.key == other.key for other in chosen):
+                    if value.key in keys:
                         joint *= _TWICE
                     if joint < least:
                         continue

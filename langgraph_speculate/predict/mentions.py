@@ -5,7 +5,8 @@ Of many values that stand in results, those are the likelier ones. What was said
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
+from functools import lru_cache
 
 from langgraph_speculate.core.history import PastCall
 from langgraph_speculate.predict.indexes import Item, text_index
@@ -19,35 +20,43 @@ PLAIN, SAID, NEAR = 0, 1, 2
 class Mentions:
     """The values in a few texts.
 
-    Args:
+    Attributes:
         texts: What was said lately.
-        calls: The calls that may be near.
 
-    >>> mentions = Mentions(["I fly on May 20 with HAT039."], ())
+    >>> mentions = Mentions(("I fly on May 20 with HAT039.",))
     >>> [key in mentions for key in ("HAT039", "2024-05-20", "HAT040", ("int", 20))]
     [True, True, False, False]
     """
 
-    def __init__(self, texts: Iterable[str], calls: Iterable[PastCall]) -> None:
-        self._places = [text_index(text).places for text in texts]
-        self._near: Set[Hashable] = (
-            {call.id for call in calls if any(value in self for value in call.args.values() if type(value) is str)}
-            if self._places
-            else frozenset()
-        )
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        self.texts = texts
+        self._words = _words(texts)
+        self._near: dict[Hashable, bool] = {}  # by the id of a call
 
     def __contains__(self, key: Hashable) -> bool:
         if type(key) is not str:
             return False
-        day = key[5:] if len(key) == _DAY and key[4] == "-" else None
-        return any(key in places or (day is not None and day in places) for places in self._places)
+        return key in self._words or (len(key) == _DAY and key[4] == "-" and key[5:] in self._words)
 
-    def marks(self, items: Sequence[Item]) -> Sequence[int] | None:
-        """For each item how it is spoken of, or None where none of them is."""
-        if not self._places:
+    def marks(self, items: Sequence[Item], calls: Mapping[Hashable, PastCall]) -> Sequence[int] | None:
+        """For each item how it is spoken of, or None where none of them is.
+
+        Args:
+            items: The items.
+            calls: The calls in whose results they may stand, by id.
+        """
+        if not self._words:
             return None
-        marks = [SAID if key in self else NEAR if self._is_near(record) else PLAIN for _, record, key in items]
+        marks = []
+        for _, record, key in items:
+            made = record[0] if type(record) is tuple else record
+            near = self._near.get(made)
+            if near is None:
+                near = self._near[made] = made in calls and any(map(self.__contains__, calls[made].args.values()))
+            marks.append(SAID if key in self else NEAR if near else PLAIN)
         return marks if any(marks) else None
 
-    def _is_near(self, record: Hashable) -> bool:
-        return (record[0] if type(record) is tuple else record) in self._near
+
+@lru_cache(maxsize=256)
+def _words(texts: tuple[str, ...]) -> Set[Hashable]:
+    return frozenset().union(*[text_index(text).places for text in texts])

@@ -49,6 +49,8 @@ OLD: Picks = tuple(f"old {place}" for place in range(4))
 _REST = _by_number("rest")
 _SAID: Picks = tuple(f"said {place}" for place in range(4))
 _NEAR: Picks = tuple(f"near {place}" for place in range(4))
+_USED = 3  # beside `PLAIN`, `SAID` and `NEAR`
+_LAST = (5, 3, 3, 3)  # the last place of each of the four kinds
 _PICKS = frozenset((*OLD, *_SAID, *_NEAR)).union(*NEW, *_REST)
 _FADES = 400.0  # trials at which the older half of them is forgotten
 
@@ -223,17 +225,18 @@ class Program:
 
 def picks_of(keys: Sequence[Hashable], marks: Sequence[int], used: Set[Hashable]) -> Sequence[tuple[Picks, int]]:
     """For each value, the picks of its kind and its place among them, where some values are spoken of."""
-    rest = len([key for key, mark in zip(keys, marks, strict=True) if mark == PLAIN and key not in used])
-    fresh = {PLAIN: _REST[rest], SAID: _SAID, NEAR: _NEAR}
-    if rest == len([key for key in keys if key not in used]):
-        fresh[PLAIN] = NEW[rest]  # what is spoken of was used before
-    at: dict[Picks, int] = {}
+    kinds = [_USED if key in used else mark for key, mark in zip(keys, marks, strict=True)] if used else marks
+    counts = [0, 0, 0, 0]
+    for kind in kinds:
+        counts[kind] += 1
+    rest = _REST if counts[SAID] or counts[NEAR] else NEW  # else what is spoken of was used before
+    picks = (rest[counts[PLAIN]], _SAID, _NEAR, OLD)
+    at = [0, 0, 0, 0]
     found = []
-    for key, mark in zip(keys, marks, strict=True):
-        picks = OLD if key in used else fresh[mark]
-        place = at.get(picks, 0)
-        at[picks] = place + 1
-        found.append((picks, min(place, len(picks) - 1)))
+    for kind in kinds:
+        place = at[kind]
+        found.append((picks[kind], min(place, _LAST[kind])))
+        at[kind] = place + 1
     return found
 
 

@@ -87,7 +87,9 @@ class RunSources:
             elif event.text and len(told) < _LATELY:
                 told.append(event.text[:MAX_TEXT])
         self.said = said[0] if said else ""  # what the user said last
-        self._lately = (*said[:_LATELY], *told)
+        lately = (*said[:_LATELY], *told)
+        spoken = None if before is None else before._mentions
+        self._mentions: Mentions = Mentions(lately) if spoken is None or spoken.texts != lately else spoken
         self._marks: dict[Source, Sequence[int] | None] = {}
         known = before._owners if before is not None else {}
         self._owners: dict[str, _Owner] = {USER: _owner([], said, known.get(USER))}
@@ -105,12 +107,8 @@ class RunSources:
         if source.kind == "user":
             return None  # all of it was said
         if source not in self._marks:
-            self._marks[source] = self._mentions.marks(self.items(source))
+            self._marks[source] = self._mentions.marks(self.items(source), self._by_id)
         return self._marks[source]
-
-    @cached_property
-    def _mentions(self) -> Mentions:
-        return Mentions(self._lately, self._by_id.values())
 
     def used(self, tool: str, argument: str) -> Set[Hashable]:
         """Keys of the values that calls of *tool* had for *argument* in this run."""

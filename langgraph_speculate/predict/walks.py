@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Set
 from itertools import pairwise
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.history import History
+from langgraph_speculate.core.history import History, ModelTurn, PastCall
 from langgraph_speculate.predict.programs import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS
@@ -57,9 +57,12 @@ def walk(history: History) -> tuple[int, list[Call]]:
     >>> length, [step.args["day"] for step in steps]
     (2, [6, 7, 8])
     """
-    if not history.last_calls:
-        return 0, []
-    latest = history.calls[: -_LONGEST - 2 : -1]
+    latest: list[PastCall] = []  # newest first
+    for event in reversed(history.events):
+        if isinstance(event, PastCall):
+            latest.append(event)
+        if len(latest) > _LONGEST or not (latest and isinstance(event, PastCall | ModelTurn)):
+            break
     length, name = 0, None
     for newer, older in pairwise(latest):
         argument = _gone_up(older.call, newer.call)
