@@ -24,9 +24,11 @@ from langgraph_speculate.predict import arguments, bindings, blend, default_pred
 from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.markov import NextTools
 from langgraph_speculate.predict.memory import CallMemory
+from langgraph_speculate.predict.mentions import Mentions
 from langgraph_speculate.predict.patterns import Patterns
 from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.sources import RunSources, Source
+from langgraph_speculate.predict.walks import Walks
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 _NOTHING: Sequence[Any] = ()
@@ -49,7 +51,10 @@ SWITCHES: Mapping[str, Sequence[Patch]] = {
     "shapes in user text": _without(lambda source: source.kind != "user"),
     "labels": _without(lambda source: not source.what.startswith("label:")),
     "templates": [(arguments, "_slots", lambda text: _NOTHING)],
+    "what is spoken of": [(Mentions, "marks", lambda self, items, calls: None)],
+    "walks": [(Walks, "predict", lambda self, history: _NOTHING)],
     "joint: one record": [(bindings, "_APART", 1.0)],
+    "joint: two of one value": [(bindings, "_TWICE", 1.0)],
     "joint: patterns": [(Patterns, "chance", lambda self, pattern, prior: prior)],
     "memory of calls": [(CallMemory, "predict", lambda self, contexts, limit: _NOTHING)],
     "ranker": [(Ranker, "learn", lambda self, tool, told, right: None)],

@@ -6,14 +6,19 @@ import pytest
 
 from langgraph_speculate.core import Call, History
 from langgraph_speculate.predict import default_predictor
+from langgraph_speculate.predict.walks import walk
 
 
 def history_of(*steps):
-    """A history from user texts (`str`) and calls (`(name, args, result)`); results other than text are JSON."""
+    """A history from user texts (`str`), texts of the model (`[text]`) and calls (`(name, args, result)`).
+
+    Results other than text are JSON.
+    """
     sent = []
     for number, step in enumerate(steps):
-        if isinstance(step, str):
-            sent.append({"role": "user", "content": step})
+        if isinstance(step, str | list):
+            role, text = ("user", step) if isinstance(step, str) else ("assistant", step[0])
+            sent.append({"role": role, "content": text})
             continue
         name, args, result = step
         sent.append({"role": "assistant", "tool_calls": [{"id": str(number), "name": name, "args": args}]})
@@ -209,6 +214,120 @@ def test_arguments_of_one_call_come_from_one_record():
     result, legs = step(0)
     candidates = taught(lessons).predict(history_of("Late?", result), k=2)
     assert [dict(candidate.call.args) for candidate in candidates] == legs
+
+
+def test_a_value_belongs_to_every_record_that_has_it():
+    """
+    Legs on one day are kept together with that day, the second as well as the first.
+    """
+
+    def step(n, days):
+        legs = [{"number": f"HAT{n}{at}0", "date": f"2024-05-{day}"} for at, day in enumerate(days)]
+        return history_of("Late?", ("get_trip", {}, {"flights": legs})), legs
+
+    lessons = []
+    for n in range(1, 7):
+        history, legs = step(n, (10, 10 + n, 20 + n))
+        lessons.append((history, [Call("status", leg) for leg in legs]))
+    history, legs = step(8, (14, 14, 15))
+    candidates = taught(lessons).predict(history, k=3)
+    assert [dict(candidate.call.args) for candidate in candidates] == legs
+
+
+def test_two_arguments_seldom_have_one_value():
+    """
+    Where the places of two arguments are in doubt, no call goes from somewhere to the same place.
+    """
+    ways = [("JFK", "SEA"), ("BOS", "LAX"), ("ORD", "MIA"), ("DEN", "PHX")]
+    lessons = [
+        (history_of(f"{one}, {two}"), Call("search", {"origin": a, "to": b}))
+        for one, two in ways
+        for a, b in ((one, two), (two, one))
+    ]
+    candidates = taught(lessons).predict(history_of("ATL, LAS"), k=2)
+    assert {tuple(candidate.call.args.values()) for candidate in candidates} == {("ATL", "LAS"), ("LAS", "ATL")}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [["It is {}, on its way."], "What about {}, is it on its way?"],
+    ids=["by the model", "by the user"],
+)
+def test_of_many_values_the_one_spoken_of_is_taken(said):
+    """
+    Of a list, the item that the user or the model wrote of is wanted, wherever in the list it stands.
+    """
+
+    def step(ids, at):
+        spoken = said.format(ids[at]) if isinstance(said, str) else [said[0].format(ids[at])]
+        return history_of("Hello", ("list", {}, {"orders": ids}), spoken, *(["Go on"] if spoken != str(spoken) else []))
+
+    groups = [[f"o{base + at}" for at in range(4)] for base in range(10, 80, 10)]
+    lessons = [(step(ids, at % 4), Call("get", {"id": ids[at % 4]})) for at, ids in enumerate(groups)]
+    assert best(taught(lessons), step(["o91", "o92", "o93", "o94"], 2)) == ("get", {"id": "o93"})
+
+
+def test_of_many_results_the_one_spoken_of_is_read():
+    """
+    A value is taken from the result of the call that was made with what the user wrote.
+    """
+
+    def step(n, at):
+        trips = [("get_trip", {"id": f"T{n}{place}"}, {"flight": f"HAT{n}{place}"}) for place in range(4)]
+        return history_of("Hello", *trips, f"T{n}{at}, is it late?")
+
+    lessons = [(step(n, n % 4), Call("status", {"flight": f"HAT{n}{n % 4}"})) for n in range(10, 18)]
+    assert best(taught(lessons), step(20, 1)) == ("status", {"flight": "HAT201"})
+
+
+def searched(first, count=3):
+    """A history that searched page by page."""
+    return history_of("Search", *(("search", {"page": first + at}, "none") for at in range(count)))
+
+
+def test_a_walk_goes_on_from_where_it_is():
+    """
+    The days that follow are predicted, the nearest first, although the tool was never called in another run.
+    """
+    predictor = taught([(history_of("Hello"), Call("greet", {"name": "Ann"}))])
+    days = [("search", {"to": "LAX", "day": f"2024-02-{day}"}, "none") for day in (26, 27, 28)]
+    candidates = predictor.predict(history_of("Search", *days), k=9)
+    assert [candidate.call.args for candidate in candidates if candidate.call.name == "search"] == [
+        {"to": "LAX", "day": day} for day in ("2024-02-29", "2024-03-01", "2024-03-02")
+    ]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_walk_is_trusted_as_far_as_walks_go_on(goes_on):
+    """
+    Where walks went on, the next step is a good guess; where they stopped each time, hardly one.
+    """
+    predictor = default_predictor()
+    for first in range(10, 200, 10):
+        history = searched(first)
+        predictor.learn(history, [Call("search", {"page": first + 3}) if goes_on else Call("stop", {})])
+    chances = {one.call.args.get("page"): one.probability for one in predictor.predict(searched(500), k=9)}
+    assert (chances.get(503, 0.0) > 0.5) == goes_on
+    assert max(chances.get(504, 0.0), chances.get(505, 0.0)) < 0.2
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("search", {"page": 1}), ("search", {"page": 3})],
+        [("search", {"page": 1, "size": 5}), ("search", {"page": 2, "size": 6})],
+        [("search", {"page": 1}), ("find", {"page": 2})],
+        [("search", {"page": 1}), ("search", {"page": 2}), "Stop"],
+        [("search", {"page": 2**62}), ("search", {"page": True})],
+    ],
+    ids=["gap", "two arguments", "two tools", "the user spoke since", "no number"],
+)
+def test_what_is_no_walk_does_not_go_on(steps):
+    """
+    One argument goes up by one, the others stay, and nobody has said anything since.
+    """
+    history = history_of("Search", *(step if isinstance(step, str) else (*step, "none") for step in steps))
+    assert walk(history) == (0, [])
 
 
 def test_omitted_arguments_stay_omitted():

@@ -19,7 +19,7 @@ from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import FOUND, VALUE, text_of, words_in
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, Rate, slots
+from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, Rate, picks_of, slots
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
 from langgraph_speculate.predict.values import copyable, value_key
@@ -82,7 +82,7 @@ class Argument:
         for program in self._active:
             items = sources.items(program.source)
             if items:
-                _add_values(best, program, items, used, context, least)
+                _add_values(best, program, items, sources.marks(program.source), used, context, least)
         for key, value, chance in self._constants.tell(context, least=least):
             if chance < least:
                 break  # they come most probable first
@@ -117,7 +117,8 @@ class Argument:
                 template = program.template
                 if template not in filled:
                     filled[template] = slots(template, used), slots(template, keys.keys())
-                program.see(context, items, *filled[template], self._ledger if program in proven else None)
+                marks = sources.marks(program.source)
+                program.see(context, items, marks, *filled[template], self._ledger if program in proven else None)
         self._choose(proven)
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
@@ -184,12 +185,19 @@ def _add_values(
     best: dict[Hashable, Value],
     program: Program,
     items: Sequence[Item],
+    marks: Sequence[int] | None,
     used: Set[Hashable],
     context: str,
     least: float,
 ) -> None:
     """Add what *program* makes of *items* to the *best* values so far."""
     items, used = program.offer(items), slots(program.template, used)
+    if marks is not None:
+        for item, (picks, place) in zip(items, picks_of([item[2] for item in items], marks, used), strict=True):
+            chances, most = program.chances(picks, context)
+            if most >= least and chances[place] >= least:
+                _add(best, program, item, chances[place], picks[place])
+        return
     olds = sum([key in used for _, _, key in items]) if used else 0
     picks = NEW[len(items) - olds]
     new, most = program.chances(picks, context)
@@ -199,27 +207,31 @@ def _add_values(
         most = max(most, most_old)
     if most < least:
         return  # as most programs do
-    template, source = program.template, program.source
     at_new = at_old = 0
-    for value, record, key in items:
-        if olds and key in used:
+    for item in items:
+        if olds and item[2] in used:
             chance, pick = old[at_old], OLD[at_old]
             at_old += at_old < 3
         else:
             chance, pick = new[at_new], picks[at_new]
             at_new += at_new < 5
-        if chance < least:
-            continue
-        if template != COPY:
-            value = key = template.replace(COPY, value, 1)
-        known = best.get(key)
-        if known is None:
-            best[key] = Value(key, value, chance, source.kind, record, program.origin(pick))
-        else:
-            known.support += 1
-            if known.chance < chance:
-                known.chance, known.kind, known.record = chance, source.kind, record
-                known.origin = program.origin(pick)
+        if chance >= least:
+            _add(best, program, item, chance, pick)
+
+
+def _add(best: dict[Hashable, Value], program: Program, item: Item, chance: float, pick: str) -> None:
+    value, record, key = item
+    template, kind = program.template, program.source.kind
+    if template != COPY:
+        value = key = template.replace(COPY, value, 1)
+    known = best.get(key)
+    if known is None:
+        best[key] = Value(key, value, chance, kind, record, program.origin(pick))
+    else:
+        known.support += 1
+        if known.chance < chance:
+            known.chance, known.kind, known.record = chance, kind, record
+            known.origin = program.origin(pick)
 
 
 def _slots(text: str) -> list[str]:

@@ -22,8 +22,9 @@ from langgraph_speculate.predict.values import Fingerprint, value_key
 
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
-_APART = 0.6  # what a value from another record than the others is worth
-_MANY = 40
+_APART = 0.4  # what a value from another record than the others is worth
+_TWICE = 0.2  # what a value is worth that another argument of the call has already
+_MANY = 40  # values among which one that is given is looked for
 _CHANCE = itemgetter(0)
 
 
@@ -51,7 +52,7 @@ class Proposal(NamedTuple):
 
 _Shape = tuple[str, ...]  # the names of a call's arguments, sorted
 _Records = tuple[Hashable, ...]
-_Joint = tuple[float, _Shape, tuple[Value, ...]]  # the chance of a call, and its arguments
+_Joint = tuple[float, _Shape, tuple[Value, ...], _Records]  # the chance of a call, its arguments, and their records
 
 
 class _Tool:
@@ -215,37 +216,48 @@ class Bindings:
                 continue
             joined = []
             for chance, chosen, records in beam:
+                keys = [other.key for other in chosen]
                 for value in known[name]:
                     joint = chance * value.chance
                     if joint < least:
                         break  # the values after it are less probable still
-                    record = value.record
-                    if records and record is not None and record not in records:
-                        joint *= _APART
-                        if joint < least:
-                            continue
-                    joined.append((joint, chosen, records, value))
+                    kept = records
+                    if value.record is not None:
+                        kept = _records(sources, records, chosen, value)
+                        if len(kept) > len(records) > 0:
+                            joint *= _APART
+                    if value.key in keys:
+                        joint *= _TWICE
+                    if joint < least:
+                        continue
+                    joined.append((joint, chosen, kept, value))
             joined.sort(key=_CHANCE, reverse=True)
-            beam = [
-                (chance, (*chosen, value), records if value.record is None else (*records, value.record))
-                for chance, chosen, records, value in joined[:_BEAM]
-            ]
+            beam = [(chance, (*chosen, value), records) for chance, chosen, records, value in joined[:_BEAM]]
             if not beam:
                 break
-        return [(chance, shape, chosen) for chance, chosen, _ in beam]
+        return [(chance, shape, chosen, records) for chance, chosen, records in beam]
 
 
-def _proposal(tool: str, chance: float, shape: _Shape, values: tuple[Value, ...]) -> Proposal:
+def _records(sources: RunSources, records: _Records, chosen: Sequence[Value], value: Value) -> _Records:
+    """The records that hold the values chosen so far and *value*: a value may stand in more than where it was found."""
+    record, key = value.record, value.key
+    if not records:
+        return (record,)
+    if record in records or any(sources.holds(known, key) for known in records):
+        return records
+    if len(records) == 1 and all(sources.holds(record, one.key) for one in chosen if one.record is not None):
+        return (record,)
+    return (*records, record)
+
+
+def _proposal(tool: str, chance: float, shape: _Shape, values: tuple[Value, ...], records: _Records) -> Proposal:
     args, keys, kinds, origins, support = {}, [], [], [], 0
-    records = set()
     for name, value in zip(shape, values, strict=True):
         args[name] = value.value
         keys.append(value.key)
         kinds.append(value.kind)
         origins.append(value.origin)
         support += value.support
-        if value.record is not None:
-            records.add(value.record)
     pattern = (tool, shape, tuple(origins))
     return Proposal(args, (tool, shape, tuple(keys)), chance, tuple(kinds), support, pattern, len(records))
 

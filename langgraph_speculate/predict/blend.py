@@ -42,6 +42,7 @@ from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
 from langgraph_speculate.predict.stream import MORE, fitted
 from langgraph_speculate.predict.values import fingerprint
+from langgraph_speculate.predict.walks import Walks
 from langgraph_speculate.predict.writing import Expected, WrittenText
 
 _TOOLS = 6  # tools whose arguments are looked for
@@ -93,6 +94,7 @@ class BlendedPredictor:
         self._bindings = Bindings(ledger=ledger)
         self._memory = CallMemory(ledger=ledger)
         self._patterns = Patterns(ledger=ledger)
+        self._walks = Walks()
         self._ranker = Ranker(FEATURES)
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
@@ -142,7 +144,7 @@ class BlendedPredictor:
             found = self._after_text(moment, text, tool)
             return [Candidate(call, chance, source) for chance, call, source in found]
         said = said_words(moment.sources)
-        sure = self._guesses(moment.sources, moment.events, moment.detail, moment.contexts, {tool: 1.0})
+        sure = self._guesses(moment.history, moment.sources, moment.events, moment.detail, moment.contexts, {tool: 1.0})
         return [
             Candidate(
                 Call(guess.name, guess.args),
@@ -211,6 +213,7 @@ class BlendedPredictor:
             self._bindings.learn(moment.sources, tool, context, made)
         self._tools.learn(moment.events, [call.name for call in calls], moment.detail)
         self._memory.learn(moment.contexts, truth)
+        self._walks.learn(history, right)
 
     def take(self) -> Sums:
         """Hand over what was learned since the last time, as far as it may be written down."""
@@ -271,13 +274,14 @@ class BlendedPredictor:
         contexts = moments(history, events[-2:])
         shortlist: list[tuple[Guess, tuple[float, ...]]] = []
         if with_guesses:
-            guesses = sorted(self._guesses(sources, events, detail, contexts), key=_FIRST, reverse=True)
+            guesses = sorted(self._guesses(history, sources, events, detail, contexts), key=_FIRST, reverse=True)
             said = said_words(sources)
             shortlist = [(guess, features(guess, sources, said)) for guess in guesses[:_SHORTLIST]]
         return _Moment(history, sources, events, detail, contexts, shortlist)
 
     def _guesses(
         self,
+        history: History,
         sources: RunSources,
         events: tuple[str, ...],
         detail: str,
@@ -285,8 +289,12 @@ class BlendedPredictor:
         tools: Mapping[str, float] | None = None,
     ) -> Iterator[Guess]:
         """Calls that may follow; *tools* are the probabilities of tools where more than the moment is known of them."""
+        walks = {key: (call, chance) for key, call, chance in self._walks.predict(history)}
         tools = self._tools.predict(events, detail) if tools is None else tools
         remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
+        for key, (call, chance) in walks.items():
+            remembered.pop(key, None)
+            yield Guess(chance, call.name, call.args, key, tools.get(call.name, _FLOOR), None, 0, 1.0, 0.0, 0.0)
         context = "".join(events[-1:])
         for tool, chance in list(tools.items())[:_TOOLS]:
             if chance * self._bindings.reach(tool) < _WORTHWHILE:
@@ -294,6 +302,8 @@ class BlendedPredictor:
             proposals = self._bindings.propose(sources, tool, context, limit=_PER_TOOL, least=_LEAST / chance)
             for place, proposal in enumerate(proposals):
                 derived, key = chance * proposal.chance, proposal.fingerprint
+                if key in walks:
+                    continue
                 memory = remembered.pop(key, _NOTHING)[1]
                 lead = proposal.chance / proposals[0].chance
                 pattern = self._patterns.chance(proposal.pattern, proposal.chance)

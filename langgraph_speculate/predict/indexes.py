@@ -8,8 +8,8 @@ Indexes are bounded: what stands beyond the bounds is not found, which costs a g
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
@@ -34,10 +34,17 @@ There are hundreds in a result: plain tuples of atoms are the only records that 
 
 @dataclass(frozen=True)
 class Index:
-    """What one result or text holds."""
+    """What one result or text holds.
+
+    Attributes:
+        kind: `"json"`, `"text"` or `"user"`.
+        items: The distinct values of each place.
+        held: By record, the keys of all its values; only of JSON results.
+    """
 
     kind: str
     items: Mapping[str, Sequence[Item]]
+    held: Mapping[Hashable, Set[Hashable]] = field(default_factory=dict)
 
     @cached_property
     def places(self) -> Mapping[Hashable, tuple[str, ...]]:
@@ -59,7 +66,8 @@ def result_index(call: PastCall) -> Index:
         text = call.result or ""
         value = call.value if len(text) <= MAX_JSON else None
         if isinstance(value, (dict, list)):
-            index = Index("json", _by_place(_leaves(value, call.id)))
+            held: dict[Hashable, set[Hashable]] = {}
+            index = Index("json", _by_place(_noted(_leaves(value, call.id), held)), held)
         else:
             text = (value if isinstance(value, str) else text)[:MAX_TEXT]
             found = tokens(text, lines=True)
@@ -84,6 +92,13 @@ def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, Sequence[Item]]:
         elif item[2] not in here:
             here[item[2]] = item
     return {place: tuple(distinct.values()) for place, distinct in items.items()}
+
+
+def _noted(found: Iterator[tuple[str, Item]], held: dict[Hashable, set[Hashable]]) -> Iterator[tuple[str, Item]]:
+    """The same items, while what each record holds is noted: a value may stand in many records of one place."""
+    for place, item in found:
+        held.setdefault(item[1], set()).add(item[2])
+        yield place, item
 
 
 def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:

@@ -27,6 +27,8 @@ ANSWER = "answer"
 _TAIL = 48  # events read from the end of a history: more than any context needs, so that long runs cost no more
 _IDENTIFIER = re.compile(r"(?=\w*\d)(?=\w*[^\W\d])\w{4,}|\d{4,}|\w+\.\w+/")
 _IDENTIFIERS = ("id:a_", "id:#", "id:A9", "id:A-9", "code:", "url")
+_NOVELTY = (1.0, 0.7, 1.5, 4.0, 8.0)
+"""By the length of a context, how readily something new is expected: little experience says little of long ones."""
 _LEAST = 0.005  # a tool less probable than that is not told
 _CAUTION = 4.0  # messages that a detail must have been seen with before it counts half
 _SURE = 0.95
@@ -149,7 +151,7 @@ class NextTools:
         weight = 1.0
         for length in range(len(known) - 1, -1, -1):
             counts = known[length]
-            novelty = (len(counts.tools) + 1.0) * 0.7 if length else 1.0
+            novelty = (len(counts.tools) + 1.0) * _NOVELTY[min(length, len(_NOVELTY) - 1)] if length else 1.0
             share = weight / (counts.messages + novelty)
             tools = counts.tools
             if not length and detailed is None:

@@ -3,7 +3,9 @@
 A program picks from a source (`sources.py`) and fills the pick into a template: `{}` for a plain copy, `cat {}` for a
 value inside a command. Picks are named by their place among the values that the argument has not had yet (`new 0`: the
 next unused one) or among those it has had (`old 0`: the newest of them); so a list being walked, or fanned out in one
-message, needs no program of its own.
+message, needs no program of its own. Unused ones that are spoken of (`mentions.py`) have picks of their own: `said 0`
+was written by the user or the model, `near 0` stands in the result of a call made with what they wrote, and `rest 0`
+is the first of the others.
 
 Every pick of every program keeps how often it was right when the tool was called, after the last event and over all;
 the former falls back to the latter. Which programs an argument has is the business of `arguments.py`.
@@ -20,6 +22,7 @@ from langgraph_speculate.core.sums import Key
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import PICK, RIGHT
 from langgraph_speculate.predict.ledger import Ledger, Word
+from langgraph_speculate.predict.mentions import NEAR, PLAIN, SAID
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, Source, words_of_source
 from langgraph_speculate.predict.verbs import words_of
@@ -28,15 +31,27 @@ _CONTEXTS = 64  # kept per program
 UNSEEN = 0.05
 """The chance of a pick that was never tried."""
 
-_NEW = {many: tuple(f"new {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
-_HOW_MANY = ("few", "1", "few", "few", *["many"] * MAX_ITEMS)
-NEW = tuple([_NEW[many] for many in _HOW_MANY])
+Picks = tuple[str, ...]
+"""Picks of one kind, by place; the last one stands for all places from there on."""
+
+
+def _by_number(kind: str) -> Sequence[Picks]:
+    picks = {many: tuple(f"{kind} {place} of {many}" for place in range(6)) for many in ("1", "few", "many")}
+    return tuple([picks[many] for many in ("few", "1", "few", "few", *["many"] * MAX_ITEMS)])
+
+
+NEW = _by_number("new")
 """The picks among values that the argument has not had yet, by how many of them there are."""
 
-OLD = tuple(f"old {place}" for place in range(4))
+OLD: Picks = tuple(f"old {place}" for place in range(4))
 """The picks among values that the argument has had."""
 
-_PICKS = frozenset(OLD).union(*NEW)
+_REST = _by_number("rest")
+_SAID: Picks = tuple(f"said {place}" for place in range(4))
+_NEAR: Picks = tuple(f"near {place}" for place in range(4))
+_USED = 3  # beside `PLAIN`, `SAID` and `NEAR`
+_LAST = (5, 3, 3, 3)  # the last place of each of the four kinds
+_PICKS = frozenset((*OLD, *_SAID, *_NEAR)).union(*NEW, *_REST)
 _FADES = 400.0  # trials at which the older half of them is forgotten
 
 
@@ -157,21 +172,28 @@ class Program:
         return known
 
     def see(
-        self, context: str, items: Sequence[Item], used: Set[Hashable], truth: Set[Hashable], ledger: Ledger | None
+        self,
+        context: str,
+        items: Sequence[Item],
+        marks: Sequence[int] | None,
+        used: Set[Hashable],
+        truth: Set[Hashable],
+        ledger: Ledger | None,
     ) -> None:
         """Count which picks were right, and note it in *ledger* if there is one.
 
         Args:
             context: What happened last.
             items: What its source holds.
+            marks: Which of them are spoken of, or None.
             used: The `slots` of what the argument has had.
             truth: The `slots` of what it has now.
             ledger: Where it is noted.
         """
-        if used or truth:
-            seen = _outcomes([key for _, _, key in self.offer(items)], used, truth)
-        else:
+        if marks is None and not (used or truth):
             seen = _MISSES[len(items)]
+        else:
+            seen = _outcomes([key for _, _, key in self.offer(items)], marks, used, truth)
         for rates in (self._picks, self._here.touch(context, dict)):
             for pick, hits in seen.items():
                 rate = rates.get(pick)
@@ -221,14 +243,37 @@ def slots(template: str, keys: Set[Hashable]) -> Set[Hashable]:
     }
 
 
-def _outcomes(keys: Sequence[Hashable], used: Set[Hashable], truth: Set[Hashable]) -> Mapping[str, Sequence[bool]]:
+def picks_of(keys: Sequence[Hashable], marks: Sequence[int], used: Set[Hashable]) -> Sequence[tuple[Picks, int]]:
+    """For each value, the picks of its kind and its place among them, where some values are spoken of."""
+    kinds = [_USED if key in used else mark for key, mark in zip(keys, marks, strict=True)] if used else marks
+    counts = [0, 0, 0, 0]
+    for kind in kinds:
+        counts[kind] += 1
+    rest = _REST if counts[SAID] or counts[NEAR] else NEW  # else what is spoken of was used before
+    picks = (rest[counts[PLAIN]], _SAID, _NEAR, OLD)
+    at = [0, 0, 0, 0]
+    found = []
+    for kind in kinds:
+        place = at[kind]
+        found.append((picks[kind], min(place, _LAST[kind])))
+        at[kind] = place + 1
+    return found
+
+
+def _outcomes(
+    keys: Sequence[Hashable], marks: Sequence[int] | None, used: Set[Hashable], truth: Set[Hashable]
+) -> Mapping[str, Sequence[bool]]:
     """By pick, whether each value that it picks was right."""
+    seen: dict[str, list[bool]] = {}
+    if marks is not None:
+        for key, (picks, place) in zip(keys, picks_of(keys, marks, used), strict=True):
+            seen.setdefault(picks[place], []).append(key in truth)
+        return seen
     olds = sum([key in used for key in keys]) if used else 0
     if not olds and truth.isdisjoint(keys):
         return _MISSES[len(keys)]
     new = NEW[len(keys) - olds]
     at_new = at_old = 0
-    seen: dict[str, list[bool]] = {}
     for key in keys:
         if olds and key in used:
             pick = OLD[at_old]

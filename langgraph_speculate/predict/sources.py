@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
 from langgraph_speculate.predict.ledger import FieldName, Word
+from langgraph_speculate.predict.mentions import Mentions
 from langgraph_speculate.predict.values import copyable, fingerprint, successor, value_key
 
 MAX_ARGUMENTS = 12  # of one call that are followed
@@ -25,6 +26,7 @@ USER = ""  # the owner of what the user said
 WRITING = "(message)"  # the owner, and the kind, of what the model has written of its next message
 COPY = "{}"  # the template that leaves a value as it is
 RECENT_EVENTS = 120  # how far back a run is searched
+_LATELY = 2  # texts of the user, and of the model, that tell what is being spoken of
 _FIELD = re.compile(r"(?=.{1,40}$)[a-z]+(?:[_-][a-z]+|[A-Z][a-z]+)*")  # as people name fields: snake, kebab or camel
 _NONE: Set[Hashable] = frozenset()
 
@@ -74,15 +76,24 @@ class RunSources:
     def __init__(self, history: History, before: RunSources | None = None, writing: str = "") -> None:
         calls: dict[str, list[PastCall]] = {}
         said: list[str] = []
+        told: list[str] = []  # by the model
+        self._by_id: dict[Hashable, PastCall] = {}
         last: PastCall | None = None
         for event in reversed(history.events[-RECENT_EVENTS:]):
             if isinstance(event, PastCall):
                 last = last or event
                 calls.setdefault(event.call.name, []).append(event)
+                self._by_id[event.id] = event
             elif isinstance(event, UserTurn):
                 said.append(event.text[:MAX_TEXT])
+            elif event.text and len(told) < _LATELY:
+                told.append(event.text[:MAX_TEXT])
         self.said = said[0] if said else ""  # what the user said last
         self.last_made = None if last is None else fingerprint(last.call.name, last.call.args)  # the newest call
+        lately = (*([writing[:MAX_TEXT]] if writing else ()), *said[:_LATELY], *told)
+        spoken = None if before is None else before._mentions
+        self._mentions: Mentions = Mentions(lately) if spoken is None or spoken.texts != lately else spoken
+        self._marks: dict[Source, Sequence[int] | None] = {}
         known = before._owners if before is not None else {}
         self._owners: dict[str, _Owner] = {USER: _owner([], said, known.get(USER))}
         for name, made in calls.items():
@@ -96,6 +107,14 @@ class RunSources:
         owner = self._owners.get(source.owner)
         return () if owner is None else owner.items(source)
 
+    def marks(self, source: Source) -> Sequence[int] | None:
+        """For each of the `items` of *source* how it is spoken of, see `Mentions.marks`."""
+        if source.kind == "user":
+            return None  # all of it was said
+        if source not in self._marks:
+            self._marks[source] = self._mentions.marks(self.items(source), self._by_id)
+        return self._marks[source]
+
     def used(self, tool: str, argument: str) -> Set[Hashable]:
         """Keys of the values that calls of *tool* had for *argument* in this run."""
         owner = self._owners.get(tool)
@@ -105,6 +124,17 @@ class RunSources:
         """Fingerprints of the calls of *tool* in this run."""
         owner = self._owners.get(tool)
         return _NONE if owner is None else owner.made
+
+    def holds(self, record: Hashable, key: Hashable) -> bool:
+        """Whether a record has a value of that key: in a JSON result, or among the arguments of a call."""
+        if type(record) is not tuple:
+            return False
+        call = self._by_id.get(record[0])
+        if call is None:
+            return False
+        if record[1] == "args":
+            return any(value_key(value) == key for value in islice(call.args.values(), MAX_ARGUMENTS))
+        return key in result_index(call).held.get(record, _NONE)
 
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""

@@ -15,6 +15,11 @@ from langgraph_speculate.predict.knowledge import NEXT, PICK, VALUE, split
 from langgraph_speculate.predict.sources import COPY
 
 _PLACES = {"0": "first", "1": "second", "2": "third", "3": "fourth", "4": "fifth", "5": "sixth"}
+_SPOKEN_OF = {
+    "said": ", of those that are spoken of",
+    "near": ", of those near what is spoken of",
+    "rest": ", of those that are not spoken of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +107,13 @@ def _way(template: str, kind: str, owner: str, what: str, pick: str) -> str:
         "text": f"{_shape(what)} in the text of {owner}",
         "user": f"{_shape(what)} that the user said",
     }.get(kind, what)
-    used, _, rest = pick.partition(" ")
+    which, _, rest = pick.partition(" ")
     number = _PLACES.get(rest.partition(" ")[0], "a later")
-    which = f"the {number} unused" if used == "new" else "the newest one used before,"
+    start, end = f"the {number} unused {source}", _SPOKEN_OF.get(which, "")
+    if which == "old":
+        start = f"the newest one used before, {source}"
     filled = "" if template == COPY else f", filled into {template!r}"
-    return f"{which} {source}{filled}".replace("unused the ", "unused ").replace("before, the ", "before, ")
+    return f"{start}{end}{filled}".replace("unused the ", "unused ").replace("before, the ", "before, ")
 
 
 def _shape(what: str) -> str:

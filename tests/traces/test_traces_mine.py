@@ -120,7 +120,8 @@ def test_patterns_are_told_in_words(traces: Path, tmp_path: Path, capsys):
     told = {pattern.text: pattern for pattern in patterns_in(SqlitePatterns(path).load(""))}
     first = told["after find_user comes get_order"]
     assert (first.probability, first.support) == (1.0, 20)
-    walked = told["get_order(order_id) is the first unused orders.* in the result of find_user"]
+    near = "of those near what is spoken of"  # the user named himself, and his orders are wanted
+    walked = told[f"get_order(order_id) is the first unused orders.* in the result of find_user, {near}"]
     assert walked.probability == 1.0
     assert "find_user(user_id) is the first unused identifier that the user said" in told
     assert 'find_user(view) is "short"' in told
