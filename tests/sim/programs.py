@@ -17,7 +17,7 @@ MODES = ("perfect", "noisy", "random", "wrong", "ahead", "forbidden", "raising",
 """How predictors of the zoo guess."""
 EAGER = False
 """Whether a call whose arguments are complete starts while the model still streams, with the call's own id."""
-NEED_THEIR_CALL = ("of_call", "look_up")
+NEED_THEIR_CALL = ("of_call", "look_up", "of_runtime")
 """Tools that need the id of their call: they may run early only as a call that the model has made."""
 
 
