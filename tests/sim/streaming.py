@@ -137,9 +137,9 @@ def _all_kinds_of_graphs(seed: int, draw: Draw) -> Program:
 
 @shape(weight=2)
 def _pieces_in_turn(seed: int, draw: Draw) -> Program:
-    """Several calls at once, their pieces interleaved or all in one chunk."""
+    """Several calls at once, their pieces interleaved or all in one chunk; with no argument, one, or two."""
     _details(draw)
-    names = ("get_item", "find", "get_note")
+    names = ("get_item", "find", "risky", "list_items")
     turns = [Turn(tuple(draw.ask(draw.choice(names)) for _ in range(draw.choice((2, 3))))) for _ in range(2)]
     form = _form(draw, draw.choice(("agent", "tool_node", "fan")), names)
     return _program(seed, draw, form, _streamed(draw, (*turns, Turn()), "interleaved", "together", slow=True))
