@@ -61,8 +61,7 @@ class Watch(BaseCallbackHandler):
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model ends", None))
-        calls = response.generations[0][0].message.tool_calls
-        self.asked[str(run_id)].calls = [text for call in calls if (text := text_of(call["args"])) is not None]
+        self.asked[str(run_id)].calls = [call["args"] for call in response.generations[0][0].message.tool_calls]
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_kwargs: Any) -> None:
         self.events.append(("model fails", repr(error)))
@@ -129,7 +128,7 @@ class Asked:
         started: When.
         failed: It raised.
         named: Tools that its stream named in calls, each with the time.
-        calls: The arguments of its calls, as canonical texts, or None while it goes on.
+        calls: The arguments of its calls, or None while it goes on.
     """
 
     place: int
@@ -137,7 +136,7 @@ class Asked:
     started: float
     failed: bool = False
     named: list[tuple[float, str]] = field(default_factory=list)
-    calls: list[str] | None = None
+    calls: list[Mapping[str, Any]] | None = None
 
 
 @dataclass

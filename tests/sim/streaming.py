@@ -137,9 +137,9 @@ def _all_kinds_of_graphs(seed: int, draw: Draw) -> Program:
 
 @shape(weight=2)
 def _pieces_in_turn(seed: int, draw: Draw) -> Program:
-    """Several calls at once, their pieces interleaved or all in one chunk."""
+    """Several calls at once, their pieces interleaved or all in one chunk; with no argument, one, or two."""
     _details(draw)
-    names = ("get_item", "find", "get_note")
+    names = ("get_item", "find", "risky", "list_items")
     turns = [Turn(tuple(draw.ask(draw.choice(names)) for _ in range(draw.choice((2, 3))))) for _ in range(2)]
     form = _form(draw, draw.choice(("agent", "tool_node", "fan")), names)
     return _program(seed, draw, form, _streamed(draw, (*turns, Turn()), "interleaved", "together", slow=True))
@@ -154,15 +154,16 @@ def _slow_among_fast(seed: int, draw: Draw) -> Program:
     return _program(seed, draw, form, _streamed(draw, (turn, Turn(turn.asks[:1]), Turn()), slow=True))
 
 
-@shape(weight=2)
+@shape(weight=3)
 def _same_call_twice(seed: int, draw: Draw) -> Program:
-    """Two calls of one message are alike but for their ids."""
+    """Two calls of one message are alike but for their ids, of which either may be complete first."""
     names = ("get_item", "draw", "of_call")
-    ask = draw.ask(draw.choice(names))
+    ask = draw.ask(draw.choice(("get_item", "draw", "of_call", "of_call")))
     other = draw.ask(draw.choice(names))
     turn = Turn(tuple(draw.sample((ask, ask, *((other,) if draw.random() < 0.5 else ())), 2)))
     form = _form(draw, draw.choice(("agent", "tool_node", "hand_written")), names)
-    return _program(seed, draw, form, _streamed(draw, (Turn((ask, ask)), turn, Turn()), slow=True))
+    shapes = draw.choice((PLAIN_SHAPES, ("interleaved",)))
+    return _program(seed, draw, form, _streamed(draw, (Turn((ask, ask)), turn, Turn()), *shapes, slow=True))
 
 
 @shape(weight=3)
@@ -290,7 +291,9 @@ def _rewritten_calls(seed: int, draw: Draw) -> Program:
     said = draw.random() < 0.7
     settings: dict[str, Any] = {"settings": {"transparent": ("Recalls",)}} if said else {"forbidden": names}
     form = _form(draw, "agent", names, (("recalls",),))
-    return _program(seed, draw, form, _streamed(draw, draw.script(names, turns=2), slow=True), **settings)
+    draw.ids = (1, 2, 3)  # one call becomes what another was
+    script = draw.script((*names, "of_call", "of_call"), turns=2)
+    return _program(seed, draw, form, _streamed(draw, script, slow=True), **settings)
 
 
 @shape(weight=2)
