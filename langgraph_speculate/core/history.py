@@ -123,6 +123,7 @@ class History:
     Attributes:
         events: User turns, model turns and calls (each right after the model turn that asked for it), oldest first.
         origin: Whose run it is.
+        writing: What the model wrote of its next message before the calls, for those who learn from it; empty before.
 
     >>> history = History.from_messages([
     ...     {"role": "user", "content": "Where is order 7?"},
@@ -135,6 +136,7 @@ class History:
 
     events: tuple[Event, ...] = ()
     origin: Origin = field(default=_NOWHERE, compare=False)
+    writing: str = ""
     _sources: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
@@ -180,7 +182,7 @@ class History:
         for message in messages[len(seen) :]:
             with suppress(Exception):  # a history only guides guesses: what cannot be read is left out
                 reader.read(message)
-        return cls(tuple(events), origin, tuple(messages))
+        return cls(tuple(events), origin, _sources=tuple(messages))
 
 
 class _Reader:

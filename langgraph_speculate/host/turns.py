@@ -15,7 +15,7 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.gate import RunView
 from langgraph_speculate.core.guesses import Guesses
-from langgraph_speculate.core.history import History, Origin
+from langgraph_speculate.core.history import History, Origin, text_of
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
@@ -98,7 +98,7 @@ class Turns:
         wanted = [call for call in received if call is not None]
         self._driver.decide(lambda now: self._driver.session.end_turn(id, raw, wanted, now))
         if message is not None and turn is not None:
-            self._engine.learn(turn.history, raw)
+            self._engine.learn(replace(turn.history, writing=text_of(message.content)), raw)
 
     def _as_received(self, call: Call, turn: Turn | None) -> Call | None:
         """The call as the tool's body will receive it."""

@@ -18,11 +18,12 @@ from langgraph_speculate.predict.ledger import Evidence, Ledger
 from langgraph_speculate.predict.programs import Rate, Way
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
-from langgraph_speculate.predict.values import Fingerprint
+from langgraph_speculate.predict.values import Fingerprint, value_key
 
 _BEAM = 12  # calls kept while arguments are joined
 _NOISE = 0.02  # values less probable than that are left out
 _APART = 0.6  # what a value from another record than the others is worth
+_MANY = 40
 _CHANCE = itemgetter(0)
 
 
@@ -93,19 +94,52 @@ class Bindings:
         self._arguments: Recent[tuple[str, str], Argument] = Recent(tools * 8)
 
     def propose(
-        self, sources: RunSources, tool: str, context: str, *, limit: int, least: float = 0.002
+        self,
+        sources: RunSources,
+        tool: str,
+        context: str,
+        *,
+        limit: int,
+        least: float = 0.002,
+        given: Mapping[str, Any] | None = None,
     ) -> list[Proposal]:
-        """Return calls of *tool* that fit the run and have a chance of at *least* that much, most probable first."""
+        """Return calls of *tool* that fit the run and have a chance of at *least* that much, most probable first.
+
+        Args:
+            sources: What the run holds.
+            tool: The tool.
+            context: What happened last.
+            limit: The most calls to return.
+            least: The least chance.
+            given: Arguments that are known already; chances are those of the others.
+        """
         known = self._tools.get(tool)
         if known is None:
             return []
         found: list[_Joint] = []
-        values: dict[str, list[Value]] = {}
-        for shape, share in known.plan:
+        plan, values = known.plan, dict[str, list[Value]]()
+        if given:
+            plan, values = self._given(sources, tool, context, known, given)
+        for shape, share in plan:
             found += self._join(sources, tool, shape, context, share, values, least)
-        if len(known.plan) > 1:
+        if len(plan) > 1:
             found.sort(key=_CHANCE, reverse=True)
         return [_proposal(tool, *joint) for joint in found[:limit]]
+
+    def _given(
+        self, sources: RunSources, tool: str, context: str, known: _Tool, given: Mapping[str, Any]
+    ) -> tuple[list[tuple[_Shape, float]], dict[str, list[Value]]]:
+        """The shapes that calls with these arguments may have, and their values, each in the record it stands in."""
+        fitting = [(shape, share) for shape, share in known.plan if given.keys() <= set(shape)]
+        total = sum(share for _, share in fitting)
+        values: dict[str, list[Value]] = {}
+        for name, value in given.items() if fitting else ():
+            argument, key = self._arguments.get((tool, name)), value_key(value)
+            used = sources.used(tool, name)
+            found = argument.values(sources, used, context, limit=_MANY, least=_NOISE / 10) if argument else []
+            record = next((one.record for one in found if one.key == key), None)
+            values[name] = [Value(key, value, 1.0, "given", record, key)]
+        return [(shape, share / total) for shape, share in fitting], values
 
     def reach(self, tool: str) -> float:
         """How often all arguments of the tool's calls could have been found, in [0, 1]."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.draft import Draft, DraftCall
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.bindings import Bindings, grouped
@@ -39,7 +40,9 @@ from langgraph_speculate.predict.patterns import Patterns
 from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
+from langgraph_speculate.predict.stream import MORE, fitted
 from langgraph_speculate.predict.values import fingerprint
+from langgraph_speculate.predict.writing import Expected, WrittenText
 
 _TOOLS = 6  # tools whose arguments are looked for
 _WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
@@ -93,6 +96,9 @@ class BlendedPredictor:
         self._ranker = Ranker(FEATURES)
         # Learning from the moment of the latest prediction need not look everything up again.
         self._latest: _Moment | None = None
+        self._looked: Recent[int, _Moment] = Recent(_RUNS)
+        self._text = WrittenText()
+        self._named: Recent[int, tuple[DraftCall, list[Candidate]]] = Recent(_RUNS)  # by message that is written
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
         self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
         self._draw = Random(0)  # nosec B311
@@ -100,10 +106,84 @@ class BlendedPredictor:
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
         self._latest = moment = self._look(history)
+        self._remember(moment)
         ranked = [(self._ranker.chance(guess.name, told), guess) for guess, told in moment.guesses]
         ranked.sort(key=_FIRST, reverse=True)
         best = ranked[: max(k, 0)]
         return [Candidate(Call(guess.name, guess.args), chance, _source(guess)) for chance, guess in best]
+
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        """Return at most *k* candidates for what a message that has begun as *draft* may still become, best first."""
+        moment = self._moment(history)
+        call = draft.current
+        if call is None:
+            found = self._after_text(moment, draft.text) if draft.text and not draft.calls else ()
+            return [Candidate(call, chance, source) for chance, call, source in found[: max(k, 0)]]
+        known = self._named.get(id(draft))
+        if known is None or known[0] is not call:
+            known = call, self._of_tool(moment, call.name, draft.text)
+            self._named.touch(id(draft), lambda: known)
+            self._named[id(draft)] = known
+        likely = {one.call.key: one for one in fitted(known[1], call)}
+        if call.closed and not call.complete:
+            for one in fitted(self._with(moment, call), call):
+                before = likely.get(one.call.key)
+                if before is None or before.probability < one.probability:
+                    likely[one.call.key] = one
+        for guess, told in moment.guesses:
+            if not call.may_become(later := Call(guess.name, guess.args)):
+                chance = self._ranker.chance(guess.name, told) * MORE
+                likely.setdefault(later.key, Candidate(later, chance, _source(guess)))
+        return sorted(likely.values(), key=lambda one: one.probability, reverse=True)[: max(k, 0)]
+
+    def _of_tool(self, moment: _Moment, tool: str, text: str) -> list[Candidate]:
+        """The calls of a tool, each with P(it is this one | the message calls the tool)."""
+        if text and self._text.knows(tool):
+            found = self._after_text(moment, text, tool)
+            return [Candidate(call, chance, source) for chance, call, source in found]
+        said = said_words(moment.sources)
+        sure = self._guesses(moment.sources, moment.events, moment.detail, moment.contexts, {tool: 1.0})
+        return [
+            Candidate(
+                Call(guess.name, guess.args),
+                self._ranker.chance(tool, features(guess, moment.sources, said)),
+                _source(guess),
+            )
+            for guess in sure
+            if guess.name == tool
+        ]
+
+    def _with(self, moment: _Moment, call: DraftCall) -> list[Candidate]:
+        """Calls with the arguments that are written already."""
+        found = self._bindings.propose(
+            moment.sources, call.name, "".join(moment.events[-1:]), limit=_PER_TOOL, least=_LEAST, given=call.closed
+        )
+        return [Candidate(Call(call.name, one.args), one.chance, "+".join(dict.fromkeys(one.kinds))) for one in found]
+
+    def _after_text(self, moment: _Moment, text: str, tool: str | None = None) -> list[tuple[float, Call, str]]:
+        return self._text.tell(text, *self._beside(moment, text), tool)
+
+    def _beside(self, moment: _Moment, text: str) -> tuple[RunSources, Expected]:
+        """What a text is read with: the run's sources and its own, and what was expected before it."""
+        tools = self._tools.predict(moment.events, moment.detail)
+        calls = {
+            guess.key: (Call(guess.name, guess.args), self._ranker.chance(guess.name, told))
+            for guess, told in moment.guesses
+        }
+        sources = RunSources(moment.history, moment.sources, text)
+        return sources, Expected(tools, calls, "".join(moment.events[-1:]))
+
+    def _moment(self, history: History) -> _Moment:
+        """The moment of a history that was looked up before, or is now."""
+        known = self._looked.get(id(history.events))
+        if known is None or known.history.events is not history.events:
+            known = self._look(history)
+            self._remember(known)
+        return known
+
+    def _remember(self, moment: _Moment) -> None:
+        self._looked.touch(id(moment.history.events), lambda: moment)
+        self._looked[id(moment.history.events)] = moment
 
     def call_chance(self, history: History) -> float:
         """P(the next message calls a tool), in [0, 1]; what is left is the chance of an answer."""
@@ -113,7 +193,7 @@ class BlendedPredictor:
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
         moment = self._latest
-        if moment is None or moment.history is not history:
+        if moment is None or moment.history.events is not history.events:
             moment = self._look(history, with_guesses=self._is_worth_a_look(calls))
         self._latest = None
         self._ledger.about(history, calls)
@@ -124,6 +204,8 @@ class BlendedPredictor:
             self._ranker.learn(guess.name, told, guess.key in right)
             if guess.proposal is not None and guess.name in called:
                 self._patterns.learn(guess.proposal.pattern, guess.key in right)
+        if history.writing and calls:
+            self._text.learn(history.writing, *self._beside(moment, history.writing), calls)
         context = "".join(moment.events[-1:])
         for tool, made in grouped(calls).items():
             self._bindings.learn(moment.sources, tool, context, made)
@@ -195,9 +277,15 @@ class BlendedPredictor:
         return _Moment(history, sources, events, detail, contexts, shortlist)
 
     def _guesses(
-        self, sources: RunSources, events: tuple[str, ...], detail: str, contexts: Sequence[Hashable]
+        self,
+        sources: RunSources,
+        events: tuple[str, ...],
+        detail: str,
+        contexts: Sequence[Hashable],
+        tools: Mapping[str, float] | None = None,
     ) -> Iterator[Guess]:
-        tools = self._tools.predict(events, detail)
+        """Calls that may follow; *tools* are the probabilities of tools where more than the moment is known of them."""
+        tools = self._tools.predict(events, detail) if tools is None else tools
         remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
         context = "".join(events[-1:])
         for tool, chance in list(tools.items())[:_TOOLS]:

@@ -97,9 +97,10 @@ class Ledger:
 
     Args:
         evidence: Which words may be written down.
+        mute: Nothing is, whatever is counted.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, *, mute: bool = False) -> None:
         self._evidence = evidence
         self._sums: Sums = {}
         self._trials: dict[Key, dict[str, Pair]] = {}  # more sums, under one key each and then by name
@@ -108,7 +109,7 @@ class Ledger:
         self._said: Said | None = None  # what the users of the run have said; None: not looked at yet
         self._free: set[tuple[Word, ...]] = set()  # words that need not be asked for again
         self._familiar: Recent[Key, bool] = Recent(_FAMILIAR)
-        self._is_mute = False
+        self._is_mute = mute
 
     def about(self, run: History, calls: Iterable[Call] = ()) -> None:
         """What is counted from now on was learned from *run*, which went on with *calls*."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History, Origin, PastCall
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.blend import BlendedPredictor
@@ -85,6 +86,11 @@ class PartitionedPredictor:
         """P(the next message calls a tool), in [0, 1]."""
         known = self._predictors.get(self._name(history))
         return 0.0 if known is None else known.call_chance(history)
+
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        """Return at most *k* candidates for what a message that has begun as *draft* may still become, best first."""
+        known = self._predictors.get(self._name(history))
+        return [] if known is None else known.narrow(history, draft, k=k)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; one run teaches the same step only so often."""

@@ -22,6 +22,7 @@ from langgraph_speculate.predict.values import copyable, fingerprint, successor,
 MAX_ARGUMENTS = 12  # of one call that are followed
 MAX_ITEMS = 10  # values told of one source
 USER = ""  # the owner of what the user said
+WRITING = "(message)"  # the owner, and the kind, of what the model has written of its next message
 COPY = "{}"  # the template that leaves a value as it is
 RECENT_EVENTS = 120  # how far back a run is searched
 _FIELD = re.compile(r"(?=.{1,40}$)[a-z]+(?:[_-][a-z]+|[A-Z][a-z]+)*")  # as people name fields: snake, kebab or camel
@@ -67,9 +68,10 @@ class RunSources:
         history: What the run has seen so far.
         before: The sources of an earlier moment of the same run: what was collected from tools that were not called
             since is taken over. Those of another run do no harm.
+        writing: What the model has written of its next message, if that is a source, too.
     """
 
-    def __init__(self, history: History, before: RunSources | None = None) -> None:
+    def __init__(self, history: History, before: RunSources | None = None, writing: str = "") -> None:
         calls: dict[str, list[PastCall]] = {}
         said: list[str] = []
         last: PastCall | None = None
@@ -84,8 +86,10 @@ class RunSources:
         known = before._owners if before is not None else {}
         self._owners: dict[str, _Owner] = {USER: _owner([], said, known.get(USER))}
         for name, made in calls.items():
-            if name != USER:
+            if name not in (USER, WRITING):
                 self._owners[name] = _owner(made, [], known.get(name))
+        if writing:
+            self._owners[WRITING] = _writer(writing[:MAX_TEXT])
 
     def items(self, source: Source) -> Sequence[Item]:
         """The distinct values of *source*, newest first, at most `MAX_ITEMS`."""
@@ -196,6 +200,12 @@ def _owner(calls: list[PastCall], said: list[str], known: _Owner | None) -> _Own
     owner = _Owner(calls, said)
     if known is not None and known.calls and known.calls == calls[-len(known.calls) :]:
         owner.extend(known)
+    return owner
+
+
+def _writer(text: str) -> _Owner:
+    owner = _Owner([], [])
+    owner.indexes = [Index(WRITING, text_index(text).items)]
     return owner
 
 

@@ -55,6 +55,14 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
     return sorted(scored, key=lambda candidate: candidate.probability, reverse=True)
 
 
+def fitted(candidates: Sequence[Candidate], call: DraftCall) -> list[Candidate]:
+    """Of *candidates* for a call whose tool is known those that it may still become, re-scored by what is written."""
+    foreseen = sum(candidate.probability for candidate in candidates)
+    fitting = [candidate for candidate in candidates if call.may_become(candidate.call)]
+    total = sum(candidate.probability for candidate in fitting) + max(0.0, 1.0 - foreseen) * surprise(call)
+    return [Candidate(one.call, min(1.0, one.probability / total), one.source) for one in fitting if total]
+
+
 def surprise(call: DraftCall) -> float:
     """P(a call of the tool that nobody foresaw begins as this one does because some foreseen one would)."""
     return float(_SAME_VALUE ** len(call.closed) * _SAME_SIGN ** len(call.arguments.value_so_far()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -148,10 +148,11 @@ def evaluate(
     for run in test:
         past: set[str] = set()
         for history, calls in run.decisions():
+            before = replace(history, writing="")  # nobody has written anything yet
             started = time.thread_time()
-            candidates = predictor.predict(history, k=DEPTH)
+            candidates = predictor.predict(before, k=DEPTH)
             score.predict_us.append((time.thread_time() - started) * 1e6)
-            score.see(candidates, calls, past, known, call_chance(history) if call_chance else None)
+            score.see(candidates, calls, past, known, call_chance(before) if call_chance else None)
             if online:
                 started = time.thread_time()
                 predictor.learn(history, calls)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.history import History, Origin
+from langgraph_speculate.core.history import History, Origin, text_of
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class Run:
     events: Sequence[Mapping[str, Any]]
 
     def decisions(self) -> Iterator[tuple[History, list[Call]]]:
-        """Every model call: what was known before it, and the calls that it then made (none: it answered)."""
+        """Every model call: what was known before it, and the calls that it then made (none: it answered).
+
+        The text that the message began with is in `History.writing`, for those who learn from it.
+        """
         # Where a recording comes from says whose values repeat for no reason but that it is one conversation. It says
         # nothing of users or tenants: those who have some give each its own file of patterns.
         origin = Origin(thread=self.id, run=self.id)
@@ -50,7 +53,7 @@ class Run:
                 for call in event.get("tool_calls") or ()
                 if isinstance(call.get("args"), dict)
             ]
-            yield history, calls
+            yield replace(history, writing=text_of(event.get("content")) if calls else ""), calls
 
 
 def split(runs: Sequence[Run], seed: int, *, train: float = 0.7, by: str = "task") -> tuple[list[Run], list[Run]]:
