@@ -14,6 +14,7 @@ from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.gate import RunView
+from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History, Origin, text_of
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.driver import Driver
@@ -32,8 +33,6 @@ _CUT_OFF = re.compile(
     "length|token|limit|window|incomplete|filter|safety|block|refus|guardrail|prohibit|recitation|spii|error|fail|malform",
     re.IGNORECASE,
 )
-_WORTHWHILE = 0.1
-"""With this probability, that another call of the message makes it, a guess is kept that the stream contradicts."""
 
 
 class Turns:
@@ -131,8 +130,7 @@ class Turn:
         self._driver = driver
         self._proposer = proposer
         self._candidates: Sequence[Candidate] = ()
-        self._running: dict[str, Call] = {}  # guesses as the model would write them, by the key of the coerced call
-        self._agreeing: list[Call] = []  # those among them that fit what was written when it was last looked at
+        self._guesses = Guesses()
 
     @cached_property
     def reading(self) -> Reading:
@@ -154,27 +152,17 @@ class Turn:
         """The stream says more: squash what it rules out, and launch what it makes likely."""
         draft, session = self.reading.draft, self._driver.session
         answer = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
-        likely = {c.call.key: c for c in answer if c.probability >= _WORTHWHILE and keyable(c.call) is not None}
-        doubtful = {key: call for key, call in self._running.items() if draft.calls and not draft.may_make(call)}
-        ruled_out = [key for key, call in doubtful.items() if call.key not in likely]
-        for key in ruled_out:
-            del self._running[key]
-        self._agreeing = [call for key, call in self._running.items() if key not in doubtful]
-        running = {call.key for call in self._running.values()}
-        # What it makes of tools that have not been named yet was there at the beginning.
-        new = [c for key, c in likely.items() if key not in running and (not draft.calls or draft.may_make(c.call))]
+        ruled_out, new = self._guesses.heard(draft, answer)
         if not (ruled_out or new):
             return
         made = self._proposer.propose(new, self.history, self._place, stage)
         self._driver.decide(
             lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom), self._starting(made)
         )
-        self._agreeing += [call for key, call in self._running.items() if key in made.calls]
 
     def doubts(self) -> bool:
         """Whether the argument that is being written contradicts a guess that has fitted so far."""
-        current = self.reading.draft.current
-        return bool(self._agreeing) and current is not None and current.rules_out_any(self._agreeing)
+        return self._guesses.doubted(self.reading.draft)
 
     def written(self, call: DraftCall) -> None:
         """A call is complete: it runs now, under its own id."""
@@ -196,7 +184,8 @@ class Turn:
 
         def start(speculation: Speculation) -> Attempt:
             if speculation.stage is not Stage.COMPLETE:
-                self._running[speculation.call.key] = made.raw[speculation.call.key]
+                key, fits = speculation.call.key, speculation.stage is not Stage.BEGIN
+                self._guesses.add(key, made.raw[key], fits=fits)
             return self._proposer.attempt(speculation, made.bodies[speculation.call.key], self._place)
 
         return start
