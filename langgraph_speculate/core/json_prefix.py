@@ -97,6 +97,11 @@ class JsonPrefix:
         return self._arrived if self._state == _IN_VALUE else 0
 
     @property
+    def length(self) -> int:
+        """How many characters have arrived, of the whole object."""
+        return self._length
+
+    @property
     def is_untouched(self) -> bool:
         """Whether nothing of the object has arrived yet."""
         return self._state == _BEFORE and not self.broken

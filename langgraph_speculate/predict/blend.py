@@ -40,7 +40,7 @@ from langgraph_speculate.predict.patterns import Patterns
 from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
-from langgraph_speculate.predict.stream import MORE, fitted
+from langgraph_speculate.predict.stream import MORE, Partings, fitted
 from langgraph_speculate.predict.values import fingerprint
 from langgraph_speculate.predict.walks import Walks
 from langgraph_speculate.predict.writing import Expected, WrittenText
@@ -100,6 +100,7 @@ class BlendedPredictor:
         self._latest: _Moment | None = None
         self._looked: Recent[int, _Moment] = Recent(_RUNS)
         self._text = WrittenText()
+        self._partings = Partings()
         self._named: Recent[int, tuple[DraftCall, list[Candidate]]] = Recent(_RUNS)  # by message that is written
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
         self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
@@ -126,9 +127,10 @@ class BlendedPredictor:
             known = call, self._of_tool(moment, call.name, draft.text)
             self._named.touch(id(draft), lambda: known)
             self._named[id(draft)] = known
-        likely = {one.call.key: one for one in fitted(known[1], call)}
+        surprise = self._partings.surprise(call.name, call.arguments.length)
+        likely = {one.call.key: one for one in fitted(known[1], call, surprise)}
         if call.closed and not call.complete:
-            for one in fitted(self._with(moment, call), call):
+            for one in fitted(self._with(moment, call), call, 1.0):
                 before = likely.get(one.call.key)
                 if before is None or before.probability < one.probability:
                     likely[one.call.key] = one
@@ -206,6 +208,9 @@ class BlendedPredictor:
             self._ranker.learn(guess.name, told, guess.key in right)
             if guess.proposal is not None and guess.name in called:
                 self._patterns.learn(guess.proposal.pattern, guess.key in right)
+        for call in calls if moment.guesses else ():
+            if fingerprint(call.name, call.args) not in {guess.key for guess, _ in moment.guesses}:
+                self._partings.learn(call, [Call(g.name, g.args) for g, _ in moment.guesses if g.name == call.name])
         if history.writing and calls:
             self._text.learn(history.writing, *self._beside(moment, history.writing), calls)
         context = "".join(moment.events[-1:])

@@ -7,16 +7,23 @@ argument agree by chance is improbable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 
+from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import Draft, DraftCall
+from langgraph_speculate.predict.recent import Recent
 
 MORE = 0.1
 """P(a message that has made a call makes another one), where nobody counted."""
 
-_SAME_VALUE = 0.3  # P(an argument of a call that nobody foresaw has the value that is written)
-_SAME_SIGN = 0.8  # the same for one more character of a value
+PARTING = 0.1
+"""P(a call that nobody foresaw parts from all that were with its next character), where nobody counted."""
+
+_PARTINGS = 5.0  # that this counts for
+_LONGEST = 2_000  # characters compared
+_TOOLS = 512
 
 
 def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = MORE) -> list[Candidate]:
@@ -32,7 +39,7 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
     >>> draft = Draft()
     >>> _ = draft.write(0, "call_1", "get_order", '{"id": 1')
     >>> [(candidate.call.args, round(candidate.probability, 2)) for candidate in conditioned(guesses, draft)]
-    [({'id': 17}, 0.71), ({'id': 25}, 0.03), ({}, 0.02)]
+    [({'id': 17}, 0.82), ({'id': 25}, 0.03), ({}, 0.02)]
     """
     current = draft.current
     if current is None:
@@ -41,7 +48,8 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
     share = sum(candidate.probability for candidate in fitting)
     named = sum(candidate.probability for candidate in candidates if candidate.call.name == current.name)
     foreseen = sum(candidate.probability for candidate in candidates)
-    others = max(0.0, 1.0 - foreseen) * (named / foreseen if foreseen else 1.0) * surprise(current)
+    others = max(0.0, 1.0 - foreseen) * (named / foreseen if foreseen else 1.0)
+    others *= (1.0 - PARTING) ** current.arguments.length
     written = min(1.0, share + others)  # how probable it was that some call begins like this
 
     def given(candidate: Candidate) -> float:
@@ -55,14 +63,64 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
     return sorted(scored, key=lambda candidate: candidate.probability, reverse=True)
 
 
-def fitted(candidates: Sequence[Candidate], call: DraftCall) -> list[Candidate]:
-    """Of *candidates* for a call whose tool is known those that it may still become, re-scored by what is written."""
+def fitted(candidates: Sequence[Candidate], call: DraftCall, surprise: float) -> list[Candidate]:
+    """Of *candidates* for a call whose tool is known those that it may still become, re-scored by what is written.
+
+    Args:
+        candidates: Each with P(it is this one | the tool is called).
+        call: The call in writing.
+        surprise: P(one that nobody foresaw begins as this one does).
+    """
     foreseen = sum(candidate.probability for candidate in candidates)
     fitting = [candidate for candidate in candidates if call.may_become(candidate.call)]
-    total = sum(candidate.probability for candidate in fitting) + max(0.0, 1.0 - foreseen) * surprise(call)
+    total = sum(candidate.probability for candidate in fitting) + max(0.0, 1.0 - foreseen) * surprise
     return [Candidate(one.call, min(1.0, one.probability / total), one.source) for one in fitting if total]
 
 
-def surprise(call: DraftCall) -> float:
-    """P(a call of the tool that nobody foresaw begins as this one does because some foreseen one would)."""
-    return float(_SAME_VALUE ** len(call.closed) * _SAME_SIGN ** len(call.arguments.value_so_far()))
+class Partings:
+    """Learn and tell how long calls that nobody foresaw look like some that were foreseen.
+
+    Per tool, the chance that they part with the next character (a geometric distribution): queries begin alike for
+    long, identifiers do not.
+
+    >>> partings = Partings()
+    >>> made, foreseen = Call("sql", {"q": "select name from cities"}), Call("sql", {"q": "select name from b"})
+    >>> round(partings.surprise("sql", 10), 2)
+    0.35
+    >>> for _ in range(20):
+    ...     partings.learn(made, [foreseen])
+    >>> round(partings.surprise("sql", 10), 2)
+    0.63
+    """
+
+    def __init__(self) -> None:
+        self._seen: Recent[str, list[float]] = Recent(_TOOLS)  # partings, and characters until them
+
+    def surprise(self, tool: str, written: int) -> float:
+        """P(a call of the tool that nobody foresaw begins as some foreseen one does for so many characters)."""
+        partings, characters = self._seen.get(tool) or (_PARTINGS, _PARTINGS / PARTING)
+        return float((1.0 - partings / characters) ** written)
+
+    def learn(self, call: Call, foreseen: Iterable[Call]) -> None:
+        """See a call that was none of the *foreseen* ones."""
+        text = _written(call, call.args)
+        alike = [_in_common(text, _written(other, call.args)) for other in foreseen]
+        if alike:
+            seen = self._seen.touch(call.name, lambda: [_PARTINGS, _PARTINGS / PARTING])
+            seen[0] += 1.0
+            seen[1] += max(alike) + 1.0
+
+
+def _in_common(left: str, right: str) -> int:
+    """How many characters two texts begin with in common."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(left), len(right)))
+
+
+def _written(call: Call, order: Iterable[str]) -> str:
+    """The arguments as a model may write them, in that order where they are the same."""
+    args = {**{name: call.args[name] for name in order if name in call.args}, **call.args}
+    try:
+        return json.dumps(args)[:_LONGEST]
+    except (TypeError, ValueError, RecursionError):
+        return ""
