@@ -22,7 +22,7 @@ from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.durations import Durations
 from langgraph_speculate.core.events import Event
-from langgraph_speculate.core.gate import Deny, RunView, ToolFacts, decide
+from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
@@ -283,5 +283,7 @@ def _verdict(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict:
     venue = min(facts.venues, default="")
     verdict = decide(Call(facts.name), facts, venue, view)
     if isinstance(verdict, Deny):
-        return ToolVerdict(facts.name, False, verdict.reason.value, verdict.detail, origin)
+        once_written = verdict.reason is Reason.INJECTED and forbids(facts, venue, view, "") is None
+        detail = f"{verdict.detail}; it starts once the model has written the call" if once_written else verdict.detail
+        return ToolVerdict(facts.name, False, verdict.reason.value, detail, origin)
     return ToolVerdict(facts.name, True, "allowed", "", origin)

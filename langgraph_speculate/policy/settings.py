@@ -48,9 +48,10 @@ class Limits:
 
     Attributes:
         max_in_flight: Attempts at one instant. 0 turns running ahead off.
-        max_per_turn: Attempts per model turn.
-        max_per_run: Attempts per run of the graph.
-        max_wasted_per_run: Attempts per run that nobody wanted; then the run goes on without.
+        max_per_turn: Guesses of one model turn that stand at one time; one that its stream rules out makes room.
+        max_per_run: Guesses per run of the graph.
+        max_wasted_per_run: Guesses per run that nobody wanted; then the run goes on without. As many calls again that
+            the model had written, in messages that broke.
         max_ghost_per_run: Attempts per run that left your trust boundary and that nobody wanted. Must be set for the
             level `open_world`.
         max_result_bytes: A larger result is dropped and the real call runs.
