@@ -38,6 +38,7 @@ from langgraph_speculate.host.compat import (
 from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking
+from langgraph_speculate.host.observer import StreamObserver
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
@@ -160,7 +161,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if prediction is not None:
             prediction.wait()
         try:
-            with self._streamed(request) as request:
+            with self._streamed(request, run, turn) as request:
                 response = handler(request)
         except BaseException:
             self._fail_turn(run, turn, request)
@@ -180,7 +181,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if prediction is not None:
             await prediction.await_()
         try:
-            with self._streamed(request) as request:
+            with self._streamed(request, run, turn) as request:
                 response = await handler(request)
         except BaseException:
             self._fail_turn(run, turn, request)
@@ -189,13 +190,12 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         return response
 
     @contextmanager
-    def _streamed(self, request: ModelRequest[Any]) -> Iterator[ModelRequest[Any]]:
+    def _streamed(self, request: ModelRequest[Any], run: Run, turn: str) -> Iterator[ModelRequest[Any]]:
         """Around a turn's model call, with the request for it."""
-        if self.speculation.force_streaming:
-            with inherited(FORCED):
-                yield request.override(model=asking(request.model))
-        else:
-            yield request
+        forced = self.speculation.force_streaming
+        handlers = [*([StreamObserver(run, turn)] if run.turns.reading(turn) else ()), *([FORCED] if forced else ())]
+        with inherited(handlers):
+            yield request.override(model=asking(request.model)) if forced else request
 
     def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
         self._meet(tool for tool in request.tools if isinstance(tool, BaseTool))

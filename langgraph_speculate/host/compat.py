@@ -124,9 +124,12 @@ def run_config(config: RunnableConfig | None, run: Any, *handlers: BaseCallbackH
 
 
 @contextmanager
-def inherited(handler: BaseCallbackHandler) -> Iterator[None]:
-    """Around calls of runnables that are to inherit *handler* from here."""
-    token = var_child_runnable_config.set(_with_handlers(var_child_runnable_config.get(), [handler]))
+def inherited(handlers: Sequence[BaseCallbackHandler]) -> Iterator[None]:
+    """Around calls of runnables that are to inherit *handlers* from here."""
+    if not handlers:
+        yield
+        return
+    token = var_child_runnable_config.set(_with_handlers(var_child_runnable_config.get(), handlers))
     try:
         yield
     finally:

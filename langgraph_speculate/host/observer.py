@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _INTERNAL_CALL = "lc_internal_call"  # what LangChain marks the auxiliary model calls of middleware with
 
 
-class _Listening(BaseCallbackHandler):
-    """What both flavours share: which model calls are turns of the run, and how they end."""
+class _ModelsOnly(BaseCallbackHandler):
+    """A handler that takes notice of model calls, where they run."""
 
     run_inline = True
     ignore_chain = True
@@ -33,6 +33,43 @@ class _Listening(BaseCallbackHandler):
     ignore_retriever = True
     ignore_custom_event = True
     ignore_retry = True
+
+
+class StreamObserver(_ModelsOnly):
+    """For one turn that somebody else begins and ends: reads its stream.
+
+    Args:
+        run: The run.
+        turn: The turn. If its model is called again, what the call before had written is void.
+    """
+
+    def __init__(self, run: Run, turn: str) -> None:
+        self._run = run
+        self._turn = turn
+        self._call: UUID | None = None
+        self._reading: Reading | None = None
+
+    def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """The model is called."""
+        if self._call is not None:
+            self._run.turns.start_over(self._turn)
+        self._call, self._reading = run_id, self._run.turns.reading(self._turn)
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
+        """A chunk of the message: moment 2."""
+        if self._reading is not None and run_id == self._call:
+            self._reading.token(token, chunk)
+
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """An event of the newer protocol: moment 2."""
+        if self._reading is not None and run_id == self._call:
+            self._reading.event(event)
+
+
+class _Listening(_ModelsOnly):
+    """What both flavours share: which model calls are turns of the run, and how they end."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

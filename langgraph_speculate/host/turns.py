@@ -76,6 +76,12 @@ class Turns:
         turn = self._open.get(id)
         return turn.reading if turn is not None and self._may_launch else None
 
+    def start_over(self, id: str) -> None:
+        """The model of a turn is called again: nothing that was written before counts."""
+        turn = self._open.get(id)
+        if turn is not None:
+            turn.start_over()
+
     @cached_property
     def _may_launch(self) -> bool:
         return self._view.level != "shadow" and self._proposer.may_launch()
@@ -176,6 +182,12 @@ class Turn:
     def revised(self) -> None:
         """What the model wrote of its calls is void."""
         self._driver.decide(lambda now: self._driver.session.revised(self._id, now))
+
+    def start_over(self) -> None:
+        """Its model is called again."""
+        if self.__dict__.pop("reading", None) is not None:
+            self._guesses = Guesses()
+            self.revised()
 
     def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt]:
         """What makes the attempt of each launch among these proposals."""

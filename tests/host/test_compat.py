@@ -196,7 +196,7 @@ def _run_config() -> None:
 def _inherited() -> None:
     outer, inner = Seen(), Seen()
     model = ScriptedModel(script=[AIMessage("x")])
-    with compat.inherited(inner):
+    with compat.inherited([inner]):
         model.invoke("go")
         model.invoke("go", {"callbacks": [outer]})  # who says so leaves what it would inherit
     model.invoke("go")
@@ -204,7 +204,7 @@ def _inherited() -> None:
     in_node, seen = [], Seen()
 
     def look() -> None:
-        with compat.inherited(inner):
+        with compat.inherited([inner]):
             model.invoke("go")
             in_node.append(compat.child_config())
 

@@ -22,13 +22,15 @@ from agents import (
     react_graph,
     tool_node_graph,
 )
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.prebuilt import ToolRuntime
 from langgraph.types import Command
 from streaming import SHAPES, finish, openai, part, streamed
 
-from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import Candidate, History, events
 
 GRAPHS: dict[str, Callable[..., Any]] = {
@@ -121,6 +123,46 @@ def test_every_kind_of_graph_adopts_what_started_early(build: str) -> None:
         world, speculation, _ = run_both(script, way, GRAPHS[build])
         assert speculation.stats().hits >= 1, way
         assert len(world.log) == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_middleware_starts_calls_early_too(way: str) -> None:
+    """
+    From inside of `create_agent`.
+    """
+    world, plain_world, heard = World(), World(), Heard()
+    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(), observers=[heard])
+    pieces = [*openai(0, READ), lambda: world.wait_for("read", ended=True), *openai(1, FIND)]
+    agent = create_agent(streamed(script=[pieces, ["done"]]), notebook(world), middleware=[middleware])
+    plain_pieces = [piece for piece in pieces if not callable(piece)]
+    plain = create_agent(streamed(script=[plain_pieces, ["done"]]), notebook(plain_world))
+    shown = [canonical(drive(one, way))[-1] for one in (agent, plain)]
+    assert shown[0] == shown[1]
+    assert heard.stages() == ["complete", "complete"]
+    assert middleware.speculation.stats().hits == 2
+
+
+def test_a_model_that_is_called_again_starts_over() -> None:
+    """
+    What the failed call had written is void; the call of the message that came through runs once for that.
+    """
+    world, heard, tries = World(), Heard(), []
+
+    def fails_once() -> None:
+        world.wait_for("read", len(tries) + 1)
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError("gone")
+
+    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(), observers=[heard])
+    retry = ModelRetryMiddleware(max_retries=1, initial_delay=0.0, jitter=False)
+    model = streamed(script=[[*openai(0, READ), fails_once], ["done"]])
+    agent = create_agent(model, notebook(world), middleware=[middleware, retry])
+    agent.invoke(START_INPUT)
+    assert heard.stages() == ["complete", "complete"]
+    assert heard.discards() == ["contradicted"]
+    assert middleware.speculation.stats().hits == 1
+    assert world.count("read") == 2
 
 
 def test_a_number_without_its_delimiter_starts_nothing() -> None:
