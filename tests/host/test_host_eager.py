@@ -208,7 +208,7 @@ def test_a_guess_that_runs_is_not_started_again() -> None:
         assert speculation.stats().hits == 1
 
 
-@pytest.mark.parametrize("reason", ["length", "content_filter"])
+@pytest.mark.parametrize("reason", ["length", "content_filter", "MAX_TOKENS", "SAFETY", "model_context_window_exceeded"])
 def test_a_message_that_is_cut_off_confirms_nothing(reason: str) -> None:
     """
     Its calls run as in the plain graph, but from scratch.
@@ -221,6 +221,19 @@ def test_a_message_that_is_cut_off_confirms_nothing(reason: str) -> None:
         world, speculation, heard = run_both(script, way)
         assert (speculation.stats().hits, heard.discards()) == (0, ["model_failed"])
         assert world.count("read") == 2
+
+
+@pytest.mark.parametrize("reason", ["stop", "STOP", "tool_calls", "tool_use", "end_turn", "eos_token", "COMPLETE"])
+def test_a_message_that_ended_by_itself_is_whole(reason: str) -> None:
+    """
+    However its provider says so.
+    """
+
+    def script(world: World) -> list[Any]:
+        return [[*openai(0, READ), lambda: world.wait_for("read", ended=True), finish(reason)], ["done"]]
+
+    _, speculation, _ = run_both(script)
+    assert speculation.stats().hits == 1
 
 
 def test_a_stream_that_breaks_leaves_nothing() -> None:
