@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")  # where providers say why it ends
 _CUT_OFF = re.compile(
-    "length|max.?token|limit|window|incomplete|filter|safety|block|refus|guardrail|prohibit|recitation|spii|error|fail|malform",
+    "length|max.?token|limit|window|incomplete|error|fail|malform"
+    "|filter|safety|block|refus|guardrail|prohibit|recitation|spii",
     re.IGNORECASE,
 )
 
