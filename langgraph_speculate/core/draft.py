@@ -215,7 +215,7 @@ def text_so_far(written: str) -> str:
         return written[1:]
     for cut in range(min(_ESCAPE, len(written))):
         try:
-            text = str(json.loads(written[: len(written) - cut] + '"'))
+            text = str(json.loads(written[: len(written) - cut] + '"', strict=False))
         except ValueError:
             continue
         return text if not text or not "\ud800" <= text[-1] <= "\udbff" else text[:-1]  # half of a sign

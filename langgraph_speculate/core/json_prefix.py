@@ -70,7 +70,8 @@ class JsonPrefix:
         if self._in_text and not self._escaped and '"' not in piece and "\\" not in piece:
             self._pieces.append(piece)  # nearly every piece of a long text
             self._arrived += 1
-            return False
+            self.broken = self.broken or self._length > MAX_CHARACTERS
+            return self.broken
         self._arrived += 1
         at, news = 0, False
         while at < len(piece) and not self.broken:
@@ -156,7 +157,7 @@ class JsonPrefix:
         """A name or a value has ended; whether it was a value."""
         text, self._pieces, self._in_text = "".join(self._pieces), [], False
         try:
-            value = json.loads(text)  # as LangChain reads it in the end, large numbers included
+            value = json.loads(text, strict=False)  # as LangChain reads it in the end: line breaks, large numbers
         except (ValueError, RecursionError):
             self.broken = True
             return False
