@@ -99,8 +99,8 @@ class JsonPrefix:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing of the object has arrived yet."""
-        return self._state == _BEFORE and not self.broken
+        """Whether nothing has arrived yet, not even white space."""
+        return not self._length
 
     def _step(self, sign: str) -> bool:
         """Read one character between names and values; whether that ended the object."""
