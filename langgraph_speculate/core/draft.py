@@ -1,7 +1,7 @@
 """The model's message while it is being written: text, then calls whose arguments arrive piece by piece.
 
 Pieces are put together as LangChain does it in the end (`langchain_core.utils._merge.merge_lists`): those of one index
-belong to one call unless their ids differ, and a piece without an index is a call of its own.
+belong to the first call of that index whose id does not differ, and a piece without an index is a call of its own.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 from collections.abc import Hashable, Iterable, Mapping
 from enum import Enum
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.json_prefix import JsonPrefix
 
-_KINDS: Mapping[str, type] = {"{": dict, "[": list, '"': str}  # by the sign that JSON begins with
+_KINDS: Mapping[str, tuple[type, ...]] = {"{": (dict,), "[": (list, tuple), '"': (str,)}  # by their first sign in JSON
 _NOTHING = object()
 _UNSEEN = (None, 0)
 _ESCAPE = 6  # characters of an escape that has not ended, such as `\\u00e`
@@ -107,7 +107,7 @@ class DraftCall:
         """Read on in the arguments."""
         if self.void:
             return News.NOTHING
-        if self._assumed and self.complete and piece.strip() and self.arguments.is_untouched:
+        if self._assumed and self.complete and self.arguments.is_untouched:
             self.complete = False  # it has arguments after all, or its own end
         if self.complete or not self.arguments.feed(piece):
             return self._revised() if self.complete and piece.strip() else News.NOTHING
@@ -116,25 +116,26 @@ class DraftCall:
         self.complete = self.arguments.complete
         if not self.complete:
             return News.CLOSED
-        return News.NOTHING if self._assumed and not self.closed else News.COMPLETE  # once a call
+        told = not self.name or (self._assumed and not self.closed)  # later, or already: once a call
+        return News.NOTHING if told else News.COMPLETE
 
     def _revised(self) -> News:
         self.void = True
         return News.REVISED
 
-    def rename(self, more: str) -> News:
-        """A name that goes on after it was told is another name."""
-        self.name += more
-        return self._revised()
+    def rename(self, more: str) -> list[News]:
+        """Its name, or more of it; a name that goes on after it was told is another name."""
+        had_one, self.name = bool(self.name), self.name + more
+        if had_one:
+            return [self._revised()]
+        return [News.NAMED, News.COMPLETE] if self.complete else [News.NAMED]
 
     def end(self) -> News:
         """Another call begins: one without any arguments is complete by that."""
-        if self.void or self.complete or self.arguments.open is not None or self.arguments.closed:
+        if self.void or self.complete or not self.name or not self.arguments.is_untouched:
             return News.NOTHING
-        if self.arguments.is_untouched:
-            self.complete = self._assumed = True
-            return News.COMPLETE
-        return News.NOTHING
+        self.complete = self._assumed = True
+        return News.COMPLETE
 
 
 Told = list[tuple[DraftCall, News]]
@@ -161,7 +162,7 @@ class Draft:
         self.calls: list[DraftCall] = []
         self.length = 0
         self._text: list[str] = []
-        self._slots: dict[Hashable, DraftCall] = {}
+        self._slots: dict[Hashable, list[DraftCall]] = {}
         self._latest: DraftCall | None = None
 
     @property
@@ -181,23 +182,25 @@ class Draft:
         self._text.append(piece)
         self.length += len(piece)
 
-    def write(self, index: Hashable | None, id: str | None, name: str | None, piece: str | None) -> Told:
+    def write(self, index: object, id: str | None, name: str | None, piece: str | None) -> Told:
         """More of a call; what that tells, and of which call.
 
         Args:
-            index: Its place in the message, or None if the piece is a call of its own.
+            index: Its place in the message; anything but a number or a text of LangChain's makes it a call of its own.
             id: Its id, if the piece has it.
             name: The tool's name, if the piece has it.
             piece: More of its arguments.
         """
         told: Told = []
-        call = self._slots.get(index) if index is not None else None
-        if call is None or (id and call.id and id != call.id):
-            call = self._begin(index, id, name or "", told)
+        slot = self._slots.setdefault(index, []) if _is_shared(index) else []
+        call = next((begun for begun in slot if not id or not begun.id or begun.id == id), None)
+        if call is None:
+            call = self._begin(id, name or "", told)
+            slot.append(call)
         else:
             call.id = call.id or id
             if name:
-                told.append((call, call.rename(name) if call.name else self._named(call, name)))
+                told += [(call, news) for news in call.rename(name)]
         if piece and (news := call.write(piece)) is not News.NOTHING:
             told.append((call, news))
         return told
@@ -206,23 +209,19 @@ class Draft:
         """Whether one of the calls that have begun may still end as *call*, or has; False if none has begun."""
         return any(begun.may_become(call) for begun in self.calls)
 
-    def _begin(
-        self, index: Hashable | None, id: str | None, name: str, told: list[tuple[DraftCall, News]]
-    ) -> DraftCall:
+    def _begin(self, id: str | None, name: str, told: Told) -> DraftCall:
         if self._latest is not None and (news := self._latest.end()) is not News.NOTHING:
             told.append((self._latest, news))
         call = self._latest = DraftCall(id, name)
         self.calls.append(call)
-        if index is not None:
-            self._slots[index] = call
         if name:
             told.append((call, News.NAMED))
         return call
 
-    @staticmethod
-    def _named(call: DraftCall, name: str) -> News:
-        call.name = name
-        return News.NAMED
+
+def _is_shared(index: object) -> TypeGuard[int | str]:
+    """Whether pieces of that index are put together."""
+    return isinstance(index, int) or (isinstance(index, str) and index.startswith("lc_"))
 
 
 def text_so_far(written: str) -> str:
@@ -235,7 +234,7 @@ def text_so_far(written: str) -> str:
         return written[1:]
     for cut in range(min(_ESCAPE, len(written))):
         try:
-            text = str(json.loads(written[: len(written) - cut] + '"'))
+            text = str(json.loads(written[: len(written) - cut] + '"', strict=False))
         except ValueError:
             continue
         return text if not text or not "\ud800" <= text[-1] <= "\udbff" else text[:-1]  # half of a sign

@@ -70,7 +70,8 @@ class JsonPrefix:
         if self._in_text and not self._escaped and '"' not in piece and "\\" not in piece:
             self._pieces.append(piece)  # nearly every piece of a long text
             self._arrived += 1
-            return False
+            self.broken = self.broken or self._length > MAX_CHARACTERS
+            return self.broken
         self._arrived += 1
         at, news = 0, False
         while at < len(piece) and not self.broken:
@@ -103,8 +104,8 @@ class JsonPrefix:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing of the object has arrived yet."""
-        return self._state == _BEFORE and not self.broken
+        """Whether nothing has arrived yet, not even white space."""
+        return not self._length
 
     def _step(self, sign: str) -> bool:
         """Read one character between names and values; whether that ended the object."""
@@ -161,7 +162,7 @@ class JsonPrefix:
         """A name or a value has ended; whether it was a value."""
         text, self._pieces, self._in_text = "".join(self._pieces), [], False
         try:
-            value = json.loads(text)  # as LangChain reads it in the end, large numbers included
+            value = json.loads(text, strict=False)  # as LangChain reads it in the end: line breaks, large numbers
         except (ValueError, RecursionError):
             self.broken = True
             return False

@@ -95,6 +95,10 @@ class Argument:
                     known.chance, known.kind, known.origin = chance, "constant", key
         return sorted(best.values(), key=_CHANCE, reverse=True)[:limit]
 
+    def completing(self, text: str, surprise: float) -> list[tuple[str, float]]:
+        """Values it has had that begin like this, see `Constants.completing`."""
+        return self._constants.completing(text, surprise)
+
     def learn(self, sources: RunSources, used: Set[Hashable], context: str, values: Sequence[Any]) -> None:
         """See the values that the calls of one message had for this argument."""
         keys = {value_key(value): value for value in values}

@@ -142,6 +142,23 @@ class Bindings:
             values[name] = [Value(key, value, 1.0, "given", record, key)]
         return [(shape, share / total) for shape, share in fitting], values
 
+    def completing(
+        self, tool: str, closed: Mapping[str, Any], name: str, text: str, surprise: float
+    ) -> list[tuple[dict[str, Any], float]]:
+        """Calls with the arguments that are closed and one more that begins like this, each with its chance.
+
+        Args:
+            tool: The tool.
+            closed: The arguments that are known.
+            name: The argument that is being written; calls that have others besides are left out.
+            text: What there is of it.
+            surprise: P(a value that it never had begins so).
+        """
+        known, argument = self._tools.get(tool), self._arguments.get((tool, name))
+        if known is None or argument is None or tuple(sorted((*closed, name))) not in known.shapes:
+            return []
+        return [({**closed, name: value}, chance) for value, chance in argument.completing(text, surprise)]
+
     def reach(self, tool: str) -> float:
         """How often all arguments of the tool's calls could have been found, in [0, 1]."""
         known = self._tools.get(tool)

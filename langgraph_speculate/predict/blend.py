@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
-from langgraph_speculate.core.draft import Draft, DraftCall
+from langgraph_speculate.core.draft import Draft, DraftCall, text_so_far
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
 from langgraph_speculate.predict.bindings import Bindings, grouped
@@ -58,6 +58,7 @@ _SAMPLED = 0.25  # and the share of those after that which is looked at if nobod
 _TRUSTED = 512  # tools whose moments are counted
 _ANSWER = ""  # stands for the tool where none was called
 _FLOOR = 1e-3
+_BEGUN = 4  # characters of an argument after which it may be completed
 _NOTHING = (Call(""), 0.0)
 _FIRST = itemgetter(0)
 
@@ -129,11 +130,11 @@ class BlendedPredictor:
             self._named[id(draft)] = known
         surprise = self._partings.surprise(call.name, call.arguments.length)
         likely = {one.call.key: one for one in fitted(known[1], call, surprise)}
-        if call.closed and not call.complete:
-            for one in fitted(self._with(moment, call), call, 1.0):
-                before = likely.get(one.call.key)
-                if before is None or before.probability < one.probability:
-                    likely[one.call.key] = one
+        given = fitted(self._with(moment, call), call, 1.0) if call.closed and not call.complete else []
+        for one in (*given, *self._completing(call, surprise)):
+            before = likely.get(one.call.key)
+            if before is None or before.probability < one.probability:
+                likely[one.call.key] = one
         for guess, told in moment.guesses:
             if not call.may_become(later := Call(guess.name, guess.args)):
                 chance = self._ranker.chance(guess.name, told) * MORE
@@ -163,6 +164,14 @@ class BlendedPredictor:
             moment.sources, call.name, "".join(moment.events[-1:]), limit=_PER_TOOL, least=_LEAST, given=call.closed
         )
         return [Candidate(Call(call.name, one.args), one.chance, "+".join(dict.fromkeys(one.kinds))) for one in found]
+
+    def _completing(self, call: DraftCall, surprise: float) -> list[Candidate]:
+        """Calls whose open argument goes on as it did before."""
+        written, name = call.arguments.value_so_far(), call.arguments.open
+        if name is None or not written.startswith('"') or len(written) < _BEGUN:
+            return []
+        found = self._bindings.completing(call.name, call.closed, name, text_so_far(written), surprise)
+        return [Candidate(Call(call.name, args), chance, "completed") for args, chance in found]
 
     def _after_text(self, moment: _Moment, text: str, tool: str | None = None) -> list[tuple[float, Call, str]]:
         return self._text.tell(text, *self._beside(moment, text), tool)

@@ -108,6 +108,21 @@ class Constants:
             told = self._told[context] = self._blended(context)
         return told
 
+    def completing(self, text: str, surprise: float) -> list[tuple[str, float]]:
+        """The values that begin like this, each with P(the argument has it | it begins so), most probable first.
+
+        That it is one nobody had before is as probable as it has been (Good and Turing, after Good, 1953).
+
+        Args:
+            text: The beginning of the value.
+            surprise: P(a new value begins so).
+        """
+        everywhere = self._everywhere
+        entries = [*everywhere.often.values(), *everywhere.once.values()]
+        known = [(count, value) for count, _, value in entries if type(value) is str and value.startswith(text)]
+        total = sum(count for count, _ in known) + (len(everywhere.once) + 1.0) * surprise
+        return [(value, count / total) for count, value in sorted(known, key=_COUNT, reverse=True)[:_TOP]]
+
     def see(self, context: str, values: Mapping[Hashable, Any]) -> None:
         """Count the values, by key, that the calls of one message had."""
         here = self._here.touch(context, _Values)

@@ -208,7 +208,9 @@ def test_a_guess_that_runs_is_not_started_again() -> None:
         assert speculation.stats().hits == 1
 
 
-@pytest.mark.parametrize("reason", ["length", "content_filter", "MAX_TOKENS", "SAFETY", "model_context_window_exceeded"])
+@pytest.mark.parametrize(
+    "reason", ["length", "content_filter", "MAX_TOKENS", "SAFETY", "model_context_window_exceeded"]
+)
 def test_a_message_that_is_cut_off_confirms_nothing(reason: str) -> None:
     """
     Its calls run as in the plain graph, but from scratch.
