@@ -24,6 +24,7 @@ PARTING = 0.1
 _PARTINGS = 5.0  # that this counts for
 _LONGEST = 2_000  # characters compared
 _TOOLS = 512
+_SETTLED, _SAMPLED = 64, 8
 
 
 def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = MORE) -> list[Candidate]:
@@ -95,6 +96,7 @@ class Partings:
 
     def __init__(self) -> None:
         self._seen: Recent[str, list[float]] = Recent(_TOOLS)  # partings, and characters until them
+        self._calls: Recent[str, list[int]] = Recent(_TOOLS)
 
     def surprise(self, tool: str, written: int) -> float:
         """P(a call of the tool that nobody foresaw begins as some foreseen one does for so many characters)."""
@@ -103,6 +105,10 @@ class Partings:
 
     def learn(self, call: Call, foreseen: Iterable[Call]) -> None:
         """See a call that was none of the *foreseen* ones."""
+        count = self._calls.touch(call.name, lambda: [0])
+        count[0] += 1
+        if count[0] > _SETTLED and count[0] % _SAMPLED:
+            return  # one of some tells as much
         text = _written(call, call.args)
         alike = [_in_common(text, _written(other, call.args)) for other in foreseen]
         if alike:
