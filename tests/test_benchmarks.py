@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from langchain_openai import ChatOpenAI
 
-from benchmarks import learning, overhead, recorded, squash, stream_overhead, streaming, support, three_turns
+from benchmarks import evidence, learning, overhead, recorded, squash, stream_overhead, streaming, support, three_turns
+from benchmarks.play import BEGIN, BOTH, STREAM, Attempt, Hidden, Message, Play, plays
+from benchmarks.play import EAGER as EAGER_ALONE
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
 from benchmarks.streaming import EAGER_START, Schedule
 from benchmarks.surroundings import undisturbed
@@ -20,8 +22,10 @@ from benchmarks.traces import FOLDER, Run, read
 from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG, Frozen
 from benchmarks.wire import completions, contradicted_at, differences
 from benchmarks.world import World
-from langgraph_speculate.core import Call, History
+from langgraph_speculate.core import Call, Candidate, History
+from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.demo.loopback import ApiError, LoopbackServer
+from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.predict import LastFollower
 
 QUICK = ["--model-pace", "0.03", "--tool-latency", "0.02", "--quiet"]
@@ -475,3 +479,144 @@ def test_made_up_runs_are_the_same_for_the_same_seed():
     """And the long ones reach the length at which steps are measured."""
     assert list(islice(support.runs(1), 3)) == list(islice(support.runs(1), 3))
     assert all(len(run.events) > learning.MESSAGES for run in islice(support.long_runs(1), 3))
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+LOOK = Call("get_order", {"id": 17})  # 3 tokens of arguments
+OTHER = Call("get_order", {"id": 25})
+
+
+class Foreseeing:
+    """Says the same whatever was seen, and makes nothing of the stream itself."""
+
+    bounded = True
+
+    def __init__(self, *candidates: Candidate) -> None:
+        self.candidates = list(candidates)
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        return self.candidates[:k]
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        pass
+
+
+def forecaster(*candidates: Candidate) -> Forecaster:
+    return Forecaster(Foreseeing(*candidates), lambda cause, message: pytest.fail(message))
+
+
+def test_a_message_is_as_long_as_its_tokens():
+    """Text, names and arguments come one after the other, and the moments asked about are those of the pieces."""
+    message = Message("Let me look.", (LOOK, Call("list_orders", {})), 0.1)
+    assert [round(at, 1) for at, _ in message.events()] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert message.end_s == pytest.approx(0.9)
+    assert (message.at(0), message.at(0, 0), message.at(0, 9)) == pytest.approx((0.3, 0.4, 0.7))
+    assert (message.at(1), message.at(1, 0)) == pytest.approx((0.7, 0.8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ("{}", {}),
+        ('{"a": 1}', {"half written": 4}),
+        ('{"a": "b"}', {"half written": 5, "last": 9}),
+        ('{"a": 1, "b": [2]}', {"first": 8, "half written": 9, "last": 17}),
+    ],
+)
+def test_a_stage_is_reached_where_the_argument_is_closed(arguments: str, found: dict[str, int]):
+    """What a number is, only the sign after it tells; then the call may be complete, and nothing is left to predict."""
+    assert evidence.points(arguments) == found
+
+
+def test_a_call_that_is_written_takes_no_place():
+    """Neither do calls of tools that write; a call that was not foreseen is far off."""
+    candidates = [Candidate(call, 0.5) for call in (Call("cancel_order", {}), OTHER, LOOK)]
+    assert evidence.place_of(LOOK, candidates) == 1
+    assert evidence.place_of(LOOK, candidates, [OTHER]) == 0
+    assert evidence.place_of(Call("get_order", {"id": 3}), candidates) > 10
+
+
+def test_each_variant_starts_what_it_may():
+    """At the beginning what is likely, eagerly what is written and does not run yet, by the stream what it leaves."""
+    message = Message("", (LOOK,), 0.1)
+    sure, doubtful = Candidate(OTHER, 0.8), Candidate(LOOK, 0.12)
+    played = plays(message, History(), forecaster(sure, doubtful, Candidate(Call("cancel_order", {}), 0.9)))
+
+    def began(variant: str) -> list[tuple[Call, float, str]]:
+        return [(one.call, round(one.began_s, 1), one.stage.value) for one in played[variant]]
+
+    assert began(BEGIN) == [(OTHER, 0.0, "begin")]
+    assert began(EAGER_ALONE) == [(LOOK, 0.4, "complete")]
+    assert began(BOTH) == began(BEGIN) + began(EAGER_ALONE)
+    assert began(STREAM) == [(OTHER, 0.0, "begin"), (LOOK, 0.3, "arguments")]
+    assert [one.stopped_s for one in played[STREAM]] == [pytest.approx(0.3), None]
+
+
+def test_no_more_guesses_stand_than_may():
+    """Three for a message, best first; one that the stream rules out makes room."""
+    guesses = [Candidate(Call("get_order", {"id": number}), 0.2) for number in (1, 2, 3, 17)]
+    play = Play(Message("", (LOOK,), 0.1), guesses, History(), forecaster())
+    assert [dict(one.call.args)["id"] for one in play.attempts] == [1, 2, 3, 17]
+    assert sorted(one.began_s for one in play.attempts)[:3] == [0.0] * 3
+    assert all((one.stopped_s is None) == (one.call == LOOK) for one in play.attempts)
+
+
+def test_a_guess_of_what_is_written_is_no_hit():
+    """Between the last argument and the end of the call there is nothing left to guess."""
+    message = Message("", (Call("get_order", {"id": "1234567"}),), 0.1)
+    guess = Candidate(message.calls[0], 0.01)
+    play = Play(message, [guess], History(), forecaster(), eager=True)
+    assert [one.kind for one in play.attempts] == ["complete"]
+
+
+def test_a_step_is_as_long_as_its_longest_wait():
+    """Parallel calls count once; a write is waited for; what nobody wants counts until it is stopped."""
+    write = Call("cancel_order", {})
+    both = Message("", (LOOK, OTHER), 0.1)  # 0.8 s
+    hidden = Hidden()
+    hidden.see(both, [Attempt(LOOK, 0.0), Attempt(OTHER, 0.5, Stage.COMPLETE)], 1.0)
+    assert (hidden.hits, hidden.early) == (1, 1)
+    assert hidden.seconds == pytest.approx(0.3)
+    hidden.see(both, [Attempt(LOOK, 0.0)], 1.0)
+    hidden.see(Message("", (LOOK, write), 0.1), [Attempt(LOOK, 0.0)], 1.0)
+    assert hidden.seconds == pytest.approx(0.3)
+    assert hidden.discarded == 0
+    hidden.see(both, [Attempt(LOOK, 0.0, stopped_s=0.2), Attempt(write, 0.0)], 0.5)
+    assert (hidden.discarded, hidden.regretted) == (2, 1)
+    assert hidden.wasted_s == pytest.approx(0.7)
+    assert hidden.seconds == pytest.approx(0.3)
+
+
+def test_nothing_of_the_test_half_is_looked_at():
+    """Both parts come from the training half, unless it is said to be final."""
+    runs = [Run(str(number), str(number), ()) for number in range(40)]
+    kept, held_out = evidence.parts(runs, 0, final=True)
+    learned, measured = evidence.parts(runs, 0, final=False)
+    assert {run.id for run in learned + measured} == {run.id for run in kept}
+    assert not {run.id for run in learned} & {run.id for run in measured}
+    assert len(kept) + len(held_out) == 40
+
+
+def test_evidence_reports_every_stage_and_variant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A set that is not there is skipped with a reason, and the tables say what was measured."""
+    write(tmp_path / "shop.jsonl.gz", [conversation(number) for number in range(20)])
+    monkeypatch.setattr(evidence, "FOLDER", tmp_path)
+    assert evidence.main(["--sets", "shop", "none", "--json", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert "skipped: no none.jsonl.gz" in said.err
+    report = json.loads(said.out)
+    (figures,) = report["sets"]
+    assert (report["part"], figures["with_text"]) == ("inner", 0)
+    assert figures["messages"] == 2 * figures["runs_played"] == figures["stages"]["begin"]["calls"]
+    assert [tools["tool_s"] for tools in figures["tools"]] == [1.0, 0.3, 3.0]
+    for tools in figures["tools"]:
+        hides = {name: variant["hidden"] for name, variant in tools["variants"].items()}
+        assert 0 <= hides[BEGIN] <= hides[BOTH] <= hides[ORACLE] <= 1
+        assert tools["stream_over_begin"] == pytest.approx(hides[STREAM] - hides[BEGIN])
+    assert evidence.main(["--sets", "shop", "--markdown", "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("inner parts of the training half")
+    assert "| variant | hidden |" in shown
