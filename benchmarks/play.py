@@ -192,7 +192,8 @@ class Play:
                 continue
             keys = [attempt.call.key for attempt in alive] if is_guess else []
             spent = Spent(turn=sum(attempt.is_guess for attempt in alive) if is_guess else 0)
-            if admit(key, candidate.probability, None, alive=keys, spent=spent, limits=LIMITS) is None:
+            refusal = admit(key, candidate.probability, None, alive=keys, spent=spent, limits=LIMITS, stage=stage)
+            if refusal is None:
                 self.attempts.append(Attempt(call, self._now, stage, stage is Stage.ARGUMENTS and key in decided))
                 if is_guess:
                     self._guesses.add(key, call, fits=stage is not Stage.BEGIN)

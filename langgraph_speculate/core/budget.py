@@ -64,6 +64,7 @@ class Budget:
             spent=spent,
             limits=self._limits,
             leaves=policy.open_world,
+            stage=proposal.stage,
         )
 
     def launched(self, speculation: Speculation) -> None:

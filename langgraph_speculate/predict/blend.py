@@ -40,7 +40,7 @@ from langgraph_speculate.predict.patterns import Patterns
 from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
-from langgraph_speculate.predict.stream import MORE, Partings, fitted
+from langgraph_speculate.predict.stream import Company, Partings, fitted
 from langgraph_speculate.predict.values import fingerprint
 from langgraph_speculate.predict.walks import Walks
 from langgraph_speculate.predict.writing import Expected, WrittenText
@@ -102,6 +102,7 @@ class BlendedPredictor:
         self._looked: Recent[int, _Moment] = Recent(_RUNS)
         self._text = WrittenText()
         self._partings = Partings()
+        self._company = Company()
         self._named: Recent[int, tuple[DraftCall, list[Candidate]]] = Recent(_RUNS)  # by message that is written
         self._runs: Recent[int, RunSources] = Recent(_RUNS)
         self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
@@ -135,9 +136,10 @@ class BlendedPredictor:
             before = likely.get(one.call.key)
             if before is None or before.probability < one.probability:
                 likely[one.call.key] = one
+        more = self._company.more(call.name)
         for guess, told in moment.guesses:
             if not call.may_become(later := Call(guess.name, guess.args)):
-                chance = self._ranker.chance(guess.name, told) * MORE
+                chance = self._ranker.chance(guess.name, told) * more
                 likely.setdefault(later.key, Candidate(later, chance, _source(guess)))
         return sorted(likely.values(), key=lambda one: one.probability, reverse=True)[: max(k, 0)]
 
@@ -225,6 +227,7 @@ class BlendedPredictor:
         context = "".join(moment.events[-1:])
         for tool, made in grouped(calls).items():
             self._bindings.learn(moment.sources, tool, context, made)
+        self._company.learn(calls)
         self._tools.learn(moment.events, [call.name for call in calls], moment.detail)
         self._memory.learn(moment.contexts, truth)
         self._walks.learn(history, right)

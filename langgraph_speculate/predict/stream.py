@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import Draft, DraftCall
+from langgraph_speculate.predict.programs import Rate
 from langgraph_speculate.predict.recent import Recent
 
 MORE = 0.1
@@ -24,6 +25,7 @@ PARTING = 0.1
 _PARTINGS = 5.0  # that this counts for
 _LONGEST = 2_000  # characters compared
 _TOOLS = 512
+_WEIGHT = 5.0  # of what is believed before anything was counted, in observations
 _SETTLED, _SAMPLED = 64, 8
 
 
@@ -76,6 +78,30 @@ def fitted(candidates: Sequence[Candidate], call: DraftCall, surprise: float) ->
     fitting = [candidate for candidate in candidates if call.may_become(candidate.call)]
     total = sum(candidate.probability for candidate in fitting) + max(0.0, 1.0 - foreseen) * surprise
     return [Candidate(one.call, min(1.0, one.probability / total), one.source) for one in fitting if total]
+
+
+class Company:
+    """Learn and tell how often a message goes on with another call after one of a tool.
+
+    >>> company = Company()
+    >>> for _ in range(20):
+    ...     company.learn([Call("get_order", {"id": 1}), Call("get_order", {"id": 2}), Call("get_user", {})])
+    >>> round(company.more("get_order"), 2), round(company.more("get_user"), 2)
+    (0.9, 0.02)
+    """
+
+    def __init__(self) -> None:
+        self._rates: Recent[str, Rate] = Recent(_TOOLS)
+
+    def more(self, tool: str) -> float:
+        """P(another call follows one of the tool in the same message)."""
+        rate = self._rates.get(tool)
+        return MORE if rate is None else rate.after(MORE, _WEIGHT)
+
+    def learn(self, calls: Sequence[Call]) -> None:
+        """See the calls of a message, in their order."""
+        for place, call in enumerate(calls, 1):
+            self._rates.touch(call.name, Rate).see(place < len(calls))
 
 
 class Partings:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_speculate.core.admission import AUTO_FLOOR, Refusal, Spent, admit
+from langgraph_speculate.core.admission import AUTO_FLOOR, AUTO_FLOORS, Refusal, Spent, admit
+from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.policy import Limits
 from langgraph_speculate.policy.tool import PROBABILITY_FLOORS
 
@@ -40,6 +41,19 @@ def test_a_likely_call_within_its_budgets_is_admitted():
     """
     assert ask() is None
     assert ask(alive=("other",), spent=Spent(turn=2, run=19, wasted=9, in_flight=3)) is None
+
+
+def test_the_less_of_a_message_is_left_the_surer_a_guess_must_be():
+    """
+    Under `auto`; an owner's floor holds throughout, and a call that is written is no guess.
+    """
+    floors = [AUTO_FLOORS[stage] for stage in (Stage.BEGIN, Stage.TEXT, Stage.NAME, Stage.ARGUMENTS)]
+    assert floors == sorted(floors)
+    for stage, floor in AUTO_FLOORS.items():
+        asked = dict(alive=(), spent=Spent(), limits=LIMITS, stage=stage)
+        assert admit("key", floor, None, **asked) is None
+        assert admit("key", floor - 0.01, None, **asked) is Refusal.LOW_PROBABILITY
+        assert admit("key", 0.1, 0.1, **asked) is None
 
 
 @pytest.mark.parametrize("floor", PROBABILITY_FLOORS.values(), ids=PROBABILITY_FLOORS)
