@@ -37,21 +37,22 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
     current = draft.current
     if current is None:
         return list(candidates)
-    fitting = [candidate for candidate in candidates if current.may_become(candidate.call)]
-    share = sum(candidate.probability for candidate in fitting)
+    fits = [current.may_become(candidate.call) for candidate in candidates]
+    share = sum(candidate.probability for candidate, may in zip(candidates, fits, strict=True) if may)
     named = sum(candidate.probability for candidate in candidates if candidate.call.name == current.name)
     foreseen = sum(candidate.probability for candidate in candidates)
     others = max(0.0, 1.0 - foreseen) * (named / foreseen if foreseen else 1.0) * surprise(current)
     written = min(1.0, share + others)  # how probable it was that some call begins like this
 
-    def given(candidate: Candidate) -> float:
-        chance = candidate.probability
-        if candidate in fitting:
-            return min(1.0, chance / (share + others))
+    def given(chance: float, may: bool) -> float:
+        if may:
+            return min(1.0, chance / (share + others)) if chance else 0.0
         # Another call of the message may be it: as often as one follows, or, where it was nearly sure, more often.
         return max(chance * more, 1.0 - (1.0 - chance) / written if written else 0.0)
 
-    scored = [Candidate(candidate.call, given(candidate), candidate.source) for candidate in candidates]
+    scored = [
+        Candidate(one.call, given(one.probability, may), one.source) for one, may in zip(candidates, fits, strict=True)
+    ]
     return sorted(scored, key=lambda candidate: candidate.probability, reverse=True)
 
 
