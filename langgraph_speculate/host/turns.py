@@ -192,6 +192,12 @@ class Turn:
         """What the model wrote of its calls is void."""
         self._driver.decide(lambda now: self._driver.session.revised(self._id, now))
 
+    def failed(self, error: Exception) -> None:
+        """What the model wrote could not be read."""
+        kind = type(error).__name__  # its words may quote a user's
+        self._engine.warn(f"stream-{kind}", f"a model's stream could not be read, so nothing is made of it: {kind}")
+        self.revised()
+
     def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt]:
         """What makes the attempt of each launch among these proposals."""
         for key, call in made.raw.items():
