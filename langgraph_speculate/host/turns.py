@@ -155,21 +155,22 @@ class Turn:
         draft, session = self.reading.draft, self._driver.session
         answer = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
         likely = {c.call.key: c for c in answer if c.probability >= _WORTHWHILE and keyable(c.call) is not None}
-        doubtful = {key: call for key, call in self._running.items() if draft.calls and not draft.may_make(call)}
+        running = dict(self._running)  # a predictor on a thread of its own may add to it meanwhile
+        doubtful = {key: call for key, call in running.items() if draft.calls and not draft.may_make(call)}
         ruled_out = [key for key, call in doubtful.items() if call.key not in likely]
         for key in ruled_out:
             del self._running[key]
-        self._agreeing = [call for key, call in self._running.items() if key not in doubtful]
-        running = {call.key for call in self._running.values()}
+        self._agreeing = [call for key, call in running.items() if key not in doubtful]
+        known = {call.key for key, call in running.items() if key not in ruled_out}
         # What it makes of tools that have not been named yet was there at the beginning.
-        new = [c for key, c in likely.items() if key not in running and (not draft.calls or draft.may_make(c.call))]
+        new = [c for key, c in likely.items() if key not in known and (not draft.calls or draft.may_make(c.call))]
         if not (ruled_out or new):
             return
         made = self._proposer.propose(new, self.history, self._place, stage)
         self._driver.decide(
             lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom), self._starting(made)
         )
-        self._agreeing += [call for key, call in self._running.items() if key in made.calls]
+        self._agreeing += [call for key, call in dict(self._running).items() if key in made.calls]
 
     def doubts(self) -> bool:
         """Whether the argument that is being written contradicts a guess that has fitted so far."""
