@@ -17,6 +17,7 @@ from langgraph_speculate.core.speculation import Stage
 
 _FIRST_LOOK = 40  # characters of text after which it is looked at; then whenever it has doubled
 _LONGEST_WAIT = 1_280
+_MANY = 256  # pieces of an argument after which a guess is compared whenever they have doubled, not with each
 
 
 class Reader(Protocol):
@@ -158,7 +159,7 @@ class Reading:
     def _is_time_to_look(self) -> bool:
         """Whether an argument has grown enough to say more, or something that runs was wrong."""
         pieces = self.draft.calls[-1].arguments.pieces
-        return (pieces > 1 and pieces & (pieces - 1) == 0) or self._reader.doubts()
+        return (pieces > 1 and pieces & (pieces - 1) == 0) or (pieces <= _MANY and self._reader.doubts())
 
     def _void(self) -> None:
         self._is_void = True

@@ -248,7 +248,7 @@ def test_text_is_looked_at_whenever_it_has_doubled():
 
 def test_an_argument_is_looked_at_when_its_pieces_have_doubled():
     """
-    A long one costs no more than a few looks, unless something that runs is in doubt.
+    A long one costs no more than a few looks, also where something that runs may be in doubt.
     """
     pieces = [part("", 0, "c", "read"), part('{"detail": "'), *[part("x") for _ in range(1000)]]
     told, _ = by_tokens(pieces)
@@ -257,7 +257,8 @@ def test_an_argument_is_looked_at_when_its_pieces_have_doubled():
     reading = Reading(doubtful)
     for message in pieces:
         reading.token("", ChatGenerationChunk(message=message))
-    assert len(doubtful.stages) == 1 + 1 + 1000
+    assert len(doubtful.stages) == 1 + 1 + 256 + 1
+    assert doubtful.asked <= 2 + 256
 
 
 def test_a_chunk_with_the_whole_message_is_one_look_a_call():
