@@ -25,7 +25,7 @@ _K = 10
 
 
 def check_predictor(make: Callable[[], Predictor]) -> None:
-    """Check what `speculate()` and `evaluate` rely on.
+    """Check what `speculate()` and `evaluate` rely on; of those that offer `narrow` (`StreamPredictor`), that too.
 
     Args:
         make: Builds a predictor that has learned nothing; called several times.

@@ -57,7 +57,15 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
 
 
 def fitted(candidates: Sequence[Candidate], call: DraftCall) -> list[Candidate]:
-    """Of *candidates* for a call whose tool is known those that it may still become, re-scored by what is written."""
+    """Of *candidates* for a call whose tool is known those that it may still become, re-scored by what is written.
+
+    >>> from langgraph_speculate.core import Call, Draft
+    >>> draft = Draft()
+    >>> _ = draft.write(0, "call_1", "get_order", '{"id": 1')
+    >>> guesses = [Candidate(Call("get_order", {"id": n}), 0.4) for n in (17, 25)]
+    >>> [(candidate.call.args, round(candidate.probability, 2)) for candidate in fitted(guesses, draft.calls[0])]
+    [({'id': 17}, 0.71)]
+    """
     foreseen = sum(candidate.probability for candidate in candidates)
     fitting = [candidate for candidate in candidates if call.may_become(candidate.call)]
     total = sum(candidate.probability for candidate in fitting) + max(0.0, 1.0 - foreseen) * surprise(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -285,3 +286,30 @@ def test_a_revised_message_with_results_at_hand_uses_none_of_them() -> None:
     for way in WAYS:
         _, speculation = both(way, build, lambda world: [pieces, ["done"]])
         assert speculation.stats().hits == 0
+
+
+@pytest.mark.parametrize("mode", ["stream", "astream"])
+def test_who_stops_listening_in_the_middle_of_a_message_leaves_nothing_running(mode: str) -> None:
+    """
+    What had started is let go, and its result goes to nobody.
+    """
+    world = World()
+    script = [[*TWO, lambda: world.wait_for("find"), "more", 0.02, "more"], ["done"]]
+    graph = speculate(agent_graph(streamed(script=script), readers(world)), OPEN, predictor=Fixed())
+
+    async def listen() -> None:
+        chunks = graph.astream(START_INPUT, stream_mode="messages")
+        async for message, _ in chunks:
+            if message.content:
+                break
+        await chunks.aclose()
+
+    if mode == "astream":
+        asyncio.run(listen())
+    else:
+        chunks = graph.stream(START_INPUT, stream_mode="messages")
+        next(chunk for chunk in chunks if chunk[0].content)
+        chunks.close()
+    stats = speculation_of(graph).stats()
+    assert (stats.launched, stats.hits, stats.wasted) == (2, 0, 2)
+    assert sorted(bodies(world)) == [1, 2]
