@@ -13,7 +13,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from langgraph_speculate.core.calls import Call, key_of
-from langgraph_speculate.core.candidates import Candidate, Predictor
+from langgraph_speculate.core.candidates import Candidate, Predictor, StreamPredictor
+from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History, Origin
 from langgraph_speculate.core.sums import Learner
 
@@ -24,7 +25,7 @@ _K = 10
 
 
 def check_predictor(make: Callable[[], Predictor]) -> None:
-    """Check what `speculate()` and `evaluate` rely on.
+    """Check what `speculate()` and `evaluate` rely on; of those that offer `narrow` (`StreamPredictor`), that too.
 
     Args:
         make: Builds a predictor that has learned nothing; called several times.
@@ -44,6 +45,8 @@ def check_predictor(make: Callable[[], Predictor]) -> None:
         _leaves_what_it_is_given,
         _survives_odd_runs,
         _hands_over_what_it_learned,
+        _narrows_soundly,
+        _does_not_learn_by_narrowing,
     ):
         check(make)
 
@@ -106,16 +109,19 @@ def _answers_soundly(make: Callable[[], Predictor]) -> None:
     predictor = make()
     for history, calls in recorded_runs():
         for k in (0, 1, _K):
-            answer = predictor.predict(history, k=k)
-            _must(len(answer) <= k, f"{len(answer)} candidates where {k} were asked for")
-            chances = [candidate.probability for candidate in answer]
-            _must(all(isinstance(c, Candidate) for c in answer), "an answer is a list of Candidate")
-            _must(all(math.isfinite(chance) and 0.0 <= chance <= 1.0 for chance in chances), f"{chances} in [0, 1]")
-            _must(chances == sorted(chances, reverse=True), f"best first, not {chances}")
-            keys = [key_of(candidate.call) for candidate in answer]
-            _must(None not in keys, "arguments of a candidate must have a canonical form")
-            _must(len(set(keys)) == len(keys), "each call once")
+            _is_sound(predictor.predict(history, k=k), k)
         predictor.learn(history, calls)
+
+
+def _is_sound(answer: Sequence[Candidate], k: int) -> None:
+    _must(len(answer) <= k, f"{len(answer)} candidates where {k} were asked for")
+    _must(all(isinstance(candidate, Candidate) for candidate in answer), "an answer is a list of Candidate")
+    chances = [candidate.probability for candidate in answer]
+    _must(all(math.isfinite(chance) and 0.0 <= chance <= 1.0 for chance in chances), f"{chances} in [0, 1]")
+    _must(chances == sorted(chances, reverse=True), f"best first, not {chances}")
+    keys = [key_of(candidate.call) for candidate in answer]
+    _must(None not in keys, "arguments of a candidate must have a canonical form")
+    _must(len(set(keys)) == len(keys), "each call once")
 
 
 def _does_not_learn_by_predicting(make: Callable[[], Predictor]) -> None:
@@ -199,3 +205,58 @@ def _hands_over_what_it_learned(make: Callable[[], Predictor]) -> None:
         for history, _ in recorded_runs(4, seed=1):
             answers = one.predict(history, k=_K), other.predict(history, k=_K)
             _must(answers[0] == answers[1], f"the order of sums must not matter: {answers}")
+
+
+# -- for those that make use of what the model has written -------------------------------------------------------------
+
+
+def _narrows_soundly(make: Callable[[], Predictor]) -> None:
+    """Where nothing was said, learned or written there is no guess; else answers are as sound as others."""
+    predictor = make()
+    if not isinstance(predictor, StreamPredictor):
+        return
+    answer = predictor.narrow(History(), Draft(), k=_K)
+    _must(not answer, f"nothing was said, learned or written, and yet it predicts {answer[:1]}")
+    for history, calls in recorded_runs():
+        for draft in _drafts(calls):
+            before = draft.text, [call.call() for call in draft.calls]
+            for k in (0, 1, _K):
+                answer = predictor.narrow(history, draft, k=k)
+                _is_sound(answer, k)
+                _must(answer == predictor.narrow(history, draft, k=k), "two equal questions got two answers")
+            _must((draft.text, [call.call() for call in draft.calls]) == before, "a predictor must not change drafts")
+        predictor.learn(history, calls)
+
+
+def _does_not_learn_by_narrowing(make: Callable[[], Predictor]) -> None:
+    asked, silent = make(), make()
+    if not isinstance(asked, StreamPredictor):
+        return
+    for history, calls in recorded_runs():
+        asked.predict(history, k=_K)
+        silent.predict(history, k=_K)
+        for draft in _drafts(calls):
+            asked.narrow(history, draft, k=_K)
+        asked.learn(history, calls)
+        silent.learn(history, calls)
+    for history, _ in recorded_runs(4, seed=1):
+        same = asked.predict(history, k=_K) == silent.predict(history, k=_K)
+        _must(same, "to be asked about a message changed what it predicts later")
+
+
+def _drafts(calls: Sequence[Call]) -> Iterator[Draft]:
+    """Messages that begin in different ways: nothing, text, these calls piece by piece, and what was taken back."""
+    yield Draft()
+    text, named, revised = Draft(), Draft(), Draft()
+    text.say("Let me look at that for you. " * 2)
+    yield text
+    named.write(0, "call_0", "nobody_knows", '{"a": [1, ')
+    yield named
+    revised.write(0, "call_0", "get_order", "no object")
+    yield revised
+    written = Draft()
+    for index, call in enumerate(calls):
+        arguments = json.dumps(dict(call.args))
+        for name, piece in ((call.name, ""), (None, arguments[:-2]), (None, arguments[-2:])):
+            written.write(index, f"call_{index}", name, piece)
+            yield written

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from langgraph_speculate.core import Call, Candidate, History
+from langgraph_speculate.core import Call, Candidate, Draft, History
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.predict import BlendedPredictor, LastFollower, Never, Order1, default_predictor
+from langgraph_speculate.predict.stream import conditioned
 from langgraph_speculate.testing import check_predictor, recorded_runs
 
 
-@pytest.mark.parametrize("make", [default_predictor, BlendedPredictor, Order1, LastFollower, Never])
+@pytest.mark.parametrize(
+    "make", [default_predictor, BlendedPredictor, Order1, LastFollower, Never, lambda: GoodAtMessages()]
+)
 def test_shipped_predictors_pass(make: Any):
     check_predictor(make)
 
@@ -87,6 +90,50 @@ class Fragile(Good):
         assert all(call.key for call in calls)
 
 
+class GoodAtMessages(Good):
+    """What the bad ones among those that read messages are made from."""
+
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        return [] if draft.current is None else conditioned(self.predict(history, k=k), draft)
+
+
+class KnowsAtOnceWhatIsWritten(GoodAtMessages):
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        return [Candidate(Call("get"), 0.5)][:k]
+
+
+class TooManyForMessages(GoodAtMessages):
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        return super().narrow(history, draft, k=k + 5)
+
+
+class BeyondCertainOfMessages(GoodAtMessages):
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        return [Candidate(one.call, 1.5) for one in super().narrow(history, draft, k=k)]
+
+
+class LearnsByNarrowing(GoodAtMessages):
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        found = super().narrow(history, draft, k=k)
+        super().learn(history, [Call("asked", {"length": draft.length})])
+        return found
+
+
+class MoodyAboutMessages(GoodAtMessages):
+    count = 0
+
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        MoodyAboutMessages.count += 1
+        found = super().narrow(history, draft, k=k)
+        return [Candidate(one.call, one.probability / (1 + MoodyAboutMessages.count)) for one in found]
+
+
+class MeddlesWithMessages(GoodAtMessages):
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        draft.say("more")
+        return super().narrow(history, draft, k=k)
+
+
 class NoPredictor:
     def guess(self) -> None:
         pass
@@ -106,6 +153,12 @@ class NoPredictor:
         Moody,
         Meddles,
         Fragile,
+        KnowsAtOnceWhatIsWritten,
+        TooManyForMessages,
+        BeyondCertainOfMessages,
+        LearnsByNarrowing,
+        MoodyAboutMessages,
+        MeddlesWithMessages,
         NoPredictor,
     ],
 )

@@ -35,7 +35,7 @@ class Refusal(StrEnum):
     """Why an allowed candidate was not launched."""
 
     LOW_PROBABILITY = "low_probability"
-    DUPLICATE = "duplicate"  # the same call is in flight already
+    DUPLICATE = "duplicate"  # the same call is in flight already, or was started for this message before
     MAX_PER_TURN = "max_per_turn"
     MAX_IN_FLIGHT = "max_in_flight"
     MAX_PER_RUN = "max_per_run"

@@ -48,11 +48,26 @@ class Predictor(Protocol):
 class StreamPredictor(Predictor, Protocol):
     """A predictor that also makes use of what the model has written of its message.
 
-    Others are asked at the beginning of a message alone, and what they said is re-scored by what is written.
+    Others are asked at the beginning of a message alone, and what they said is re-scored by what is written; so are
+    those without `bounded = True`, because a look at a stream cannot wait.
+
+    >>> class AsNamed:
+    ...     bounded = True
+    ...     def predict(self, history, *, k):
+    ...         return []
+    ...     def narrow(self, history, draft, *, k):
+    ...         call = draft.current
+    ...         return [] if call is None else [Candidate(Call(call.name), 0.5)][:k]
+    ...     def learn(self, history, calls):
+    ...         pass
+    >>> draft = Draft()
+    >>> _ = draft.write(0, "call_1", "list_orders", "")
+    >>> isinstance(AsNamed(), StreamPredictor), AsNamed().narrow(History(), draft, k=1)[0].call.name
+    (True, 'list_orders')
     """
 
     def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
-        """Return at most *k* candidates for what *draft* may still become, best first. Never changes the model.
+        """Return at most *k* candidates for what *draft* may still become, best first. Changes neither model nor draft.
 
         Probabilities are those of the message holding the call, given what is written of it.
         """

@@ -192,11 +192,11 @@ class Draft:
             piece: More of its arguments.
         """
         told: Told = []
-        slot = self._slots.setdefault(index, []) if _is_shared(index) else []
-        call = next((begun for begun in slot if not id or not begun.id or begun.id == id), None)
+        call = self.at(index, id)
         if call is None:
             call = self._begin(id, name or "", told)
-            slot.append(call)
+            if _is_shared(index):
+                self._slots.setdefault(index, []).append(call)
         else:
             call.id = call.id or id
             if name:
@@ -204,6 +204,11 @@ class Draft:
         if piece and (news := call.write(piece)) is not News.NOTHING:
             told.append((call, news))
         return told
+
+    def at(self, index: object, id: str | None = None) -> DraftCall | None:
+        """The call that a piece of that index and id would go to, if it has begun."""
+        slot = self._slots.get(index, ()) if _is_shared(index) else ()
+        return next((begun for begun in slot if not id or not begun.id or begun.id == id), None)
 
     def may_make(self, call: Call) -> bool:
         """Whether one of the calls that have begun may still end as *call*, or has; False if none has begun."""

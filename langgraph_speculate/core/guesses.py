@@ -55,12 +55,13 @@ class Guesses:
             answer: What it may hold now, best first.
         """
         likely = {c.call.key: c for c in answer if c.probability >= _WORTHWHILE and key_of(c.call) is not None}
-        doubtful = {key: call for key, call in self._running.items() if draft.calls and not draft.may_make(call)}
+        guesses = dict(self._running)  # a predictor on a thread of its own may add to it meanwhile
+        doubtful = {key: call for key, call in guesses.items() if draft.calls and not draft.may_make(call)}
         ruled_out = [key for key, call in doubtful.items() if call.key not in likely]
         for key in ruled_out:
             del self._running[key]
-        self._agreeing = [call for key, call in self._running.items() if key not in doubtful]
-        running = {call.key for call in self._running.values()}
+        self._agreeing = [call for key, call in guesses.items() if key not in doubtful]
+        running = {call.key for key, call in guesses.items() if key not in ruled_out}
         # What it makes of tools that have not been named yet was there at the beginning.
         new = [c for key, c in likely.items() if key not in running and (not draft.calls or draft.may_make(c.call))]
         return ruled_out, new

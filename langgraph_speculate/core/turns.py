@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from langgraph_speculate.core import events
+from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
@@ -118,6 +119,8 @@ class Turns:
         if call is None or tool is None or policy is None:  # the gate allows none of these
             return None
         refusal = self._budget.refusal(proposal, call.key, policy, turn, headroom)
+        if self._open[turn].has_begun(call.key, proposal.stage):
+            refusal = Refusal.DUPLICATE
         if refusal is not None:
             if proposal.stage in (Stage.BEGIN, Stage.COMPLETE):
                 self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
@@ -189,6 +192,7 @@ class Turns:
         return self._rule_out([s for s in self.table if s.turn == turn], now)
 
     def _rule_out(self, lost: Sequence[Speculation], now: float) -> list[Command]:
+        lost = [speculation for speculation in lost if speculation.state is not State.PROMOTED]  # a real call waits
         for speculation in lost:
             self._budget.contradicted(speculation)
             self._open[speculation.turn].started[speculation.call.key] -= 1
@@ -261,6 +265,11 @@ class _Turn:
     denied: set[tuple[str, Deny]] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
     started: Counter[str] = field(default_factory=Counter)
+
+    def has_begun(self, key: str, stage: Stage) -> bool:
+        """Whether a guess was started before: one that failed is not tried with each piece of the message."""
+        told = stage is not Stage.BEGIN or self.asked[key] > 0
+        return stage is not Stage.COMPLETE and told and self.started[key] > 0
 
 
 def _shown(proposals: Sequence[Proposal]) -> tuple[tuple[str, float, str], ...]:

@@ -95,7 +95,11 @@ class Forecaster:
         if self.follows and isinstance(self.predictor, StreamPredictor):
             following = self.predictor
             return self._guarded(lambda: following.narrow(history, draft, k=k), k)
-        return conditioned(told, draft)
+        try:
+            return conditioned(told, draft)
+        except Exception as error:  # noqa: BLE001 - values of guesses are of somebody else's classes
+            self._warn("predictor-values", f"guesses that cannot be compared are ignored: {type(error).__name__}")
+            return []
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """Tell what the model asked for after *history*."""

@@ -127,7 +127,7 @@ class Proposer:
         entry = self._toolbox.get(name)
         if entry is None:
             return Proposal(candidate, None, None, THREAD, stage=stage)
-        id = call_id if entry.takes_id else None
+        id = (call_id or None) if entry.takes_id else None  # an empty one tells no call from another
         venue = self._toolbox.venue(entry.facts, self._is_async)
         unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id)
         if name in forbidden or forbids(entry.facts, venue, self._view, id) is not None:  # whatever the arguments

@@ -7,15 +7,17 @@ both ways, so the first way wins. It is read, never held up or changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.draft import Draft, DraftCall, News
 from langgraph_speculate.core.history import text_of
 from langgraph_speculate.core.speculation import Stage
 
 _FIRST_LOOK = 40  # characters of text after which it is looked at; then whenever it has doubled
 _LONGEST_WAIT = 1_280
+_MANY = 256  # pieces of an argument after which a guess is compared whenever they have doubled, not with each
 
 
 class Reader(Protocol):
@@ -29,6 +31,9 @@ class Reader(Protocol):
 
     def revised(self) -> None:
         """What was told is void, and nothing more will be told."""
+
+    def failed(self, error: Exception) -> None:
+        """The stream cannot be read: what was told is void, and nothing more will be told."""
 
     def doubts(self) -> bool:
         """Whether what is being written contradicts a guess that runs."""
@@ -65,11 +70,19 @@ class Reading:
         if self._is_void or self._by_events:
             return
         self._by_events = False
+        try:
+            self._chunk(token, chunk)
+        except Exception as error:  # noqa: BLE001 - a piece that is lost would make another call of the rest
+            self._fail(error)
+
+    def _chunk(self, token: Any, chunk: Any) -> None:
         text = token if type(token) is str else text_of(token)
         if text:
             self._say(text)
         pieces = getattr(getattr(chunk, "message", None), "tool_call_chunks", None)
         for piece in pieces or ():
+            if self._is_void:
+                return
             self._write(piece.get("index"), piece.get("id"), piece.get("name"), piece.get("args"))
 
     def event(self, event: Mapping[str, Any]) -> None:
@@ -77,15 +90,21 @@ class Reading:
         if self._is_void or self._by_events is False:
             return
         self._by_events = True
+        try:
+            self._told(event)
+        except Exception as error:  # noqa: BLE001 - a piece that is lost would make another call of the rest
+            self._fail(error)
+
+    def _told(self, event: Mapping[str, Any]) -> None:
         kind, index = event.get("event"), event.get("index")
         if kind == "content-block-delta":
             self._delta(index, event.get("delta") or {})
         elif kind in ("content-block-start", "content-block-finish"):
             block = event.get("content") or {}
-            if block.get("type") == "tool_call_chunk" and kind == "content-block-start":
+            if kind == "content-block-finish":
+                self._finish(index, block)
+            elif block.get("type") == "tool_call_chunk":
                 self._write(index, block.get("id"), block.get("name"), block.get("args"))
-            elif block.get("type") == "tool_call" and kind == "content-block-finish":
-                self._finish(block)
 
     def _delta(self, index: Any, delta: Mapping[str, Any]) -> None:
         kind = delta.get("type")
@@ -96,14 +115,25 @@ class Reading:
         elif kind == "block-delta" and "args" in (delta.get("fields") or {}):
             self._void()  # a snapshot in place of what was told
 
-    def _finish(self, block: Mapping[str, Any]) -> None:
-        """A block is closed: a call that was not told in pieces is there now, one without arguments complete."""
-        id = block.get("id")
-        told = [call for call in self.draft.calls if call.id == id]
-        if not told:
-            self._write(None, id, block.get("name"), json.dumps(block.get("args") or {}))
-        elif told[-1].end() is News.COMPLETE:
-            self._reader.written(told[-1])
+    def _finish(self, index: Any, block: Mapping[str, Any]) -> None:
+        """A block is closed: what it is now counts, be it told in pieces or not."""
+        call = self.draft.at(index)
+        if block.get("type") != "tool_call":
+            if call is not None and call.name:  # it cannot be read, and the model's message will not have it
+                self._void()
+            return
+        id, name, args = block.get("id"), str(block.get("name") or ""), dict(block.get("args") or {})
+        if call is None:
+            self._write(index, id, name, json.dumps(args))
+            return
+        if not call.name or not call.id:  # they may come as late as this
+            self._write(index, None if call.id else id, None if call.name else name, None)
+        if not call.may_become(Call(name, args)):
+            self._void()
+        elif args and call.arguments.is_untouched:
+            self._write(index, None, None, json.dumps(args))
+        elif call.end() is News.COMPLETE:
+            self._reader.written(call)
 
     def _say(self, text: str) -> None:
         draft = self.draft
@@ -112,7 +142,7 @@ class Reading:
             self._look_at = draft.length + min(draft.length, _LONGEST_WAIT)
             self._reader.heard(Stage.TEXT)
 
-    def _write(self, index: Hashable | None, id: str | None, name: str | None, piece: str | None) -> None:
+    def _write(self, index: object, id: str | None, name: str | None, piece: str | None) -> None:
         told = self.draft.write(index, id, name, piece)
         for call, news in told:
             if news is News.REVISED:
@@ -129,8 +159,12 @@ class Reading:
     def _is_time_to_look(self) -> bool:
         """Whether an argument has grown enough to say more, or something that runs was wrong."""
         pieces = self.draft.calls[-1].arguments.pieces
-        return (pieces > 1 and pieces & (pieces - 1) == 0) or self._reader.doubts()
+        return (pieces > 1 and pieces & (pieces - 1) == 0) or (pieces <= _MANY and self._reader.doubts())
 
     def _void(self) -> None:
         self._is_void = True
         self._reader.revised()
+
+    def _fail(self, error: Exception) -> None:
+        self._is_void = True
+        self._reader.failed(error)

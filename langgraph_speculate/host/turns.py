@@ -190,6 +190,12 @@ class Turn:
             self._guesses = Guesses()
             self.revised()
 
+    def failed(self, error: Exception) -> None:
+        """What the model wrote could not be read."""
+        kind = type(error).__name__  # its words may quote a user's
+        self._engine.warn(f"stream-{kind}", f"a model's stream could not be read, so nothing is made of it: {kind}")
+        self.revised()
+
     def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt]:
         """What makes the attempt of each launch among these proposals."""
         for key, call in made.raw.items():

@@ -47,22 +47,23 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
     current = draft.current
     if current is None:
         return list(candidates)
-    fitting = [candidate for candidate in candidates if current.may_become(candidate.call)]
-    share = sum(candidate.probability for candidate in fitting)
+    fits = [current.may_become(candidate.call) for candidate in candidates]
+    share = sum(candidate.probability for candidate, may in zip(candidates, fits, strict=True) if may)
     named = sum(candidate.probability for candidate in candidates if candidate.call.name == current.name)
     foreseen = sum(candidate.probability for candidate in candidates)
     others = max(0.0, 1.0 - foreseen) * (named / foreseen if foreseen else 1.0)
     others *= (1.0 - PARTING) ** current.arguments.length
     written = min(1.0, share + others)  # how probable it was that some call begins like this
 
-    def given(candidate: Candidate) -> float:
-        chance = candidate.probability
-        if candidate in fitting:
-            return min(1.0, chance / (share + others))
+    def given(chance: float, may: bool) -> float:
+        if may:
+            return min(1.0, chance / (share + others)) if chance else 0.0
         # Another call of the message may be it: as often as one follows, or, where it was nearly sure, more often.
         return max(chance * more, 1.0 - (1.0 - chance) / written if written else 0.0)
 
-    scored = [Candidate(candidate.call, given(candidate), candidate.source) for candidate in candidates]
+    scored = [
+        Candidate(one.call, given(one.probability, may), one.source) for one, may in zip(candidates, fits, strict=True)
+    ]
     return sorted(scored, key=lambda candidate: candidate.probability, reverse=True)
 
 
@@ -73,6 +74,14 @@ def fitted(candidates: Sequence[Candidate], call: DraftCall, surprise: float) ->
         candidates: Each with P(it is this one | the tool is called).
         call: The call in writing.
         surprise: P(one that nobody foresaw begins as this one does).
+
+    >>> from langgraph_speculate.core import Call, Draft
+    >>> draft = Draft()
+    >>> _ = draft.write(0, "call_1", "get_order", '{"id": 1')
+    >>> guesses = [Candidate(Call("get_order", {"id": n}), 0.4) for n in (17, 25)]
+    >>> told = fitted(guesses, draft.calls[0], surprise=0.8)
+    >>> [(candidate.call.args, round(candidate.probability, 2)) for candidate in told]
+    [({'id': 17}, 0.71)]
     """
     foreseen = sum(candidate.probability for candidate in candidates)
     fitting = [candidate for candidate in candidates if call.may_become(candidate.call)]

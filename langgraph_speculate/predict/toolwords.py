@@ -14,9 +14,11 @@ from langgraph_speculate.predict.recent import Recent
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _MOST = 80  # words of a text that count: the last ones, which are nearest to the call
 _WORDS = 20_000  # remembered
+_TOOLS = 512  # remembered; models make names up
 _CAUTION = 2.0  # texts that a tool must have been called after before its words count half
 _COMPANY = 0.5  # how much each word is believed
 _LIMIT = 4.0
+_ANY = ""  # stands for whatever was called
 
 
 class ToolWords:
@@ -32,7 +34,7 @@ class ToolWords:
 
     def __init__(self) -> None:
         self._counts: Recent[str, dict[str, float]] = Recent(_WORDS)
-        self._texts: dict[str, float] = {}
+        self._texts: Recent[str, float] = Recent(_TOOLS)
         self._total = 0.0
 
     def texts(self, tool: str) -> float:
@@ -43,17 +45,20 @@ class ToolWords:
         """See the tools that a message called after that text."""
         self._total += 1.0
         for tool in tools:
-            self._texts[tool] = self._texts.get(tool, 0.0) + 1.0
+            self._texts[tool] = self._texts.touch(tool, float) + 1.0
         for word in _words(text):
             counts = self._counts.touch(word, dict)
-            counts[""] = counts.get("", 0.0) + 1.0
+            counts[_ANY] = counts.get(_ANY, 0.0) + 1.0
             for tool in tools:
                 counts[tool] = counts.get(tool, 0.0) + 1.0
+            if len(counts) > 2 * _TOOLS:
+                for tool in counts.keys() - self._texts.keys() - {_ANY}:
+                    del counts[tool]
 
     def tell(self, text: str, chances: Mapping[str, float]) -> dict[str, float]:
         """P(tool is called) for each tool after that text, from what was expected before it; most probable first."""
         known = [counts for word in _words(text) if (counts := self._counts.get(word)) is not None]
-        if not known or not chances:
+        if not known or not any(chances.values()):
             return dict(chances)
         scores = {tool: chance * exp(self._evidence(tool, known)) for tool, chance in chances.items()}
         share = sum(chances.values()) / sum(scores.values())
@@ -64,7 +69,7 @@ class ToolWords:
         texts = self._texts.get(tool, 0.0)
         total = 0.0
         for counts in known:
-            usual = (counts[""] + 0.5) / (self._total + 1.0)
+            usual = (counts[_ANY] + 0.5) / (self._total + 1.0)
             total += log((counts.get(tool, 0.0) + _CAUTION * usual) / ((texts + _CAUTION) * usual))
         return max(-_LIMIT, min(_LIMIT, _COMPANY * total))
 

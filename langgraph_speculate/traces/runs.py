@@ -53,7 +53,7 @@ class Run:
                 for call in event.get("tool_calls") or ()
                 if isinstance(call.get("args"), dict)
             ]
-            yield replace(history, writing=text_of(event.get("content")) if calls else ""), calls
+            yield replace(history, writing=text_of(event.get("content"))), calls
 
 
 def split(runs: Sequence[Run], seed: int, *, train: float = 0.7, by: str = "task") -> tuple[list[Run], list[Run]]:

@@ -50,7 +50,7 @@ def test_the_less_of_a_message_is_left_the_surer_a_guess_must_be():
     floors = [AUTO_FLOORS[stage] for stage in (Stage.BEGIN, Stage.TEXT, Stage.NAME, Stage.ARGUMENTS)]
     assert floors == sorted(floors)
     for stage, floor in AUTO_FLOORS.items():
-        asked = dict(alive=(), spent=Spent(), limits=LIMITS, stage=stage)
+        asked = {"alive": (), "spent": Spent(), "limits": LIMITS, "stage": stage}
         assert admit("key", floor, None, **asked) is None
         assert admit("key", floor - 0.01, None, **asked) is Refusal.LOW_PROBABILITY
         assert admit("key", 0.1, 0.1, **asked) is None
