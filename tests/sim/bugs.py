@@ -19,7 +19,7 @@ from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.host import adopt, approvals, engine, recorder, run, turns
+from langgraph_speculate.host import adopt, approvals, engine, proposer, recorder, run, turns
 
 BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
 
@@ -30,7 +30,7 @@ def bug(make: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
     return make
 
 
-def _ignoring(*reasons: Reason) -> AbstractContextManager[Any]:
+def ignoring(*reasons: Reason) -> AbstractContextManager[Any]:
     """The gate does not know these rules: the first other reason decides."""
     stack = ExitStack()
     for name in ("_static", "_issue", "_commit"):
@@ -77,7 +77,7 @@ def invalidation_at_write_end_only() -> Iterator[None]:
 @bug
 def stale_results_pass_the_gate() -> Iterator[None]:
     with (
-        _ignoring(Reason.STALE),
+        ignoring(Reason.STALE),
         patch.object(Session, "begin_call", _begin_call_without_squash),
     ):
         yield
@@ -105,7 +105,7 @@ def epoch_noted_when_the_attempt_ends() -> Iterator[None]:
 
 @bug
 def reads_during_writes() -> Iterator[None]:
-    with _ignoring(Reason.PENDING_WRITE):
+    with ignoring(Reason.PENDING_WRITE):
         yield
 
 
@@ -133,7 +133,7 @@ def expired_results_pass_the_gate() -> Iterator[None]:
             return real(self, turn, now)
 
     with (
-        _ignoring(Reason.EXPIRED),
+        ignoring(Reason.EXPIRED),
         patch.object(Session, "begin_turn", begin_turn),
         patch.object(Session, "end_turn", lambda self, *args: setattr(self, "_ended", True) or []),
     ):
@@ -157,7 +157,7 @@ def key_is_the_tool_name() -> Iterator[None]:
 
 @bug
 def circumstances_do_not_matter() -> Iterator[None]:
-    with _ignoring(Reason.CHANGED):
+    with ignoring(Reason.CHANGED):
         yield
 
 
@@ -196,7 +196,7 @@ def results_of_other_users() -> Iterator[None]:
 
     with (
         patch.object(run.Run, "__init__", init),
-        _ignoring(Reason.CHANGED),
+        ignoring(Reason.CHANGED),
     ):
         yield
 
@@ -206,13 +206,13 @@ def results_of_other_users() -> Iterator[None]:
 
 @bug
 def writes_run_ahead() -> Iterator[None]:
-    with _ignoring(Reason.NOT_READ_ONLY):
+    with ignoring(Reason.NOT_READ_ONLY):
         yield
 
 
 @bug
 def approvals_are_overtaken() -> Iterator[None]:
-    with _ignoring(Reason.GATED):
+    with ignoring(Reason.GATED):
         yield
 
 
@@ -224,13 +224,13 @@ def static_interrupts_are_overtaken() -> Iterator[None]:
 
 @bug
 def return_direct_runs_ahead() -> Iterator[None]:
-    with _ignoring(Reason.RETURN_DIRECT):
+    with ignoring(Reason.RETURN_DIRECT):
         yield
 
 
 @bug
 def context_variables_are_missing() -> Iterator[None]:
-    with _ignoring(Reason.CONTEXT):
+    with ignoring(Reason.CONTEXT):
         yield
 
 
@@ -381,5 +381,5 @@ def calls_are_compared_loosely() -> Iterator[None]:
         changed = {name: (0 if name == "id" else value) for name, value in arguments.named.items()}
         return real(tool, venue, replace(arguments, named=changed), slots)
 
-    with patch.object(turns, "speculative_body", body):
+    with patch.object(proposer, "speculative_body", body):
         yield

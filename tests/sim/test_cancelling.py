@@ -16,7 +16,7 @@ from langgraph_speculate.host import run
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import Runner
 from langgraph_speculate.host.threads import THREADS
-from tests.sim.bugs import _ignoring
+from tests.sim.bugs import ignoring
 from tests.sim.cancelling import WAYS, Point, Tally, campaign, portion
 from tests.sim.quiet import pool_given_back
 
@@ -113,7 +113,7 @@ def writes_never_end() -> Iterator[None]:
 
 @breaks("effect", 1)
 def writes_run_ahead() -> Iterator[None]:
-    with _ignoring(*(reason for reason in Reason if "read" in reason.value or "declared" in reason.value)):
+    with ignoring(*(reason for reason in Reason if "read" in reason.value or "declared" in reason.value)):
         yield
 
 
