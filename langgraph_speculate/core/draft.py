@@ -78,7 +78,7 @@ class DraftCall:
         args, closed = call.args, self.arguments.closed
         _, known = self._agreed.get(id(call), _UNSEEN)
         for name, value in islice(closed.items(), known, None):
-            if name not in args or not _same(args[name], value):
+            if name not in args or not _is_same(args[name], value):
                 return False
         self._agreed[id(call)] = call, len(closed)  # with the call: another one may get its id
         return True
@@ -261,6 +261,14 @@ def _scalar(value: Any) -> str:
         return json.dumps(value)
     except (TypeError, ValueError):
         return ""
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Whether two values are one; what cannot be compared is not."""
+    try:
+        return _same(left, right)
+    except Exception:  # noqa: BLE001 - a predictor's values may be anything
+        return False
 
 
 def _same(left: Any, right: Any) -> bool:
