@@ -247,15 +247,19 @@ def _interleaved(parts: Parts) -> Iterator[Content]:
 
 
 def _revised(parts: Parts) -> Iterator[Content]:
-    """The arguments of some call begin anew after they were complete."""
+    """The arguments of some call begin anew after they were complete, before other calls or after all."""
     yield from _opening(parts)
+    latest = parts.draw.randrange(len(parts.calls)) if parts.calls else None
     for number in range(len(parts.calls)):
         yield from _pieces_of_call(parts, number)
-    if parts.calls:
-        number = parts.draw.randrange(len(parts.calls))
-        other = parts.draw.choice(('{"id": 0}', '{"id": 123}', '{"query": "ab"}', parts.calls[number][2]))
-        yield from (_calling(_piece(number, piece)) for piece in _cut(parts.draw, other, parts.most))
+        if number == latest:
+            yield from _taking_back(parts, parts.draw.randrange(number + 1))
     yield from _closing(parts)
+
+
+def _taking_back(parts: Parts, number: int) -> Iterator[Content]:
+    other = parts.draw.choice(('{"id": 0}', '{"id": 123}', '{"query": "ab"}', parts.calls[number][2]))
+    return (_calling(_piece(number, piece)) for piece in _cut(parts.draw, other, parts.most))
 
 
 def _cumulative(parts: Parts) -> Iterator[Content]:
