@@ -1,23 +1,23 @@
-"""One list out of several predictors: which tool, with which arguments, and what was called before, word for word.
+"""The shipped predictor: one list out of several opinions about which call comes next, calibrated.
 
-P(tool) from `markov.py` times P(arguments | tool) from `bindings.py` is one opinion about a call, `memory.py` another;
-`ranker.py` learns how far each is to be trusted.
+The opinions are those of `experience.py`; `ranker.py` learns how far each is to be trusted. As the model writes its
+message, they are asked again with what is known by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from random import Random
-from typing import NamedTuple
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import Draft, DraftCall, text_so_far
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.sums import Key, Pair, Sums, add_to
-from langgraph_speculate.predict.bindings import Bindings, grouped
+from langgraph_speculate.predict.bindings import grouped
+from langgraph_speculate.predict.experience import LEAST, PER_TOOL, Experience, Moment
 from langgraph_speculate.predict.features import FEATURES, Guess, features, said_words
 from langgraph_speculate.predict.knowledge import (
     CALL,
@@ -34,47 +34,26 @@ from langgraph_speculate.predict.knowledge import (
     split,
 )
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.markov import NextTools, details, signatures
-from langgraph_speculate.predict.memory import CallMemory, moments
-from langgraph_speculate.predict.patterns import Patterns
+from langgraph_speculate.predict.markov import details, signatures
 from langgraph_speculate.predict.ranker import Ranker
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import RunSources
 from langgraph_speculate.predict.stream import Company, Partings, fitted
 from langgraph_speculate.predict.values import fingerprint
-from langgraph_speculate.predict.walks import Walks
 from langgraph_speculate.predict.writing import Expected, WrittenText
 
-_TOOLS = 6  # tools whose arguments are looked for
-_WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
-_PER_TOOL = 12
-_SHORTLIST = 16  # guesses that are ranked with care
-_LEAST = 0.01  # guesses below are not worth a look
 _SUMS = 100_000  # known again of what was written down, the heaviest: about two seconds' work
 _MUCH = 1e9  # no honest sum is beyond
-_RUNS = 16  # whose sources are kept from turn to turn
+_LOOKED_AT = 16  # moments, and messages in writing, that are kept
 _SETTLED = 500  # moments of a tool after which it is known how far guesses about it are to be trusted,
 _SAMPLED = 0.25  # and the share of those after that which is looked at if nobody asks
 _TRUSTED = 512  # tools whose moments are counted
 _ANSWER = ""  # stands for the tool where none was called
-_FLOOR = 1e-3
 _BEGUN = 4  # characters of an argument after which it may be completed
-_NOTHING = (Call(""), 0.0)
 _FIRST = itemgetter(0)
 
 
-class _Moment(NamedTuple):
-    """What is looked up before a model call, for predicting what it asks for and for learning it."""
-
-    history: History
-    sources: RunSources
-    events: tuple[str, ...]  # the latest signatures
-    detail: str  # what else is known of the latest event
-    contexts: Sequence[Hashable]  # the same for whole calls, see `memory.py`
-    guesses: Sequence[tuple[Guess, tuple[float, ...]]]  # the shortlist, with what the ranker wants to know
-
-
-class BlendedPredictor:
+class BlendedPredictor(Experience):
     """The shipped predictor: counts of tools, of where arguments come from and of whole calls, blended and calibrated.
 
     Learns online, from nothing; memory is bounded; equal histories of learning give equal predictions.
@@ -90,21 +69,15 @@ class BlendedPredictor:
     bounded = True
 
     def __init__(self, evidence: Evidence | None = None) -> None:
-        self._ledger = ledger = Ledger(evidence or Evidence())
-        self._tools = NextTools(ledger=ledger)
-        self._bindings = Bindings(ledger=ledger)
-        self._memory = CallMemory(ledger=ledger)
-        self._patterns = Patterns(ledger=ledger)
-        self._walks = Walks()
+        super().__init__(Ledger(evidence or Evidence()))
         self._ranker = Ranker(FEATURES)
         # Learning from the moment of the latest prediction need not look everything up again.
-        self._latest: _Moment | None = None
-        self._looked: Recent[int, _Moment] = Recent(_RUNS)
+        self._latest: Moment | None = None
+        self._looked: Recent[int, Moment] = Recent(_LOOKED_AT)
         self._text = WrittenText()
         self._partings = Partings()
         self._company = Company()
-        self._named: Recent[int, tuple[DraftCall, list[Candidate]]] = Recent(_RUNS)  # by message that is written
-        self._runs: Recent[int, RunSources] = Recent(_RUNS)
+        self._named: Recent[int, tuple[DraftCall, list[Candidate]]] = Recent(_LOOKED_AT)  # by message that is written
         self._moments: Recent[str, list[int]] = Recent(_TRUSTED)  # learned without a prediction, by tool called
         self._draw = Random(0)  # nosec B311
 
@@ -143,7 +116,7 @@ class BlendedPredictor:
                 likely.setdefault(later.key, Candidate(later, chance, _source(guess)))
         return sorted(likely.values(), key=lambda one: one.probability, reverse=True)[: max(k, 0)]
 
-    def _of_tool(self, moment: _Moment, tool: str, text: str) -> list[Candidate]:
+    def _of_tool(self, moment: Moment, tool: str, text: str) -> list[Candidate]:
         """The calls of a tool, each with P(it is this one | the message calls the tool)."""
         if text and self._text.knows(tool):
             found = self._after_text(moment, text, tool)
@@ -160,10 +133,10 @@ class BlendedPredictor:
             if guess.name == tool
         ]
 
-    def _with(self, moment: _Moment, call: DraftCall) -> list[Candidate]:
+    def _with(self, moment: Moment, call: DraftCall) -> list[Candidate]:
         """Calls with the arguments that are written already."""
         found = self._bindings.propose(
-            moment.sources, call.name, "".join(moment.events[-1:]), limit=_PER_TOOL, least=_LEAST, given=call.closed
+            moment.sources, call.name, "".join(moment.events[-1:]), limit=PER_TOOL, least=LEAST, given=call.closed
         )
         return [Candidate(Call(call.name, one.args), one.chance, "+".join(dict.fromkeys(one.kinds))) for one in found]
 
@@ -175,10 +148,10 @@ class BlendedPredictor:
         found = self._bindings.completing(call.name, call.closed, name, text_so_far(written), surprise)
         return [Candidate(Call(call.name, args), chance, "completed") for args, chance in found]
 
-    def _after_text(self, moment: _Moment, text: str, tool: str | None = None) -> list[tuple[float, Call, str]]:
+    def _after_text(self, moment: Moment, text: str, tool: str | None = None) -> list[tuple[float, Call, str]]:
         return self._text.tell(text, *self._beside(moment, text), tool)
 
-    def _beside(self, moment: _Moment, text: str) -> tuple[RunSources, Expected]:
+    def _beside(self, moment: Moment, text: str) -> tuple[RunSources, Expected]:
         """What a text is read with: the run's sources and its own, and what was expected before it."""
         tools = self._tools.predict(moment.events, moment.detail)
         calls = {
@@ -188,7 +161,7 @@ class BlendedPredictor:
         sources = RunSources(moment.history, moment.sources, text)
         return sources, Expected(tools, calls, "".join(moment.events[-1:]))
 
-    def _moment(self, history: History) -> _Moment:
+    def _moment(self, history: History) -> Moment:
         """The moment of a history that was looked up before, or is now."""
         known = self._looked.get(id(history.events))
         if known is None or known.history.events is not history.events:
@@ -196,7 +169,7 @@ class BlendedPredictor:
             self._remember(known)
         return known
 
-    def _remember(self, moment: _Moment) -> None:
+    def _remember(self, moment: Moment) -> None:
         self._looked.touch(id(moment.history.events), lambda: moment)
         self._looked[id(moment.history.events)] = moment
 
@@ -278,59 +251,6 @@ class BlendedPredictor:
         for count in counts:
             count[0] += 1
         return min(counts)[0] <= _SETTLED or self._draw.random() < _SAMPLED
-
-    def _look(self, history: History, *, with_guesses: bool = True) -> _Moment:
-        """Look up what the experience says about a moment, and if asked to, the guesses that it makes."""
-        # Histories of one run share their events, so the first one tells runs apart.
-        run = id(history.events[0]) if history.events else 0
-        sources = RunSources(history, self._runs.get(run))
-        self._runs.touch(run, lambda: sources)
-        self._runs[run] = sources
-        events = signatures(history, self._tools.order)
-        detail = details(history)
-        contexts = moments(history, events[-2:])
-        shortlist: list[tuple[Guess, tuple[float, ...]]] = []
-        if with_guesses:
-            guesses = sorted(self._guesses(history, sources, events, detail, contexts), key=_FIRST, reverse=True)
-            said = said_words(sources)
-            shortlist = [(guess, features(guess, sources, said)) for guess in guesses[:_SHORTLIST]]
-        return _Moment(history, sources, events, detail, contexts, shortlist)
-
-    def _guesses(
-        self,
-        history: History,
-        sources: RunSources,
-        events: tuple[str, ...],
-        detail: str,
-        contexts: Sequence[Hashable],
-        tools: Mapping[str, float] | None = None,
-    ) -> Iterator[Guess]:
-        """Calls that may follow; *tools* are the probabilities of tools where more than the moment is known of them."""
-        walks = {key: (call, chance) for key, call, chance in self._walks.predict(history)}
-        tools = self._tools.predict(events, detail) if tools is None else tools
-        remembered = {key: (call, chance) for key, call, chance in self._memory.predict(contexts, limit=10)}
-        for key, (call, chance) in walks.items():
-            remembered.pop(key, None)
-            yield Guess(chance, call.name, call.args, key, tools.get(call.name, _FLOOR), None, 0, 1.0, 0.0, 0.0)
-        context = "".join(events[-1:])
-        for tool, chance in list(tools.items())[:_TOOLS]:
-            if chance * self._bindings.reach(tool) < _WORTHWHILE:
-                continue
-            proposals = self._bindings.propose(sources, tool, context, limit=_PER_TOOL, least=_LEAST / chance)
-            for place, proposal in enumerate(proposals):
-                derived, key = chance * proposal.chance, proposal.fingerprint
-                if key in walks:
-                    continue
-                memory = remembered.pop(key, _NOTHING)[1]
-                lead = proposal.chance / proposals[0].chance
-                pattern = self._patterns.chance(proposal.pattern, proposal.chance)
-                yield Guess(
-                    max(derived, memory), tool, proposal.args, key, chance, proposal, place, lead, memory, pattern
-                )
-        for key, (call, memory) in remembered.items():
-            if memory >= _LEAST:
-                chance = tools.get(call.name, _FLOOR)
-                yield Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory, 0.0)
 
 
 def _is_sound(row: tuple[Key, Pair]) -> bool:
