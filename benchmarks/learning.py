@@ -10,19 +10,18 @@ beside the project. All figures are CPU time of the one thread that works.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from benchmarks import support
 from benchmarks.progress import Tell, progress
+from benchmarks.surroundings import own_garbage
 from benchmarks.traces import FOLDER, Run, read
 from langgraph_speculate.patterns.sqlite import SqlitePatterns
 from langgraph_speculate.predict import PartitionedPredictor, default_predictor
@@ -70,17 +69,6 @@ def _quantile(sample: Sequence[float], share: float) -> float:
     return sorted(sample)[min(int(len(sample) * share), len(sample) - 1)]
 
 
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Garbage of before is not looked at while something is measured; that of the measured is, as in any process."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
 def long_histories(rounds: int) -> dict[str, float]:
     """Steps at 40 messages of history with 300 tools, once *rounds* runs were learned, over as many more."""
     predictor, costs = default_predictor(), Costs()
@@ -88,7 +76,7 @@ def long_histories(rounds: int) -> dict[str, float]:
     for run in islice(runs, rounds):
         Costs().play(predictor, run)
     measured = list(islice(runs, rounds))
-    with _apart():
+    with own_garbage():
         for run in measured:
             costs.play(predictor, run, since=MESSAGES)
     return costs.figures()
@@ -107,7 +95,7 @@ def growth(stages: Sequence[int], folder: Path, tell: Tell) -> tuple[dict[str, d
             if learned % _HANDED_OVER == 0:
                 _hand_over(predictor, store)
         costs, measured = Costs(), list(islice(runs, _SAMPLE))
-        with _apart():
+        with own_garbage():
             for run in measured:
                 costs.play(predictor, run)
         learned += len(measured)
@@ -137,7 +125,7 @@ def bulk(runs: Sequence[Run]) -> dict[str, float]:
     """Calls, and model calls, learned in a second, as mining does; reading the runs is not counted."""
     decisions = [decision for run in runs for decision in run.decisions()]
     predictor, calls = default_predictor(), sum(len(made) for _, made in decisions)
-    with _apart(), few_collections():
+    with own_garbage(), few_collections():
         began = time.thread_time()
         for history, made in decisions:
             predictor.learn(history, made)

@@ -12,9 +12,7 @@ default predictor works), and adopting every call (the predictor is perfect, and
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import statistics
 import sys
@@ -31,6 +29,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from benchmarks.command import rounds_parser, show
 from benchmarks.progress import progress
 from benchmarks.surroundings import no_collection, one_core, undisturbed
 from benchmarks.variants import model_turns
@@ -284,15 +283,11 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=_FIRST_LINE)
-    parser.add_argument("--rounds", type=int, default=15, help="measured rounds, after one to warm up (default 15)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser = rounds_parser("overhead", _FIRST_LINE, rounds=15)
     options = parser.parse_args(argv)
-    rounds = max(options.rounds, 1)
-    with progress("overhead", 2 * (rounds + 1), quiet=options.quiet) as tell:
-        report = measure(rounds, tell)
-    print(json.dumps(report) if options.json else "\n".join(table(report)))
+    with progress("overhead", 2 * (options.rounds + 1), quiet=options.quiet) as tell:
+        report = measure(options.rounds, tell)
+    show(report, table, as_json=options.json)
     return 0
 
 

@@ -13,7 +13,6 @@ The tool's policy says `on_mispredict="cancel"`; by default a body that nobody w
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
@@ -29,6 +28,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_openai import ChatOpenAI
 
+from benchmarks.command import rounds_parser, show
 from benchmarks.progress import Tell, progress
 from benchmarks.surroundings import undisturbed
 from benchmarks.variants import model_turns, plain_agent
@@ -263,13 +263,10 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.squash", description=_FIRST_LINE)
-    parser.add_argument("--rounds", type=int, default=20, help="measured runs, after one to warm up (default 20)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser = rounds_parser("squash", _FIRST_LINE, rounds=20)
     options = parser.parse_args(argv)
-    report = measure(max(options.rounds, 1), quiet=options.quiet)
-    print(json.dumps(report) if options.json else "\n".join(table(report)))
+    report = measure(options.rounds, quiet=options.quiet)
+    show(report, table, as_json=options.json)
     return 0
 
 

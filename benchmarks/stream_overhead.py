@@ -16,7 +16,6 @@ arguments contradict with their last piece only. That piece is timed apart: a ca
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
@@ -38,11 +37,13 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
+from benchmarks.command import rounds_parser, show
 from benchmarks.progress import progress
 from benchmarks.surroundings import no_collection, one_core, undisturbed
 from benchmarks.variants import model_turns
 from langgraph_speculate import SpeculationPolicy, speculate
 from langgraph_speculate.core import Call, Candidate, History, Predictor
+from langgraph_speculate.host.observer import ModelsOnly
 from langgraph_speculate.policy import Limits
 from langgraph_speculate.predict import Never
 
@@ -214,15 +215,8 @@ class NearlyRight:
         pass
 
 
-class Idle(BaseCallbackHandler):
+class Idle(ModelsOnly):
     """Ignores what the run's observer ignores, and does nothing with the rest."""
-
-    run_inline = True
-    ignore_chain = True
-    ignore_agent = True
-    ignore_retriever = True
-    ignore_custom_event = True
-    ignore_retry = True
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -389,15 +383,11 @@ def _argument_piece(text: str, *, name: str | None = None, id: str | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream_overhead", description=_FIRST_LINE)
-    parser.add_argument("--rounds", type=int, default=40, help="measured rounds, after one to warm up (default 40)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser = rounds_parser("stream_overhead", _FIRST_LINE, rounds=40)
     options = parser.parse_args(argv)
-    rounds = max(options.rounds, 1)
-    with progress("stream overhead", 2 * (rounds + 1), quiet=options.quiet) as tell:
-        report = measure(rounds, tell)
-    print(json.dumps(report) if options.json else "\n".join(table(report)))
+    with progress("stream overhead", 2 * (options.rounds + 1), quiet=options.quiet) as tell:
+        report = measure(options.rounds, tell)
+    show(report, table, as_json=options.json)
     return 0
 
 

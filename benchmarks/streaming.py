@@ -14,9 +14,7 @@ the server compares what each agent asks with what the plain one asks.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -28,6 +26,7 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langchain_openai import ChatOpenAI
 
+from benchmarks.command import rounds_parser, show
 from benchmarks.performance import Performance, aperform, perform
 from benchmarks.progress import Tell, progress
 from benchmarks.script import Player, RecordedCall, Script, Step
@@ -354,15 +353,12 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=_FIRST_LINE)
+    parser = rounds_parser("streaming", _FIRST_LINE, rounds=5)
     parser.add_argument("--case", action="append", choices=CASES, help="only this case; may be repeated")
     parser.add_argument("--scale", type=float, default=1.0, help="every time, times this (default 1)")
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one to warm up (default 5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args(argv)
-    report = measure(options.case or list(CASES), options.scale, max(options.rounds, 1), quiet=options.quiet)
-    print(json.dumps(report) if options.json else "\n".join(table(report)))
+    report = measure(options.case or list(CASES), options.scale, options.rounds, quiet=options.quiet)
+    show(report, table, as_json=options.json)
     return 0
 
 

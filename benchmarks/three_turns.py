@@ -8,9 +8,7 @@ engine. Ideal is the sum of max(model, tool) over the turns and the final answer
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +16,7 @@ from typing import Any
 
 from langchain_openai import ChatOpenAI
 
+from benchmarks.command import rounds_parser, show
 from benchmarks.performance import Performance, aperform, perform
 from benchmarks.progress import progress
 from benchmarks.script import Player, RecordedCall, Script, Step
@@ -114,15 +113,12 @@ def table(report: dict[str, Any]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.three_turns", description=_FIRST_LINE)
+    parser = rounds_parser("three_turns", _FIRST_LINE, rounds=5)
     parser.add_argument("--model", type=float, default=0.9, help="seconds of each message (default 0.9)")
     parser.add_argument("--tool", type=float, default=0.8, help="seconds of each call (default 0.8)")
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one to warm up (default 5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     options = parser.parse_args(argv)
-    report = measure(options.model, options.tool, max(options.rounds, 1), quiet=options.quiet)
-    print(json.dumps(report) if options.json else "\n".join(table(report)))
+    report = measure(options.model, options.tool, options.rounds, quiet=options.quiet)
+    show(report, table, as_json=options.json)
     return 0
 
 

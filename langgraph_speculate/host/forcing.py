@@ -15,23 +15,17 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 
 from langgraph_speculate.host.compat import StreamingHandler, handlers_of_call
-from langgraph_speculate.host.observer import is_turn
+from langgraph_speculate.host.observer import ModelsOnly, is_turn
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.run import Run
 
 
-class _Deaf(BaseCallbackHandler):
+class _Deaf(ModelsOnly):
     """A handler that takes no notice of anything."""
 
-    run_inline = True
-    ignore_agent = True
-    ignore_chain = True
     ignore_chat_model = True
-    ignore_custom_event = True
     ignore_llm = True
-    ignore_retriever = True
-    ignore_retry = True
 
 
 class _Forced(_Deaf, StreamingHandler[Any]):

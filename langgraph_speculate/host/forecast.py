@@ -63,7 +63,8 @@ class Forecaster:
     def __init__(self, predictor: Predictor, warn: Callable[[str, str], None]) -> None:
         self.predictor = predictor
         self.inline = bool(getattr(predictor, "bounded", False))
-        self.follows = self.inline and isinstance(predictor, StreamPredictor)
+        self._following = predictor if self.inline and isinstance(predictor, StreamPredictor) else None
+        self.follows = self._following is not None
         self._warn = warn
         self._asking = threading.Lock()  # calls to one predictor never overlap
         self._queueing = threading.Lock()
@@ -92,8 +93,8 @@ class Forecaster:
             told: What the predictor answered at its beginning.
             k: The most candidates to return.
         """
-        if self.follows and isinstance(self.predictor, StreamPredictor):
-            following = self.predictor
+        following = self._following
+        if following is not None:
             return self._guarded(lambda: following.narrow(history, draft, k=k), k)
         try:
             return conditioned(told, draft)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _INTERNAL_CALL = "lc_internal_call"  # what LangChain marks the auxiliary model calls of middleware with
 
 
-class _ModelsOnly(BaseCallbackHandler):
+class ModelsOnly(BaseCallbackHandler):
     """A handler that takes notice of model calls, where they run."""
 
     run_inline = True
@@ -35,7 +35,7 @@ class _ModelsOnly(BaseCallbackHandler):
     ignore_retry = True
 
 
-class StreamObserver(_ModelsOnly):
+class StreamObserver(ModelsOnly):
     """For one turn that somebody else begins and ends: reads its stream.
 
     Args:
@@ -68,7 +68,7 @@ class StreamObserver(_ModelsOnly):
             self._reading.event(event)
 
 
-class _Listening(_ModelsOnly):
+class _Listening(ModelsOnly):
     """What both flavours share: which model calls are turns of the run, and how they end."""
 
     def __init__(self, run: Run) -> None:

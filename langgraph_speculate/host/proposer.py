@@ -84,7 +84,7 @@ class Proposer:
 
     def may_launch(self) -> bool:
         """Whether any call could run ahead in this run, be it once the model has written it."""
-        return any(
+        return self._view.level != "shadow" and any(
             forbids(entry.facts, self._toolbox.venue(entry.facts, self._is_async), self._view, "") is None
             for entry in self._toolbox
         )

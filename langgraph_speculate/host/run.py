@@ -25,6 +25,7 @@ from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import RUN_KEY, child_config
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import guarded
+from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over
 from langgraph_speculate.host.runner import Attempt, Runner, wind_down
@@ -74,7 +75,8 @@ class Run:
         self._session = Session(id, view, engine.policy.limits, thread)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
-        self.turns = Turns(engine, self._driver, toolbox, view, self._is_async, origin)
+        proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
+        self.turns = Turns(engine, self._driver, proposer, origin)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import DraftCall
-from langgraph_speculate.core.gate import RunView
 from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History, Origin, text_of
 from langgraph_speculate.core.speculation import Speculation, Stage
@@ -23,7 +22,7 @@ from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposer import Proposed, Proposer
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import Attempt
-from langgraph_speculate.host.toolbox import Toolbox, keyable
+from langgraph_speculate.host.toolbox import keyable
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -42,20 +41,15 @@ class Turns:
     Args:
         engine: What the runs of one wrapped graph share.
         driver: The run's session and runner.
-        toolbox: The graph's tools.
-        view: What the gate may know about the run.
-        is_async: Whether the run has an event loop.
+        proposer: Makes attempts out of candidates.
         origin: Whose run it is.
     """
 
-    def __init__(
-        self, engine: Engine, driver: Driver, toolbox: Toolbox, view: RunView, is_async: bool, origin: Origin
-    ) -> None:
+    def __init__(self, engine: Engine, driver: Driver, proposer: Proposer, origin: Origin) -> None:
         self._engine = engine
         self._driver = driver
-        self._view = view
         self._origin = origin
-        self._proposer = Proposer(engine, driver, toolbox, view, is_async)
+        self._proposer = proposer
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
 
@@ -85,7 +79,7 @@ class Turns:
 
     @cached_property
     def _may_launch(self) -> bool:
-        return self._view.level != "shadow" and self._proposer.may_launch()
+        return self._proposer.may_launch()
 
     def variables(self) -> dict[ContextVar[Any], Any]:
         """The context variables that the policy passes on, with their values here."""

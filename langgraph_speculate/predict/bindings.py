@@ -49,6 +49,11 @@ class Proposal(NamedTuple):
     pattern: Way
     records: int
 
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people to read."""
+        return "+".join(dict.fromkeys(self.kinds))
+
 
 _Shape = tuple[str, ...]  # the names of a call's arguments, sorted
 _Records = tuple[Hashable, ...]

@@ -100,8 +100,7 @@ class BlendedPredictor(Experience):
         known = self._named.get(id(draft))
         if known is None or known[0] is not call:
             known = call, self._of_tool(moment, call.name, draft.text)
-            self._named.touch(id(draft), lambda: known)
-            self._named[id(draft)] = known
+            self._named.put(id(draft), known)
         surprise = self._partings.surprise(call.name, call.arguments.length)
         likely = {one.call.key: one for one in fitted(known[1], call, surprise)}
         given = fitted(self._with(moment, call), call, 1.0) if call.closed and not call.complete else []
@@ -138,7 +137,7 @@ class BlendedPredictor(Experience):
         found = self._bindings.propose(
             moment.sources, call.name, "".join(moment.events[-1:]), limit=PER_TOOL, least=LEAST, given=call.closed
         )
-        return [Candidate(Call(call.name, one.args), one.chance, "+".join(dict.fromkeys(one.kinds))) for one in found]
+        return [Candidate(Call(call.name, one.args), one.chance, one.source) for one in found]
 
     def _completing(self, call: DraftCall, surprise: float) -> list[Candidate]:
         """Calls whose open argument goes on as it did before."""
@@ -170,8 +169,7 @@ class BlendedPredictor(Experience):
         return known
 
     def _remember(self, moment: Moment) -> None:
-        self._looked.touch(id(moment.history.events), lambda: moment)
-        self._looked[id(moment.history.events)] = moment
+        self._looked.put(id(moment.history.events), moment)
 
     def call_chance(self, history: History) -> float:
         """P(the next message calls a tool), in [0, 1]; what is left is the chance of an answer."""
@@ -192,8 +190,9 @@ class BlendedPredictor(Experience):
             self._ranker.learn(guess.name, told, guess.key in right)
             if guess.proposal is not None and guess.name in called:
                 self._patterns.learn(guess.proposal.pattern, guess.key in right)
-        for call in calls if moment.guesses else ():
-            if fingerprint(call.name, call.args) not in {guess.key for guess, _ in moment.guesses}:
+        foreseen = {guess.key for guess, _ in moment.guesses}
+        for key, call in truth if foreseen else ():
+            if key not in foreseen:
                 self._partings.learn(call, [Call(g.name, g.args) for g, _ in moment.guesses if g.name == call.name])
         if history.writing and calls:
             self._text.learn(history.writing, *self._beside(moment, history.writing), calls)
@@ -276,5 +275,5 @@ def _by_weight(row: tuple[Key, Pair]) -> tuple[float, Key]:
 
 def _source(guess: Guess) -> str:
     """Where a guess comes from, for people to read."""
-    kinds = dict.fromkeys(guess.proposal.kinds if guess.proposal else ())
-    return "+".join((*kinds, "memory") if guess.memory else kinds)
+    parts = (guess.proposal.source if guess.proposal else "", "memory" if guess.memory else "")
+    return "+".join(filter(None, parts))

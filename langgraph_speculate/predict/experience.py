@@ -67,8 +67,7 @@ class Experience:
         # Histories of one run share their events, so the first one tells runs apart.
         run = id(history.events[0]) if history.events else 0
         sources = RunSources(history, self._runs.get(run))
-        self._runs.touch(run, lambda: sources)
-        self._runs[run] = sources
+        self._runs.put(run, sources)
         events = signatures(history, self._tools.order)
         detail = details(history)
         contexts = moments(history, events[-2:])

@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 class Recent(OrderedDict[Key, Value]):
-    """At most *size* entries. Only `touch` adds and refreshes; reading with `get` changes nothing.
+    """At most *size* entries. Only `touch` and `put` add and refresh; reading with `get` changes nothing.
 
     (cachetools' LRU counts a read as a use, so a prediction would change what is remembered.)
 
@@ -30,9 +30,15 @@ class Recent(OrderedDict[Key, Value]):
         """Return the entry of *key*, made if there is none, as the freshest one."""
         value = self.get(key)
         if value is None:
-            value = self[key] = make()
-            if len(self) > self.size:
-                self.popitem(last=False)
+            value = make()
+            self.put(key, value)
         else:
             self.move_to_end(key)
         return value
+
+    def put(self, key: Key, value: Value) -> None:
+        """Have *value* as the entry of *key*, the freshest one."""
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self.size:
+            self.popitem(last=False)

@@ -29,13 +29,12 @@ _WEIGHT = 5.0  # of what is believed before anything was counted, in observation
 _SETTLED, _SAMPLED = 64, 8
 
 
-def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = MORE) -> list[Candidate]:
+def conditioned(candidates: Sequence[Candidate], draft: Draft) -> list[Candidate]:
     """*candidates*, re-scored by what is written of the message, best first; text alone says nothing here.
 
     Args:
         candidates: What was expected before the message began.
         draft: The message so far.
-        more: P(another call follows).
 
     >>> from langgraph_speculate.core import Call, Draft
     >>> guesses = [Candidate(Call("get_order", {"id": n}), 0.3) for n in (17, 25)] + [Candidate(Call("find"), 0.2)]
@@ -59,7 +58,7 @@ def conditioned(candidates: Sequence[Candidate], draft: Draft, *, more: float = 
         if may:
             return min(1.0, chance / (share + others)) if chance else 0.0
         # Another call of the message may be it: as often as one follows, or, where it was nearly sure, more often.
-        return max(chance * more, 1.0 - (1.0 - chance) / written if written else 0.0)
+        return max(chance * MORE, 1.0 - (1.0 - chance) / written if written else 0.0)
 
     scored = [
         Candidate(one.call, given(one.probability, may), one.source) for one, may in zip(candidates, fits, strict=True)

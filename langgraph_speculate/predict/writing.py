@@ -93,7 +93,7 @@ class WrittenText:
                 start = min(1.0, expected.calls.get(one.fingerprint, (None, 0.0))[1] * before)
                 said = _said(one.args, text)
                 features = _features(chance * one.chance, start, chance, said, place, WRITING in one.kinds)
-                found[one.fingerprint] = Call(name, one.args), features, "+".join(dict.fromkeys(one.kinds))
+                found[one.fingerprint] = Call(name, one.args), features, one.source
         for key, (call, start) in expected.calls.items():
             chance = tools.get(call.name, 0.0)
             if key not in found and chance:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.sim.__main__ import command_of
 from tests.sim.bugs import BUGS
 from tests.sim.campaign import Tally, campaign, portion
 from tests.sim.pair import judge
+from tests.sim.processes import shown_by_processes
 from tests.sim.programs import MODES
 from tests.sim.shrinking import shrunk
 from tests.sim.side import run_side
@@ -49,32 +45,8 @@ def test_every_known_mismatch_has_its_reason() -> None:
     assert all(name in SHAPES and reason for name, reason in KNOWN.items())
 
 
-_SHOW = """
-import hashlib, sys
-from tests.sim.side import run_side
-from tests.sim.zoo import program_of
-for seed in range(0, 120, 3):
-    side = run_side(program_of(seed), True)
-    seen = [(v.state, v.error, v.chunks, v.events, v.history, v.ended) for v in side.visits.values()]
-    log = [(type(e).__name__, e.at) for e in side.happened]
-    text = repr((seen, log, side.world.log, side.world.bodies, side.ran.loop.steps))
-    print(seed, hashlib.sha256(text.encode()).hexdigest())
-"""
-
-
 def test_a_seed_means_the_same_run_in_every_process_and_under_every_hash_seed() -> None:
-    root = Path(__file__).parents[2]
-    shown = [
-        subprocess.run(
-            [sys.executable, "-c", _SHOW],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)},
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("0", "1", "4242")
-    ]
+    shown = shown_by_processes("zoo", range(0, 120, 3), ("0", "1", "4242"))
     assert shown[0].count("\n") == 40
     assert shown[0] == shown[1] == shown[2]
 

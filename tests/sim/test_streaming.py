@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk
@@ -15,6 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from tests.sim import moments
 from tests.sim.__main__ import command_of
 from tests.sim.campaign import Tally, campaign
+from tests.sim.processes import shown_by_processes
 from tests.sim.side import run_side
 from tests.sim.streaming import ZOO
 from tests.sim.streams import CUT_SHORT, ENDINGS, SHAPES, Said, Stream, message_of, pieces_of
@@ -56,32 +52,8 @@ def test_every_way_to_stream_and_every_ending_occurs() -> None:
     assert any(stream.garbled for stream in streams)
 
 
-_SHOW = """
-import hashlib
-from tests.sim.side import run_side
-from tests.sim.streaming import ZOO
-for seed in range(0, 80, 2):
-    side = run_side(ZOO.program_of(seed), True)
-    seen = [(v.state, v.error, v.chunks, v.events, v.history, v.ended) for v in side.visits.values()]
-    log = [(type(e).__name__, e.at) for e in side.happened]
-    text = repr((seen, log, side.world.log, side.world.bodies, side.ran.loop.steps))
-    print(seed, hashlib.sha256(text.encode()).hexdigest())
-"""
-
-
 def test_a_streaming_seed_means_the_same_run_in_every_process_and_under_every_hash_seed() -> None:
-    root = Path(__file__).parents[2]
-    shown = [
-        subprocess.run(
-            [sys.executable, "-c", _SHOW],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)},
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("0", "4242")
-    ]
+    shown = shown_by_processes("streaming", range(0, 80, 2), ("0", "4242"))
     assert shown[0].count("\n") == 40
     assert shown[0] == shown[1]
 
