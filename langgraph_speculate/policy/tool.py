@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
@@ -42,6 +42,15 @@ class ToolPolicy:
             its result is used.
         run_limit, thread_limit: Most bodies per run and per thread, real and early ones together. Needed for a tool
             that has a call limit of its own; None means no such limit.
+        cost: What a call costs, in the currency of the policy's `value_per_second`.
+        rate: How often it may be called, such as `"10/second"` or `"600/minute"`; early calls use a part of that only.
+        host: The service in the policy's `rates` that it shares a rate with.
+        slots: How many of its calls can run at once in this process; early ones run only while some are free.
+        rate_limiter: A rate limiter of LangChain that its real calls go through; early ones take from it, too. Only in
+            code.
+        read_through: The answer of a call, while it is fresh, answers the same call again in the same run.
+        warm: Called when the tool is likely to be called, with whatever arguments, to prepare what makes calls of it
+            faster and changes nothing. Only in code.
         disclosure: What an early call may tell a third party: nothing (`none`, it never runs ahead), arguments that its
             destination has seen in this thread (`same_args_only`), or any, by your statement that its arguments are
             public (`declared`).
@@ -74,6 +83,13 @@ class ToolPolicy:
     reads_state: tuple[str, ...] = ()
     run_limit: int | None = None
     thread_limit: int | None = None
+    cost: float = 0.0
+    rate: str | None = None
+    host: str | None = None
+    slots: int | None = None
+    rate_limiter: Any = None
+    read_through: bool = False
+    warm: Callable[..., Any] | None = None
     disclosure: Disclosure = "none"
     allowed_hosts: tuple[str, ...] = ()
     trusted_output: bool = False
@@ -98,6 +114,13 @@ class ToolPolicy:
             "reads_state": checks.texts,
             "run_limit": checks.optional_count,
             "thread_limit": checks.optional_count,
+            "cost": checks.amount,
+            "rate": checks.optional_rate,
+            "host": checks.optional_text,
+            "slots": checks.optional_count,
+            "rate_limiter": checks.optional_limiter,
+            "read_through": checks.boolean,
+            "warm": checks.optional_function,
             "disclosure": checks.one_of(get_args(Disclosure)),
             "allowed_hosts": checks.hosts,
             "trusted_output": checks.boolean,
@@ -168,6 +191,10 @@ def tool_problems(values: Mapping[Any, Any], path: str = "") -> Iterator[str]:
         yield f"{where}read_only and writes contradict each other; remove one"
     if values.get("scope") == "run" and values.get("deterministic") is False:
         yield f"{where}scope 'run' needs a deterministic tool; use scope 'step'"
+    if values.get("read_through") and not values.get("read_only"):
+        yield f"{where}read_through is for tools that only read; add read_only = true, or remove it"
+    if values.get("read_through") and values.get("deterministic") is False:
+        yield f"{where}read_through needs a deterministic tool; remove one of them"
     if not values.get("open_world"):
         for name in ("disclosure", "allowed_hosts"):
             if values.get(name) not in (None, "none", (), []):
