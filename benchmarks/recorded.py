@@ -5,6 +5,10 @@
 A server on loopback streams the recorded messages of the model to `ChatOpenAI`, tools answer from the recording after
 a delay, and `create_agent` runs the loop. Learned from 70 % of the tasks, measured on runs of the others: the plain
 agent, ours, ours with an oracle, ours with a predictor that is always wrong, and eager-tools-langgraph, in turns.
+
+With `--virtual` nobody waits: the model is in this process and time is virtual, so that many settings can be compared:
+
+    python -m benchmarks.recorded FILE --virtual --tool-latency 1x,0.33x,2.7x --thrift 0,0.5,1
 """
 
 from __future__ import annotations
@@ -14,12 +18,14 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from langchain_core.tools import BaseTool
+from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 
 from benchmarks.figures import set_report, table
@@ -42,6 +48,7 @@ from benchmarks.variants import (
     plain_agent,
     speculating_agent,
 )
+from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
@@ -54,41 +61,78 @@ _WARM_UP = Script("warm-up", (Step("ready"),), (({"role": "user", "content": "re
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How long a tool takes: `0.4` seconds, or `2.7x` the model's median step.
+
+    >>> Latency.parse("2.7x").seconds(0.4)
+    1.08
+    """
+
+    amount: float
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Latency:
+        """Read what the command line says; a ValueError says what it should."""
+        number = text.removesuffix("x")
+        pace = ModelPace.parse(number)
+        if pace.kind != "fixed":
+            raise ValueError(f"seconds, or a multiple of the model's median step such as 2.7x, not {text!r}")
+        return cls(pace.median_s, relative=number != text)
+
+    def seconds(self, step_s: float) -> float:
+        """Beside a model whose median step takes *step_s*."""
+        return round(self.amount * step_s, 6) if self.relative else self.amount
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to measure.
 
     Attributes:
         pace: Of the model.
-        tool_latency_s: Seconds of every tool; None: the model's median step.
+        latencies: How long every tool takes, each measured apart.
         runs: How many test runs; 0 for all.
         seed: Draws the split, the sample and the pace.
         concurrency: Runs played side by side.
         sync: Through `invoke` instead of `ainvoke`.
         frozen: The predictor stops learning where the test part begins.
         variants: Which agents, besides the plain one.
+        virtual: In virtual time, without a server.
+        ours: What our agents are called, with the settings of their policies.
+        depth: How far ahead the oracle may run.
     """
 
     pace: ModelPace
-    tool_latency_s: float | None
+    latencies: tuple[Latency, ...]
     runs: int
     seed: int
     concurrency: int
     sync: bool
     frozen: bool
     variants: tuple[str, ...]
+    virtual: bool
+    ours: Mapping[str, Mapping[str, Any]]
+    depth: int
 
 
 @dataclass(frozen=True)
 class Material:
-    """One file of recordings, made ready to be played."""
+    """One file of recordings, made ready to be played.
+
+    Attributes:
+        step_s: The model's median step.
+        latency_s: Seconds of every tool.
+    """
 
     name: str
     train: list[Run]
     scripts: list[Script]
     every_script: list[Script]
     reading: Mapping[str, bool]
-    latency_s: float
+    step_s: float
     notes: list[str]
+    latency_s: float = 0.0
 
 
 def prepare(path: Path, settings: Settings) -> Material:
@@ -117,10 +161,9 @@ def prepare(path: Path, settings: Settings) -> Material:
     scripts = [settings.pace.paced(script, settings.seed) for script in sample]
     if not middle_step_s(scripts) and settings.pace.kind == "recorded":
         raise ValueError(f"{path}: has no recorded model times; give --model-pace in seconds")
-    latency_s = middle_step_s(scripts) if settings.tool_latency_s is None else settings.tool_latency_s
     name = path.name.removesuffix(".gz").removesuffix(".jsonl")
     every = [script for run in runs if (script := script_of(run)) is not None]
-    return Material(name, train, scripts, every, reading, latency_s, notes)
+    return Material(name, train, scripts, every, reading, middle_step_s(scripts), notes)
 
 
 def measure(material: Material, settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -128,29 +171,55 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
     tools = recorded_tools(material.every_script, material.reading)
     train_ids = {run.id for run in material.train}
     seen = [script for script in material.every_script if script.id in train_ids]
-    # Threads are worlds of their own here, but the users of one service, so they learn together.
-    predictors: dict[str, Predictor] = {OURS: default_predictor(apart=False), ORACLE: Oracle()}
-    predictors[WRONG] = AlwaysWrong(seen, material.reading)
-    for run in material.train if OURS in settings.variants else ():
-        for history, calls in run.decisions():
-            predictors[OURS].learn(history, calls)
-    if settings.frozen:
-        predictors[OURS] = Frozen(predictors[OURS])
+    predictors: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
+    policies: dict[str, Mapping[str, Any]] = {ORACLE: {"limits": {"max_depth": settings.depth}}, WRONG: {}}
+    for name in settings.ours if OURS in settings.variants else ():
+        predictors[name], policies[name] = _taught(material, settings), settings.ours[name]
+    others = [name for name in settings.variants if name != OURS]
+    names = [PLAIN, *(name for name in predictors if name in settings.ours), *others]
     player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
-    with undisturbed(), LoopbackServer(player) as server:
-        key: Any = "none"
-        model = ChatOpenAI(model="recorded", base_url=server.base_url, api_key=key, streaming=True)
-        names = (PLAIN, *settings.variants)
-        graphs = {name: _graph(name, model, tools, material.reading, predictors) for name in names}
+    with undisturbed(), _model(player, settings) as model:
+        graphs = {PLAIN: plain_agent(model, tools)}
+        for name in names[1:]:
+            graphs[name] = (
+                eager_agent(model, tools, material.reading)
+                if name == EAGER
+                else speculating_agent(model, tools, material.reading, predictors[name], **policies[name])
+            )
+        speculating = [name for name in graphs if name in predictors]
         try:
-            stage = _Stage(material, settings, graphs, tell)
-            played = stage.play() if settings.sync else asyncio.run(stage.aplay())
-            stats = {name: speculation_of(graphs[name]).stats() for name in graphs if name in predictors}
+            played = _play(_Stage(material, settings, graphs, tell), settings)
+            stats = {name: speculation_of(graphs[name]).stats() for name in speculating}
         finally:
-            for name in graphs:
-                if name in predictors:
-                    speculation_of(graphs[name]).close()
-    return _report(material, settings, played, stats, player)
+            for name in speculating:
+                speculation_of(graphs[name]).close()
+    return _report(material, names, played, stats, player)
+
+
+def _taught(material: Material, settings: Settings) -> Predictor:
+    # Threads are worlds of their own here, but the users of one service, so they learn together.
+    predictor = default_predictor(apart=False)
+    for run in material.train:
+        for history, calls in run.decisions():
+            predictor.learn(history, calls)
+    return Frozen(predictor) if settings.frozen else predictor
+
+
+@contextmanager
+def _model(player: Player, settings: Settings) -> Iterator[BaseChatModel]:
+    """The model that plays the recordings: behind a server, or in this process."""
+    if settings.virtual:
+        yield InProcessModel(respond=player, streaming=True)
+        return
+    with LoopbackServer(player) as server:
+        key: Any = "none"
+        yield ChatOpenAI(model="recorded", base_url=server.base_url, api_key=key, streaming=True)
+
+
+def _play(stage: _Stage, settings: Settings) -> list[dict[str, Performance]]:
+    if settings.sync:
+        return stage.play()
+    return in_virtual_time(stage.aplay(), settings.seed) if settings.virtual else asyncio.run(stage.aplay())
 
 
 class _Stage:
@@ -213,24 +282,13 @@ class _Stage:
         return performances
 
 
-def _graph(
-    name: str, model: Any, tools: Sequence[BaseTool], reading: Mapping[str, bool], predictors: Mapping[str, Predictor]
-) -> Any:
-    if name == PLAIN:
-        return plain_agent(model, tools)
-    if name == EAGER:
-        return eager_agent(model, tools, reading)
-    return speculating_agent(model, tools, reading, predictors[name])
-
-
 def _report(
     material: Material,
-    settings: Settings,
+    names: Sequence[str],
     played: list[dict[str, Performance]],
     stats: Mapping[str, Stats],
     player: Player,
 ) -> dict[str, Any]:
-    names = [PLAIN, *settings.variants]
     same_requests = {
         name: sum(
             player.requests[f"{at}{script.id}"] == player.requests[f"0{script.id}"] for script in material.scripts
@@ -264,12 +322,17 @@ def _arguments() -> argparse.ArgumentParser:
         help="seconds for each message (default 0.4), lognormal:MEDIAN, or recorded",
     )  # fmt: skip
     parser.add_argument(
-        "--tool-latency", type=_seconds, metavar="S", help="seconds of every tool (default: the model's median step)"
-    )
+        "--tool-latency", type=_latencies, default="1x", metavar="S,…",
+        help="seconds of every tool, or multiples of the model's median step such as 2.7x, each measured apart"
+        " (default 1x)",
+    )  # fmt: skip
     parser.add_argument("--runs", type=_count, default=24, help="runs of the test part to play (default 24; 0: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws the split, the sample and the pace (default 0)")
     parser.add_argument("--concurrency", type=_count, default=4, help="runs played side by side (default 4)")
     parser.add_argument("--sync", action="store_true", help="use the sync interface, without eager-tools")
+    parser.add_argument("--virtual", action="store_true", help="in virtual time, with the model in this process")
+    parser.add_argument("--thrift", type=_numbers(float), metavar="T,…", help="compare ours at these")
+    parser.add_argument("--depth", type=_numbers(int), metavar="N,…", help="compare ours at these; the oracle: most")
     parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument(
         "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
@@ -286,11 +349,28 @@ def _pace(text: str) -> ModelPace:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _seconds(text: str) -> float:
-    pace = _pace(text)
-    if pace.kind != "fixed":
-        raise argparse.ArgumentTypeError(f"seconds, not {text!r}")
-    return pace.median_s
+def _latencies(text: str) -> tuple[Latency, ...]:
+    try:
+        return tuple(Latency.parse(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
+    def numbers(text: str) -> tuple[float, ...]:
+        return tuple(map(kind, text.split(",")))
+
+    return numbers
+
+
+def _ours(thrifts: Sequence[float] | None, depths: Sequence[float] | None) -> dict[str, dict[str, Any]]:
+    """Our agents, by what they are called."""
+    ours = {}
+    for thrift, depth in product(thrifts or [None], depths or [None]):
+        name = OURS + ("" if thrift is None else f" t{thrift:g}") + ("" if depth is None else f" d{depth}")
+        settings: dict[str, Any] = {} if thrift is None else {"thrift": thrift}
+        ours[name] = settings if depth is None else settings | {"limits": {"max_depth": depth}}
+    return ours
 
 
 def _count(text: str) -> int:
@@ -300,12 +380,17 @@ def _count(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _arguments().parse_args(argv)
-    everyone = [OURS, ORACLE, WRONG, *([EAGER] if EAGER_INSTALLED and not options.sync else [])]
+    parser = _arguments()
+    options = parser.parse_args(argv)
+    if options.sync and options.virtual:
+        parser.error("--virtual is for the async interface")
+    peer = [EAGER] if EAGER_INSTALLED and not (options.sync or options.virtual) else []
+    everyone = [OURS, ORACLE, WRONG, *peer]
     chosen = tuple(name for name in options.variant or everyone if name in everyone)
     settings = Settings(
         options.model_pace, options.tool_latency, options.runs, options.seed, max(options.concurrency, 1),
-        options.sync, options.frozen, chosen,
+        options.sync, options.frozen, chosen, options.virtual, _ours(options.thrift, options.depth),
+        max(options.depth or [1]),
     )  # fmt: skip
     try:
         materials = [prepare(path, settings) for path in options.traces]
@@ -313,9 +398,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     reports = []
-    for material in materials:
+    for material, latency in product(materials, settings.latencies):
         with progress(material.name, len(material.scripts), quiet=options.quiet) as tell:
-            reports.append(measure(material, settings, tell))
+            timed = replace(material, latency_s=latency.seconds(material.step_s))
+            reports.append(measure(timed, settings, tell))
         if not options.json:
             print("\n".join(table(reports[-1])), flush=True)
     if options.json:

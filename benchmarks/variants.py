@@ -104,13 +104,25 @@ def speculating_agent(
     reading: Mapping[str, bool],
     predictor: Predictor | None,
     middleware: Sequence[AgentMiddleware[Any, Any]] = (),
+    *,
+    declared: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Any:
     """The same agent with tools run ahead; those that only read are declared, with every default.
 
     Each performance has a world of its own, so a write in one does not concern another: they are partitioned by thread.
+
+    Args:
+        model: Of the agent.
+        tools: Its tools.
+        reading: For each tool whether it only reads.
+        predictor: Who guesses.
+        middleware: Around model and tools.
+        declared: What else is said of every tool that only reads.
+        settings: Of the policy.
     """
-    declared = {tool.name: True for tool in tools if reading[tool.name]}
-    policy = SpeculationPolicy(tools=declared, partition_by=("thread_id",))  # type: ignore[arg-type]
+    entries = {tool.name: {"read_only": True, **(declared or {})} for tool in tools if reading[tool.name]}
+    policy = SpeculationPolicy(tools=entries, partition_by=("thread_id",), **settings)  # type: ignore[arg-type]
     return speculate(plain_agent(model, tools, middleware), policy, predictor=predictor)
 
 
