@@ -29,6 +29,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 
 from benchmarks.figures import set_report, table
+from benchmarks.guesses import Guesses
 from benchmarks.performance import Performance, aperform, perform
 from benchmarks.progress import progress
 from benchmarks.script import ModelPace, Player, Script, Step, middle_step_s, reading_tools, script_of, split_by_effect
@@ -186,14 +187,16 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
                 if name == EAGER
                 else speculating_agent(model, tools, material.reading, predictors[name], **policies[name])
             )
-        speculating = [name for name in graphs if name in predictors]
+        guesses = {name: Guesses() for name in graphs if name in predictors}
+        for name in guesses:
+            speculation_of(graphs[name]).events(guesses[name].see)
         try:
             played = _play(_Stage(material, settings, graphs, tell), settings)
-            stats = {name: speculation_of(graphs[name]).stats() for name in speculating}
+            stats = {name: speculation_of(graphs[name]).stats() for name in guesses}
         finally:
-            for name in speculating:
+            for name in guesses:
                 speculation_of(graphs[name]).close()
-    return _report(material, names, played, stats, player)
+    return _report(material, names, played, stats, guesses, player)
 
 
 def _taught(material: Material, settings: Settings) -> Predictor:
@@ -287,6 +290,7 @@ def _report(
     names: Sequence[str],
     played: list[dict[str, Performance]],
     stats: Mapping[str, Stats],
+    guesses: Mapping[str, Guesses],
     player: Player,
 ) -> dict[str, Any]:
     same_requests = {
@@ -304,7 +308,7 @@ def _report(
         "tool_latency_s": material.latency_s,
         "notes": material.notes,
     }
-    return about | set_report(played, stats, same_requests, ideal_s)
+    return about | set_report(played, stats, guesses, same_requests, ideal_s)
 
 
 def _read(path: Path) -> list[Run]:
