@@ -48,6 +48,7 @@ from benchmarks.variants import (
     eager_agent,
     plain_agent,
     speculating_agent,
+    taught,
 )
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
@@ -55,7 +56,6 @@ from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
 from langgraph_speculate.demo.loopback import LoopbackServer
 from langgraph_speculate.observe.stats import Stats
-from langgraph_speculate.predict import default_predictor
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 _WARM_UP = Script("warm-up", (Step("ready"),), (({"role": "user", "content": "ready?"},),))
@@ -175,7 +175,9 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
     predictors: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
     policies: dict[str, Mapping[str, Any]] = {ORACLE: {"limits": {"max_depth": settings.depth}}, WRONG: {}}
     for name in settings.ours if OURS in settings.variants else ():
-        predictors[name], policies[name] = _taught(material, settings), settings.ours[name]
+        predictor = taught(material.train)
+        predictors[name] = Frozen(predictor) if settings.frozen else predictor
+        policies[name] = settings.ours[name]
     others = [name for name in settings.variants if name != OURS]
     names = [PLAIN, *(name for name in predictors if name in settings.ours), *others]
     player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
@@ -197,15 +199,6 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
             for name in guesses:
                 speculation_of(graphs[name]).close()
     return _report(material, names, played, stats, guesses, player)
-
-
-def _taught(material: Material, settings: Settings) -> Predictor:
-    # Threads are worlds of their own here, but the users of one service, so they learn together.
-    predictor = default_predictor(apart=False)
-    for run in material.train:
-        for history, calls in run.decisions():
-            predictor.learn(history, calls)
-    return Frozen(predictor) if settings.frozen else predictor
 
 
 @contextmanager

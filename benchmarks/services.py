@@ -16,7 +16,7 @@ from typing import Protocol
 from langgraph_speculate import current_speculation
 from langgraph_speculate.host import clock
 
-_INSTANT_S = 1e-6  # a place that is made within an instant was not waited for
+INSTANT_S = 1e-6  # a place that is made within an instant was not waited for
 
 
 @dataclass(eq=False)
@@ -89,7 +89,7 @@ class Slots:
             async with self._free:
                 use.at = clock.now()
                 use.waited_s = use.at - came
-                use.before = early if use.waited_s > _INSTANT_S else []
+                use.before = early
                 yield
         finally:
             self._inside.remove(use)
