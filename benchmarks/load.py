@@ -6,8 +6,8 @@ Support agents with about 8 calls each start within a few seconds, and share eit
 in line, or an API that rejects what comes too often and is asked again after a pause. The same runs are played plain
 and speculating, in virtual time; `--live` plays them in real time instead. Early calls have no right to either
 resource: at every load the plain agent is the bar for the median, the 95th percentile and the end of the last run.
-Where calls are rejected, a millisecond decides who is, and with that all that follows. Every load is therefore played
-several times with starts a millisecond off, and compared by the means; *spread* says how far the plain agent's own
+Where calls are rejected, a moment decides who is, and with that all that follows. Every load is therefore played
+several times with starts up to 0.1 s off, and compared by the means; *spread* says how far the plain agent's own
 figures lie from theirs.
 """
 
@@ -93,9 +93,9 @@ class Crowd:
         return cls(size, rounds, [draw.uniform(0, STARTS_WITHIN_S) for _ in range(size)])
 
     def shifted(self, repeat: int) -> Crowd:
-        """The same, each run up to a millisecond later."""
+        """The same, each run up to a tenth of a second later."""
         draw = random.Random(repeat)
-        return replace(self, starts=[start + draw.uniform(0, 0.001) for start in self.starts])
+        return replace(self, starts=[start + draw.uniform(0, 0.1) for start in self.starts])
 
     @property
     def scripts(self) -> list[Script]:
