@@ -125,8 +125,10 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{report['candidates']} candidates a turn, {report['turns']} turns; at most {report['limit_us']:.0f} µs"
     yield f"{'µs a turn':24} {'median':>7} {'p99':>7} {'keys':>6} {'launches a turn':>16}"
     for kind, f in report["kinds"].items():
-        over = "" if f["within"] else "  OVER"
-        yield f"{kind:24} {f['median_us']:7.1f} {f['p99_us']:7.1f} {f['keys_us']:6.1f} {f['launches_a_turn']:16.1f}{over}"
+        yield (
+            f"{kind:24} {f['median_us']:7.1f} {f['p99_us']:7.1f} {f['keys_us']:6.1f} {f['launches_a_turn']:16.1f}"
+            f"{'' if f['within'] else '  OVER'}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
