@@ -61,12 +61,14 @@ class Settings:
     Attributes:
         seed: Draws runs, paces and starts.
         repeats: Of each load.
-        live: In real time.
+        live: In real time, and few runs.
+        declared: Whether the policy says what the service bears.
     """
 
     seed: int
     repeats: int
     live: bool
+    declared: bool
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ class Crowd:
     starts: list[float]
 
     @classmethod
-    def of(cls, size: int, seed: int) -> Crowd:
+    def of(cls, size: int, settings: Settings) -> Crowd:
         """The same ones whoever asks."""
-        count = max(1, LEAST_RUNS // size)
+        seed, count = settings.seed, 1 if settings.live else max(1, LEAST_RUNS // size)
         scripts = list(islice(_scripts(seed), size * count))
         draw = random.Random(f"{seed}/{size}")
         rounds = [scripts[start : start + size] for start in range(0, size * count, size)]
@@ -175,7 +177,7 @@ class Bench:
 
     def compare(self, size: int) -> dict[str, Any]:
         """One load, plain and speculating."""
-        crowds = [Crowd.of(size, self._settings.seed).shifted(repeat) for repeat in range(self._settings.repeats)]
+        crowds = [Crowd.of(size, self._settings).shifted(repeat) for repeat in range(self._settings.repeats)]
         plain = [self._played(crowd, None).summary() for crowd in crowds]
         ours = [self._played(crowd, taught(self._seen)).summary() for crowd in crowds]
         change = {name: _mean(ours, name) / _mean(plain, name) - 1 for name in MEASURES}
@@ -198,9 +200,7 @@ class Bench:
         )
         if predictor is None:
             return self._run(_play(plain_agent(model, self._tools, [retries]), crowd, self._service(), self._reading))
-        said = {"slots": SLOT_COUNT} if self._kind == SLOTS else {"host": "api"}
-        rates = {} if self._kind == SLOTS else {"api": f"{REQUESTS}/second"}
-        graph = speculating_agent(model, self._tools, self._reading, predictor, [retries], declared=said, rates=rates)
+        graph = speculating_agent(model, self._tools, self._reading, predictor, [retries], **self._said())
         guesses, engine = Guesses(), speculation_of(graph)
         engine.events(guesses.see)
         try:
@@ -217,6 +217,14 @@ class Bench:
             "discarded": dict(stats.discarded),
         }
         return played
+
+    def _said(self) -> dict[str, Any]:
+        """What the policy says about the service."""
+        if not self._settings.declared:
+            return {}
+        if self._kind == SLOTS:
+            return {"declared": {"slots": SLOT_COUNT}}
+        return {"declared": {"host": "api"}, "rates": {"api": f"{REQUESTS}/second"}}
 
     def _service(self) -> Service:
         return Slots(SLOT_COUNT) if self._kind == SLOTS else Api(REQUESTS)
@@ -258,7 +266,8 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
     """The figures, for people."""
     yield (
         f"model {report['model']} s a message, tools {report['tool_s']} s; {report[SLOTS]} slots, or "
-        f"{report[RATE]} requests a second; {'real' if report['live'] else 'virtual'} time"
+        f"{report[RATE]} requests a second, {'declared' if report['declared'] else 'not declared'}; "
+        f"{'real' if report['live'] else 'virtual'} time"
     )
     for kind in dict.fromkeys(cell["service"] for cell in report["cells"]):
         yield ""
@@ -304,6 +313,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--service", choices=(SLOTS, RATE), action="append", help="default: both")
     parser.add_argument("--repeats", type=number, help="of each load (default 2; live 1)")
     parser.add_argument("--live", action="store_true", help="in real time, which takes minutes a load")
+    parser.add_argument("--undeclared", action="store_true", help="do not tell the policy what the services bear")
     parser.add_argument("--seed", type=int, default=0, help="draws runs, paces and starts (default 0)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -311,7 +321,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     kinds = options.service or [SLOTS, RATE]
     loads = options.loads or ((4, 32, 128) if options.live else LOADS)
     with progress("load", len(kinds) * len(loads), quiet=options.quiet) as tell:
-        settings = Settings(options.seed, options.repeats or (1 if options.live else 2), options.live)
+        repeats = options.repeats or (1 if options.live else 2)
+        settings = Settings(options.seed, repeats, options.live, not options.undeclared)
         report = measure(kinds, loads, settings, tell)
     show(report, table, as_json=options.json)
     return 0
