@@ -26,8 +26,8 @@ from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation
-from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.core.worth import Prices
+from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 from langgraph_speculate.policy.tool import PROBABILITY_FLOORS
 
