@@ -3,8 +3,9 @@
     python -m benchmarks.decisions
 
 Gate, admission and budgets of one run, without a host: no graph, no tool, no clock. The canonical keys of the calls are
-there before, because the host needs them to fit arguments to a tool's schema; what they take is told beside. Processor
-time of the median turn and of the 99th percentile, on one core, the garbage collector at rest.
+there before, because the host needs them to fit arguments to a tool's schema; what they take is told beside. The median
+turn and the 99th percentile, on one core, the garbage collector at rest. A turn is over long before the system gives the
+core to somebody else, so a busy machine shows in the percentile rather than in the median.
 """
 
 from __future__ import annotations
@@ -83,12 +84,12 @@ def turns(kind: str, runs: int) -> Costs:
             name, now = f"turn {turn}", float(turn)
             session.begin_turn(name, now)
             candidates = proposals(kind, turn)
-            began = time.thread_time_ns()
+            began = time.perf_counter_ns()
             for proposal in candidates:
                 _ = proposal.candidate.call.key
-            keyed = time.thread_time_ns()
+            keyed = time.perf_counter_ns()
             commands = session.predicted(name, candidates, now)
-            decided = time.thread_time_ns()
+            decided = time.perf_counter_ns()
             costs.keys.append((keyed - began) / 1e3)
             costs.decisions.append((decided - keyed) / 1e3)
             for command in commands:
