@@ -67,6 +67,12 @@ class Budget:
             stage=proposal.stage,
         )
 
+    def has_room(self) -> bool:
+        """Whether one more body fits of a call that a real call waits for."""
+        alike = sum(other.stage is Stage.COMPLETE for other in self._table)
+        wasted = self._table.wasted(guesses=False) + alike
+        return self._table.in_flight < self._limits.max_in_flight and wasted < self._limits.max_wasted_per_run
+
     def launched(self, speculation: Speculation) -> None:
         """It starts."""
         is_guess = speculation.stage is not Stage.COMPLETE

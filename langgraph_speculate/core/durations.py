@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 _RECENT = 32
+_TAIL = 0.05
 _SLACK_S = 0.25
 
 
@@ -33,3 +35,13 @@ class Durations:
         """
         recent = self._recent.get(tool)
         return min(cap_s, 3 * max(recent) + _SLACK_S) if recent else cap_s
+
+    def hedge_after(self, tool: str) -> float | None:
+        """Seconds, counted from launch, that 19 of 20 bodies take at most; None while too few were seen to tell.
+
+        The least of the recent durations that the next one exceeds with a probability of 5 % at most, whatever their
+        distribution: the r-th of n is exceeded with 1 - r / (n + 1).
+        """
+        recent = sorted(self._recent.get(tool, ()))
+        rank = math.ceil((1 - _TAIL) * (len(recent) + 1))
+        return recent[rank - 1] if rank <= len(recent) else None

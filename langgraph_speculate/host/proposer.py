@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call, Outcome, size_of
@@ -31,11 +32,13 @@ class Body:
     Attributes:
         entry: The tool.
         arguments: Its arguments, coerced.
+        anew: Coerces them once more, into containers that no other body has got hold of; None if they do not fit.
         found: Where they would go, if the tool leaves the trust boundary.
     """
 
     entry: Entry
     arguments: Arguments
+    anew: Callable[[], Arguments | None]
     found: Provenance | None
 
     @property
@@ -133,7 +136,8 @@ class Proposer:
         if name in forbidden or forbids(entry.facts, venue, self._view, id) is not None:  # whatever the arguments
             forbidden.add(name)
             return unfit
-        arguments = entry.coerce(candidate.call.args, place.state, id)
+        coerce = partial(entry.coerce, candidate.call.args, place.state, id)
+        arguments = coerce()
         call = None if arguments is None else keyable(entry.call(arguments))
         if call is None or arguments is None or keyable(candidate.call) is None:
             return unfit
@@ -143,7 +147,7 @@ class Proposer:
             return unfit
         found = self._provenance(call, history) if entry.facts.leaves else None
         made.calls[call.key], made.raw[call.key] = call, candidate.call
-        made.bodies[call.key] = Body(entry, arguments, found)
+        made.bodies[call.key] = Body(entry, arguments, coerce, found)
         asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
@@ -181,7 +185,15 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
-        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
+        timeout_s = self._engine.policy.limits.attempt_timeout_s
+        again = partial(self._again, speculation.call, body, place)
+        return Attempt(speculation, sandbox, run, self._ended, timeout_s, again)
+
+    def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt] | None:
+        arguments = body.anew()
+        if arguments is None or keyable(made := body.entry.call(arguments)) is None or made != call:
+            return None  # a schema that makes something else of the same words each time
+        return lambda twin: self.attempt(twin, replace(body, arguments=arguments), place)
 
     def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
         name = speculation.call.name
@@ -191,4 +203,4 @@ class Proposer:
         elif outcome.ok and started is not None:
             self._engine.durations.add(name, now - started)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
-        self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
+        self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
