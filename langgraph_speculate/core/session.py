@@ -108,12 +108,9 @@ class Session(Turns):
             now: Seconds on the monotonic clock.
         """
         policy, call = tool.rule.tool, speculation.call
-        if (
-            speculation.state is not State.PROMOTED
-            or policy is None
-            or policy.is_rationed
-            or not self._budget.has_room()
-        ):
+        if speculation.state is not State.PROMOTED or speculation.id in self._twins:
+            return []
+        if policy is None or policy.is_rationed or not self._budget.has_room():
             return []
         if isinstance(decide(call, tool, speculation.venue, self.view, call_id=speculation.call_id), Deny):
             return []

@@ -19,7 +19,7 @@ from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import child_config
 from langgraph_speculate.host.driver import Driver
-from langgraph_speculate.host.place import guarded
+from langgraph_speculate.host.place import Place, guarded
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over, repeatable
 from langgraph_speculate.host.runner import Attempt, await_, wait
@@ -205,7 +205,7 @@ class RealCalls:
     def _hedge(self, first: Attempt, facts: ToolFacts) -> list[Attempt]:
         """Start a call once more, if there is room; returns the second attempt."""
         started: list[Attempt] = []
-        again = first.again()
+        again = first.again(Place(child_config() or {}, self._variables(), ()))
         if again is None:
             return started
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,13 @@ class Body:
     Attributes:
         entry: The tool.
         arguments: Its arguments, coerced.
-        anew: Coerces them once more, into containers that no other body has got hold of; None if they do not fit.
+        raw: The same as the model would write them.
         found: Where they would go, if the tool leaves the trust boundary.
     """
 
     entry: Entry
     arguments: Arguments
-    anew: Callable[[], Arguments | None]
+    raw: Mapping[str, Any]
     found: Provenance | None
 
     @property
@@ -136,8 +136,7 @@ class Proposer:
         if name in forbidden or forbids(entry.facts, venue, self._view, id) is not None:  # whatever the arguments
             forbidden.add(name)
             return unfit
-        coerce = partial(entry.coerce, candidate.call.args, place.state, id)
-        arguments = coerce()
+        arguments = entry.coerce(candidate.call.args, place.state, id)
         call = None if arguments is None else keyable(entry.call(arguments))
         if call is None or arguments is None or keyable(candidate.call) is None:
             return unfit
@@ -147,7 +146,7 @@ class Proposer:
             return unfit
         found = self._provenance(call, history) if entry.facts.leaves else None
         made.calls[call.key], made.raw[call.key] = call, candidate.call
-        made.bodies[call.key] = Body(entry, arguments, coerce, found)
+        made.bodies[call.key] = Body(entry, arguments, candidate.call.args, found)
         asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
@@ -186,11 +185,13 @@ class Proposer:
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
         timeout_s = self._engine.policy.limits.attempt_timeout_s
-        again = partial(self._again, speculation.call, body, place)
-        return Attempt(speculation, sandbox, run, self._ended, timeout_s, again)
+        return Attempt(speculation, sandbox, run, self._ended, timeout_s, partial(self._again, speculation.call, body))
 
     def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt] | None:
-        arguments = body.anew()
+        """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
+        if body.entry.injection is not None:
+            return None
+        arguments = body.entry.coerce(body.raw)
         if arguments is None or keyable(made := body.entry.call(arguments)) is None or made != call:
             return None  # a schema that makes something else of the same words each time
         return lambda twin: self.attempt(twin, replace(body, arguments=arguments), place)

@@ -16,6 +16,7 @@ from typing import Any
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
@@ -27,7 +28,7 @@ Report = Callable[[Speculation, Outcome, float | None, float], None]
 """What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
 
 
-Again = Callable[[], "Callable[[Speculation], Attempt] | None"]
+Again = Callable[[Place], "Callable[[Speculation], Attempt] | None"]
 """Returns what makes a second attempt at the same call, for a twin of its speculation; None if nothing can."""
 
 
@@ -40,7 +41,7 @@ class Attempt:
         body: A function without arguments; returns a coroutine where the venue is a task.
         report: Told once when the body has ended, before anybody who waits is woken.
         timeout_s: Seconds after which a task is stopped; a thread cannot be.
-        again: For a second attempt.
+        again: For a second attempt. It must not keep the first one's place: a body that hangs would, with it.
 
     Attributes:
         over: Is done when the body has ended and that was reported.
@@ -57,7 +58,7 @@ class Attempt:
         again: Again,
     ) -> None:
         self.speculation = speculation
-        self._again: Again | None = again
+        self.again = again
         self._sandbox = sandbox
         self._body = body
         self._report = report
@@ -67,10 +68,6 @@ class Attempt:
         self.over: Future[None] = Future()
         self.task: asyncio.Task[None] | None = None
         self._cancelled = False
-
-    def again(self) -> Callable[[Speculation], Attempt] | None:
-        """What makes a second attempt for a twin of the speculation, or None if the call cannot be made again."""
-        return None if self._again is None else self._again()
 
     # -- in a thread -------------------------------------------------------------------------------------------------
 
@@ -133,7 +130,7 @@ class Attempt:
 
     def cancel(self) -> asyncio.Task[None] | None:
         """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
-        self._cancelled, self._again = True, None  # a body that hangs must not keep its model's node alive
+        self._cancelled = True
         task = self.task
         if task is None or task.done():
             return None

@@ -245,6 +245,7 @@ any_event = st.one_of(
     st.builds(events.RunClosed, run=st.just("r"), at=quarters, launched=st.just(1), hits=st.just(1), hidden_s=quarters),
 )
 SUMMED = ["real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted"]
+SUMMED += ["hedged", "hedge_wins", "repeats"]
 SUMMED += ["hidden_s", "wasted_s", "tool_wait_s"]
 
 
