@@ -41,6 +41,7 @@ class Refusal(StrEnum):
     MAX_PER_RUN = "max_per_run"
     MAX_WASTED = "max_wasted_per_run"
     MAX_GHOST = "max_ghost_per_run"
+    REMEMBERED = "remembered"  # the run has an answer to it that may be given again
     CALL_LIMIT = "call_limit"  # a limit on tool calls leaves no room for one that nobody may want
 
 

@@ -6,7 +6,7 @@ and end with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -91,7 +91,6 @@ class Repeats:
         if known is None or known.launched_at <= answer.launched_at:
             self._kept[answer.call.key, answer.venue] = answer
 
-    def forget(self, lost: Iterable[Remembered]) -> None:
-        """Let go of these."""
-        for answer in lost:
-            self._kept.pop((answer.call.key, answer.venue), None)
+    def forget(self, key: str, venue: str) -> None:
+        """Let go of what is remembered of a call."""
+        self._kept.pop((key, venue), None)

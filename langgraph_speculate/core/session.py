@@ -38,7 +38,6 @@ class Session(Turns):
         self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
-        self._repeats = Repeats()
         self._twins: dict[str, Speculation] = {}  # by the id of the other one
 
     def begin_turn(self, turn: str, now: float) -> list[Command]:
@@ -86,15 +85,13 @@ class Session(Turns):
         return self._remembered(call, tool, venue, real) or MISS, commands
 
     def _remembered(self, call: Call, tool: ToolFacts, venue: str, real: Moment) -> Remembered | None:
-        answer = self._repeats.find(call.key, venue)
-        if answer is None or self.closed:
+        answer = None if self.closed else self._recall(call, tool, venue, real)
+        if isinstance(answer, Deny):
+            self._repeats.forget(call.key, venue)
+            self._journal.denied("", tool.name, answer, real.now)
             return None
-        verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
-        if isinstance(verdict, Deny):
-            self._repeats.forget([answer])
-            self._journal.denied("", tool.name, verdict, real.now)
-            return None
-        self._journal.repeated(answer, real.now)
+        if answer is not None:
+            self._journal.repeated(answer, real.now)
         return answer
 
     def hedge(self, speculation: Speculation, tool: ToolFacts, now: float) -> list[Command]:
@@ -187,7 +184,7 @@ class Session(Turns):
             if isinstance(oldest, Speculation):
                 self._drop([oldest], "squash", Discard.EVICTED, now)
             else:
-                self._repeats.forget([oldest])
+                self._repeats.forget(oldest.call.key, oldest.venue)
 
     def _rejection(self, outcome: Outcome, size: int, started: float | None) -> Discard | None:
         """Why the outcome of a body cannot be used, or None."""
@@ -206,7 +203,9 @@ class Session(Turns):
             return tags, []
         self.view.epochs.begin_write(tags)
         self._journal.wrote(tags, now, began=True)
-        self._repeats.forget(a for a in self._repeats if self.view.epochs.changed(a.reads, since=a.epoch))
+        for answer in self._repeats:
+            if self.view.epochs.changed(answer.reads, since=answer.epoch):
+                self._repeats.forget(answer.call.key, answer.venue)
         stale = [s for s in self.table if self.view.epochs.changed(s.reads, since=s.epoch)]
         return tags, self._drop(stale, "squash", Discard.STALE, now)
 
@@ -274,7 +273,7 @@ class Session(Turns):
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
         self.closed = True
-        self._repeats.forget(self._repeats)
+        self._repeats = Repeats()
         self._journal.note(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
         return [Cancel(s.id, drain=False) for s in alive]
 

@@ -14,8 +14,9 @@ from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
-from langgraph_speculate.core.gate import Deny, RunView, decide, forbids
+from langgraph_speculate.core.gate import Deny, Moment, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.policy import Limits
@@ -43,6 +44,7 @@ class Turns:
         self.closed = False
         self._journal = Journal(run, limits, view.epochs)
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread)
+        self._repeats = Repeats()
         self._step = 0
         self._open: dict[str, _Turn] = {}
         self._ended = False
@@ -118,9 +120,12 @@ class Turns:
         policy = tool.rule.tool if tool is not None else None
         if call is None or tool is None or policy is None:  # the gate allows none of these
             return None
+        real = Moment(now, self._step, proposal.circumstances, proposal.objection, proposal.call_id)
         refusal = self._budget.refusal(proposal, call.key, policy, turn, headroom)
         if self._open[turn].has_begun(call.key, proposal.stage):
             refusal = Refusal.DUPLICATE
+        elif isinstance(self._recall(call, tool, proposal.venue, real), Remembered):
+            refusal = Refusal.REMEMBERED
         if refusal is not None:
             if proposal.stage in (Stage.BEGIN, Stage.COMPLETE):
                 self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
@@ -132,6 +137,14 @@ class Turns:
         self._open[turn].started[call.key] += 1
         self._journal.launched(speculation, now)
         return Launch(speculation)
+
+    def _recall(self, call: Call, tool: ToolFacts, venue: str, real: Moment) -> Remembered | Deny | None:
+        """The answer that the run remembers of a call, or why that may not be given at this moment."""
+        answer = self._repeats.find(call.key, venue)
+        if answer is None:
+            return None
+        verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
+        return verdict if isinstance(verdict, Deny) else answer
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Hedging: a real call that has waited too long for an early body gets a second one, and the first answer of the two."""
+"""Hedging: a real call that waits too long for an early body gets a second one, and takes the first answer."""
 
 from __future__ import annotations
 

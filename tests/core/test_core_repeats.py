@@ -18,6 +18,7 @@ from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.observe.stats import StatsCollector
 from langgraph_speculate.policy import Limits
@@ -77,16 +78,35 @@ def test_what_a_speculation_found_answers_the_call_after_that_which_adopted_it()
 
 def test_a_speculation_goes_before_what_is_remembered():
     """
-    It is there for this call, and was read later.
+    It is there for this call.
+    """
+    session = a_session()
+    session.begin_turn("t1", 0.0)
+    (launch,) = session.predicted("t1", [Proposal(Candidate(SEVEN, 0.9, "s"), SEVEN, GET, "thread", HERE)], 0.0)
+    assert isinstance(launch, Launch)
+    session.finish(launch.speculation.id, Outcome("early"), 5, 1.0, 0.0)
+    executed(session)
+    answer, _ = session.resolve(SEVEN, GET, "thread", 4.0, HERE)
+    assert isinstance(answer, Commit)
+    assert asked(session) == "first"
+
+
+@pytest.mark.parametrize(("circumstances", "launches"), [(HERE, 0), ({"user": "bob"}, 1)], ids=["same", "other"])
+@pytest.mark.parametrize("stage", [Stage.BEGIN, Stage.COMPLETE])
+def test_what_is_remembered_is_not_run_ahead(stage: Stage, circumstances: Any, launches: int):
+    """
+    Neither guessed nor written: the call will have its answer. If it may not be given, the body does run ahead.
     """
     session = a_session()
     executed(session)
-    session.begin_turn("t1", 2.0)
-    (launch,) = session.predicted("t1", [Proposal(Candidate(SEVEN, 0.9, "s"), SEVEN, GET, "thread", HERE)], 2.0)
-    assert isinstance(launch, Launch)
-    session.finish(launch.speculation.id, Outcome("later"), 5, 3.0, 2.0)
-    answer, _ = session.resolve(SEVEN, GET, "thread", 4.0, HERE)
-    assert isinstance(answer, Commit)
+    session.begin_turn("t1", 1.0)
+    proposal = Proposal(Candidate(SEVEN, 0.9, "s"), SEVEN, GET, "thread", circumstances, stage=stage)
+    if stage is Stage.BEGIN:
+        commands = session.predicted("t1", [proposal], 1.0)
+    else:
+        commands = session.written("t1", proposal, 1.0)
+    assert len(commands) == launches
+    assert [event.reason for event in told(session, events.Refused)] == ["remembered"] * (1 - launches)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +280,7 @@ def test_of_two_answers_the_one_that_was_read_last_is_remembered():
             repeats.keep(answer)
         assert repeats.find(SEVEN.key, "thread") is new
         assert repeats.tools == {"get"}
-    repeats.forget(repeats)
+    repeats.forget(SEVEN.key, "thread")
     assert list(repeats) == []
 
 

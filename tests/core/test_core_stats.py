@@ -86,6 +86,9 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "hits": 2,
         "ready": 1,
         "joined": 1,
+        "hedged": 0,
+        "hedge_wins": 0,
+        "repeats": 0,
         "misses": 1,
         "wasted": 1,
         "denied": {"not_read_only": 1, "max_per_turn": 2},
@@ -259,7 +262,7 @@ def test_what_tools_have_adds_up_to_the_whole(happened: list[events.Event]):
         assert getattr(stats, name) == sum(getattr(tool, name) for tool in stats.by_tool.values())
     for reason, count in stats.denied.items():
         assert count == sum(tool.denied.get(reason, 0) for tool in stats.by_tool.values())
-    assert stats.hits + stats.misses == stats.real_calls
+    assert stats.hits + stats.misses + stats.repeats == stats.real_calls
     assert stats.ready + stats.joined == stats.hits
     assert stats.wasted == sum(stats.discarded.values())
 
