@@ -12,7 +12,6 @@ from langgraph_speculate.core import session
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.gate import ALLOW, Reason
 from langgraph_speculate.core.repeats import Remembered, Repeats
-from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.turns import Turns
@@ -70,12 +69,6 @@ def repeats_outlive_rights() -> Iterator[None]:
 
 
 @bug
-def repeats_outlive_circumstances() -> Iterator[None]:
-    with _recalling(Reason.CHANGED):
-        yield
-
-
-@bug
 def repeats_age_from_their_answer() -> Iterator[None]:
     real = Session.remember
 
@@ -94,25 +87,6 @@ def repeats_of_what_was_written_meanwhile() -> Iterator[None]:
         real(self, replace(answer, epoch=self.view.epochs.now), *args)
 
     with patch.object(Session, "remember", remember):
-        yield
-
-
-@bug
-def repeats_of_what_is_being_written() -> Iterator[None]:
-    real = Session.begin_read
-
-    def begin_read(self: Session, *args: Any) -> Any:
-        with patch.object(Epochs, "writing", lambda self, tags: False):
-            return real(self, *args)
-
-    ends = Epochs.end_write
-
-    def end_write(self: Epochs, tags: frozenset[str]) -> None:
-        before = self.now, dict(self._bumped)
-        ends(self, tags)
-        self.now, self._bumped = before  # or the end of the write would tell
-
-    with patch.object(Session, "begin_read", begin_read), patch.object(Epochs, "end_write", end_write):
         yield
 
 
@@ -150,12 +124,6 @@ def repeats_share_their_containers() -> Iterator[None]:
         yield
 
 
-@bug
-def repeats_of_commands() -> Iterator[None]:
-    with patch.object(calls, "repeatable", lambda value: True):
-        yield
-
-
 # -- hedging -----------------------------------------------------------------------------------------------------------
 
 
@@ -181,18 +149,6 @@ def what_the_loser_wrote_is_shown_too() -> Iterator[None]:
         real(self, speculation, sandbox, *args)
 
     with patch.object(Attempt, "__init__", init):
-        yield
-
-
-@bug
-def the_loser_runs_on_although_it_should_be_cancelled() -> Iterator[None]:
-    real = Session.finish
-
-    def finish(self: Session, *args: Any) -> Any:
-        real(self, *args)
-        return []
-
-    with patch.object(Session, "finish", finish):
         yield
 
 
