@@ -199,7 +199,7 @@ class RealCalls:
 
     def _until_hedged(self, speculation: Speculation) -> float:
         """Seconds until a running body has taken longer than nearly all of its tool's."""
-        usual = self._engine.durations.hedge_after(speculation.call.name)
+        usual = self._engine.economy.latencies.hedge_after(speculation.call.name)
         return math.inf if usual is None else speculation.launched_at + usual - clock.now()
 
     def _hedge(self, first: Attempt, facts: ToolFacts) -> list[Attempt]:
@@ -222,7 +222,8 @@ class RealCalls:
 
     def _patience(self, speculation: Speculation) -> float:
         """Seconds to wait for a running body before the real call runs instead."""
-        allowed = self._engine.durations.patience(speculation.call.name, self._engine.policy.limits.attempt_timeout_s)
+        latencies, cap_s = self._engine.economy.latencies, self._engine.policy.limits.attempt_timeout_s
+        allowed = latencies.patience(speculation.call.name, cap_s)
         return min(allowed, speculation.launched_at + allowed - clock.now())  # clocks should not, but do, go back
 
     def _repeated(self, answer: Remembered, real: RealCall) -> Any:
@@ -250,7 +251,6 @@ class RealCalls:
                 yield execution
         finally:
             _INSIDE.reset(token)
-            self._engine.durations.add(facts.name, clock.now() - began)
             self._driver.note(lambda now: self._executed(facts, tags, now - real.at, now - began, now))
 
     @contextmanager

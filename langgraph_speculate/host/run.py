@@ -57,7 +57,7 @@ class Run:
     ) -> None:
         self.depth = depth
         self._engine = engine
-        self._session = Session(id, view, engine.policy.limits, thread)
+        self._session = Session(id, view, engine.policy.limits, thread, engine.economy)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)

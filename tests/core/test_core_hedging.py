@@ -12,7 +12,6 @@ from test_core_session import GET, KEEP, SEVEN, a_session, launch, running, told
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Commit, Join, Launch
-from langgraph_speculate.core.durations import Durations
 from langgraph_speculate.core.gate import ToolFacts
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import HEDGE, Discard, Speculation, Stage, State
@@ -172,7 +171,9 @@ def test_second_bodies_that_are_always_too_late_are_given_up():
     ends(session, first, 3.0)
     ends(session, twin, 3.5)
     session.claim(first, 3.5)
-    again = launch(session, Call("get", {"id": 8}), now=4.0)
+    session.end_turn("t1", [], [], 3.5)
+    session.begin_turn("t2", 4.0)
+    again = launch(session, Call("get", {"id": 8}), turn="t2", now=4.0)
     assert session.resolve(again.call, GET, "thread", 5.0) == (Join(again), [])
     assert session.hedge(again, GET, 6.0) == []
 
@@ -254,32 +255,3 @@ def test_a_real_call_has_one_answer_whatever_happens_in_which_order(seed: int):
     session.close(3.0)
     assert audit(session.take_events()) == []
     assert told(session, events.Event) == []
-
-
-# -- when --------------------------------------------------------------------------------------------------------------
-
-
-def test_one_hedges_after_what_nearly_all_bodies_take():
-    """
-    Not before there are enough of them to tell: of nineteen the next one is the slowest once in twenty times.
-    """
-    durations = Durations()
-    for number in range(18):
-        durations.add("search", number / 10)
-        assert durations.hedge_after("search") is None
-    durations.add("search", 0.05)
-    assert durations.hedge_after("search") == 1.7
-    assert durations.hedge_after("other") is None
-
-
-def test_a_body_exceeds_it_about_once_in_twenty_times():
-    """
-    Whatever the distribution.
-    """
-    chance, late, told = random.Random(3), 0, 4_000
-    durations = Durations()
-    for _ in range(told + 19):
-        took, usual = chance.lognormvariate(0, 1.5), durations.hedge_after("search")
-        late += usual is not None and took > usual
-        durations.add("search", took)
-    assert 0.02 < late / told <= 0.06

@@ -230,7 +230,7 @@ def run_side(
         )
         for name in program.tools if program.usual_s is not None else ():
             for _ in range(_ENOUGH):
-                speculation_of(graph).durations.add(name, program.usual_s)
+                speculation_of(graph).economy.latencies.took(name, program.usual_s)
     world = World(
         program.seed,
         _now,
