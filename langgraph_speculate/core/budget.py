@@ -79,9 +79,14 @@ class Budget:
 
     def has_room(self) -> bool:
         """Whether one more body fits of a call that a real call waits for."""
-        alike = sum(other.stage is Stage.COMPLETE for other in self._table)
-        wasted = self._table.wasted(guesses=False) + alike
-        return self._table.in_flight < self._limits.max_in_flight and wasted < self._limits.max_wasted_per_run
+        alike, limits = sum(other.stage is Stage.COMPLETE for other in self._table), self._limits
+        return (
+            self._table.in_flight < limits.max_in_flight
+            and self._economy.in_process() < limits.max_in_process
+            and self._table.wasted(guesses=False) + alike < limits.max_wasted_per_run
+            and self._wasted_s < limits.max_wasted_s_per_run
+            and self._thread.total() < limits.max_wasted_per_thread
+        )
 
     def launched(self, speculation: Speculation) -> None:
         """It starts."""

@@ -247,7 +247,7 @@ def test_if_both_hang_the_real_call_runs_when_it_would_have(way: str, flavour: s
 
 
 @pytest.mark.parametrize(
-    "settings", [{"limits": {"max_in_flight": 1}}, {"run_limit": 5}, {"cost": 1.0}, {"hedges": False}], ids=str
+    "settings", [{"limits": {"max_in_flight": 1}}, {"run_limit": 5}, {"cost": 1e-9}, {"hedges": False}], ids=str
 )
 @ways
 def test_where_a_second_body_is_not_to_be_had_the_real_call_waits(
