@@ -139,6 +139,40 @@ class Matched(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hedged(Event):
+    """A real call has waited for a body for longer than nearly all take, so the call was started once more beside it.
+
+    Attributes:
+        id: The speculation that it waits for.
+        twin: The second one. At most one of the two is committed.
+    """
+
+    id: str
+    tool: str
+    twin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated(Event):
+    """The remembered answer of an earlier call of the run answers the same call again.
+
+    Attributes:
+        age_s: Seconds since the body that made it started.
+        ttl_s: Seconds for which it may be used.
+        since: The epoch of the run's resources when that body started.
+        epoch: The epoch now.
+        reads: Marks of what it read.
+    """
+
+    tool: str
+    age_s: float
+    ttl_s: float
+    since: int
+    epoch: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed(Event):
     """A speculation's result became the answer of the real call that asked for it."""
 
@@ -215,7 +249,9 @@ class CallSettled(Event):
         id: The speculation it adopted, or None for a miss.
         joined: It waited for that speculation to finish.
         waited_s: Seconds the call took as the agent saw it.
-        tool_s: Seconds the tool's body took, early or not.
+        tool_s: Seconds the tool's body took, early or not; of a repeat, which has none, those that the call took.
+        twin: The speculation it adopted is the second body of a hedged one.
+        repeat: A remembered answer was given again: neither a hit nor a miss.
     """
 
     tool: str
@@ -223,6 +259,8 @@ class CallSettled(Event):
     joined: bool
     waited_s: float
     tool_s: float
+    twin: bool = False
+    repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import Deny, RunView, decide, forbids
+from langgraph_speculate.core.gate import Deny, Moment, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.core.worth import worth
@@ -59,6 +60,7 @@ class Turns:
         self._economy = economy or Economy()
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)
+        self._repeats = Repeats()
         self._step = 0
         self._open: dict[str, _Turn] = {}
         self._ended = False
@@ -151,6 +153,8 @@ class Turns:
         refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
         if self._open[turn].has_begun(bid.key, proposal.stage):
             refusal = Refusal.DUPLICATE
+        elif self._is_remembered(proposal, now):
+            refusal = Refusal.REMEMBERED
         commands: list[Command] = []
         if refusal is Refusal.MAX_PER_TURN and (worse := self._worse(turn, bid.worth)) is not None:
             commands = self._rule_out([worse], now, "preempt", Discard.PREEMPTED)
@@ -173,6 +177,21 @@ class Turns:
         standing = [s for s in self.alive_in(turn) if s.state is not State.PROMOTED and s.stage is not Stage.COMPLETE]
         worst = min(standing, key=lambda speculation: speculation.worth, default=None)
         return worst if worst is not None and worth > _BETTER * max(worst.worth, 0.0) else None
+
+    def _is_remembered(self, proposal: Proposal, now: float) -> bool:
+        call, tool = proposal.call, proposal.tool
+        if call is None or tool is None:
+            return False
+        real = Moment(now, self._step, proposal.circumstances, proposal.objection, proposal.call_id)
+        return isinstance(self._recall(call, tool, proposal.venue, real), Remembered)
+
+    def _recall(self, call: Call, tool: ToolFacts, venue: str, real: Moment) -> Remembered | Deny | None:
+        """The answer that the run remembers of a call, or why that may not be given at this moment."""
+        answer = self._repeats.find(call.key, venue)
+        if answer is None:
+            return None
+        verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
+        return verdict if isinstance(verdict, Deny) else answer
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call, Outcome, size_of
@@ -31,11 +32,13 @@ class Body:
     Attributes:
         entry: The tool.
         arguments: Its arguments, coerced.
+        raw: The same as the model would write them.
         found: Where they would go, if the tool leaves the trust boundary.
     """
 
     entry: Entry
     arguments: Arguments
+    raw: Mapping[str, Any]
     found: Provenance | None
 
     @property
@@ -143,7 +146,7 @@ class Proposer:
             return unfit
         found = self._provenance(call, history) if entry.facts.leaves else None
         made.calls[call.key], made.raw[call.key] = call, candidate.call
-        made.bodies[call.key] = Body(entry, arguments, found)
+        made.bodies[call.key] = Body(entry, arguments, candidate.call.args, found)
         asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
@@ -181,7 +184,17 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
-        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
+        timeout_s = self._engine.policy.limits.attempt_timeout_s
+        return Attempt(speculation, sandbox, run, self._ended, timeout_s, partial(self._again, speculation.call, body))
+
+    def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt] | None:
+        """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
+        if body.entry.injection is not None:
+            return None
+        arguments = body.entry.coerce(body.raw)
+        if arguments is None or keyable(made := body.entry.call(arguments)) is None or made != call:
+            return None  # a schema that makes something else of the same words each time
+        return lambda twin: self.attempt(twin, replace(body, arguments=arguments), place)
 
     def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
         name = speculation.call.name
@@ -189,4 +202,4 @@ class Proposer:
         if outcome.taint is not None:
             self._engine.trip(name, outcome.taint)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
-        self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
+        self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))

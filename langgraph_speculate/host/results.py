@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from langchain_core.messages.tool import ToolOutputMixin
 from langgraph.types import Send
@@ -19,6 +22,33 @@ def unadoptable(value: Any) -> str | None:
     """
     items = value if isinstance(value, (list, tuple)) else (value,)
     return next((f"a {type(item).__name__}" for item in items if isinstance(item, (ToolOutputMixin, Send))), None)
+
+
+def repeatable(value: Any) -> bool:
+    """Whether copies of a result can answer any number of calls: it is made of plain values and containers alone.
+
+    >>> repeatable({"rows": [1, 2]}), repeatable(object())
+    (True, False)
+    """
+    rest, seen = [value], 0
+    while rest:
+        item = rest.pop()
+        kind, seen = type(item), seen + 1
+        if seen > _MOST_PARTS:  # also a cycle
+            return False
+        if kind is dict:
+            rest += item.keys()
+            rest += item.values()
+        elif kind in _CONTAINERS:
+            rest += item
+        elif kind not in _PLAIN:
+            return False
+    return True
+
+
+_MOST_PARTS = 100_000
+_CONTAINERS = (list, tuple, set, frozenset)
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, datetime, date, time, timedelta, Decimal, UUID)
 
 
 def handed_over(value: Any) -> Any:

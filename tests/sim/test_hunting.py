@@ -55,6 +55,22 @@ NOTICED_AT = {
     "squash_is_ignored": 34,
     "adopts_by_place_in_the_message": 2,
     "ids_of_other_calls": 281,
+    "repeats_outlive_writes": 4,
+    "repeats_outlive_writes_of_other_runs": 6,
+    "repeats_outlive_their_ttl": 32,
+    "repeats_outlive_rights": 12,
+    "repeats_age_from_their_answer": 104,
+    "repeats_of_what_was_written_meanwhile": 223,
+    "repeats_of_any_call_of_the_tool": 5,
+    "repeats_of_other_runs": 4,
+    "repeats_of_what_was_told_besides": 57,
+    "repeats_share_their_containers": 37,
+    "both_bodies_are_committed": 17,
+    "what_the_loser_wrote_is_shown_too": 153,
+    "hedges_need_no_room": 69,
+    "hedges_of_calls_that_are_counted": 22,
+    "hedges_during_writes": 187,
+    "a_failed_body_answers_for_both": 19,
 }
 """Pairs that the hunt took, from seed 0 of the bug's zoo on."""
 
