@@ -3,9 +3,9 @@
     python -m benchmarks.decisions
 
 Gate, admission and budgets of one run, without a host: no graph, no tool, no clock. The canonical keys of the calls are
-there before, because the host needs them to fit arguments to a tool's schema; what they take is told beside. The median
-turn and the 99th percentile, on one core, the garbage collector at rest. A turn is over long before the system gives the
-core to somebody else, so a busy machine shows in the percentile rather than in the median.
+there before, because the host needs them to fit arguments to a tool's schema; what they take is told beside. The
+median turn and the 99th percentile, on one core, the garbage collector at rest. A turn is over long before the system
+gives the core to somebody else, so a busy machine shows in the percentile rather than in the median.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from benchmarks.variants import (
     Oracle,
     plain_agent,
     speculating_agent,
-    taught,
+    taught_by,
 )
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
@@ -80,7 +80,7 @@ class Material:
         known = [script for run in self.seen if (script := script_of(run)) is not None]
         return {
             RIGHT: Oracle(),
-            LEARNED: taught(self.seen),
+            LEARNED: taught_by(self.seen),
             RANDOM: Guessing(known, self.reading, self.seed),
             ADVERSARIAL: AlwaysWrong(known, self.reading),
         }

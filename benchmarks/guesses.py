@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from langgraph_speculate.core import events
@@ -13,39 +12,33 @@ class Guesses:
     """Counts the guesses of a wrapped graph; hand `see` to `speculation_of(graph).events`.
 
     Attributes:
-        launched: Guesses that were started, by how many messages ahead they looked.
+        launched: Guesses that were started.
         right: Those that answered a call.
         wasted: Those that did not.
     """
 
     def __init__(self) -> None:
-        self.launched: Counter[int] = Counter()
-        self.right: Counter[int] = Counter()
-        self.wasted: Counter[int] = Counter()
-        self._alive: dict[str, int] = {}
+        self.launched = self.right = self.wasted = 0
+        self._alive: set[str] = set()
 
     def see(self, event: events.Event) -> None:
         """Something happened."""
         match event:
             case events.Launched(id=id, stage=stage) if stage != Stage.COMPLETE.value:
-                depth = getattr(event, "depth", 1)
-                self._alive[id] = depth
-                self.launched[depth] += 1
+                self._alive.add(id)
+                self.launched += 1
             case events.Committed(id=id) if id in self._alive:
-                self.right[self._alive.pop(id)] += 1
+                self._alive.remove(id)
+                self.right += 1
             case events.Discarded(id=id) if id in self._alive:
-                self.wasted[self._alive.pop(id)] += 1
+                self._alive.remove(id)
+                self.wasted += 1
 
     def figures(self) -> dict[str, Any]:
         """As plain data."""
-        right, wasted = self.right.total(), self.wasted.total()
         return {
-            "guesses": self.launched.total(),
-            "right": right,
-            "wasted_guesses": wasted,
-            "wasted_per_right": wasted / right if right else None,
-            "by_depth": {
-                str(depth): {"guesses": count, "right": self.right[depth], "hit_rate": self.right[depth] / count}
-                for depth, count in sorted(self.launched.items())
-            },
+            "guesses": self.launched,
+            "right": self.right,
+            "wasted_guesses": self.wasted,
+            "wasted_per_right": self.wasted / self.right if self.right else None,
         }

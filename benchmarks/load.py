@@ -33,7 +33,7 @@ from benchmarks.progress import Tell, progress
 from benchmarks.script import ModelPace, Player, Script, reading_tools, script_of
 from benchmarks.services import INSTANT_S, Api, Service, Slots, TooManyRequests, Use
 from benchmarks.surroundings import undisturbed
-from benchmarks.variants import OURS, PLAIN, plain_agent, speculating_agent, taught
+from benchmarks.variants import OURS, PLAIN, plain_agent, speculating_agent, taught_by
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
@@ -179,7 +179,7 @@ class Bench:
         """One load, plain and speculating."""
         crowds = [Crowd.of(size, self._settings).shifted(repeat) for repeat in range(self._settings.repeats)]
         plain = [self._played(crowd, None).summary() for crowd in crowds]
-        ours = [self._played(crowd, taught(self._seen)).summary() for crowd in crowds]
+        ours = [self._played(crowd, taught_by(self._seen)).summary() for crowd in crowds]
         change = {name: _mean(ours, name) / _mean(plain, name) - 1 for name in MEASURES}
         return {
             "service": self._kind,

@@ -20,12 +20,13 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 
 from benchmarks.figures import set_report, table
@@ -48,7 +49,7 @@ from benchmarks.variants import (
     eager_agent,
     plain_agent,
     speculating_agent,
-    taught,
+    taught_by,
 )
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
@@ -92,7 +93,7 @@ class Settings:
 
     Attributes:
         pace: Of the model.
-        latencies: How long every tool takes, each measured apart.
+        tool_latency_s: Seconds of every tool; None: the model's median step.
         runs: How many test runs; 0 for all.
         seed: Draws the split, the sample and the pace.
         concurrency: Runs played side by side.
@@ -101,20 +102,18 @@ class Settings:
         variants: Which agents, besides the plain one.
         virtual: In virtual time, without a server.
         ours: What our agents are called, with the settings of their policies.
-        depth: How far ahead the oracle may run.
     """
 
     pace: ModelPace
-    latencies: tuple[Latency, ...]
+    tool_latency_s: float | None
     runs: int
     seed: int
     concurrency: int
     sync: bool
     frozen: bool
     variants: tuple[str, ...]
-    virtual: bool
-    ours: Mapping[str, Mapping[str, Any]]
-    depth: int
+    virtual: bool = False
+    ours: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {OURS: {}})
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,8 @@ class Material:
     every_script: list[Script]
     reading: Mapping[str, bool]
     step_s: float
+    latency_s: float
     notes: list[str]
-    latency_s: float = 0.0
 
 
 def prepare(path: Path, settings: Settings) -> Material:
@@ -164,41 +163,59 @@ def prepare(path: Path, settings: Settings) -> Material:
         raise ValueError(f"{path}: has no recorded model times; give --model-pace in seconds")
     name = path.name.removesuffix(".gz").removesuffix(".jsonl")
     every = [script for run in runs if (script := script_of(run)) is not None]
-    return Material(name, train, scripts, every, reading, middle_step_s(scripts), notes)
+    step_s = middle_step_s(scripts)
+    latency_s = step_s if settings.tool_latency_s is None else settings.tool_latency_s
+    return Material(name, train, scripts, every, reading, step_s, latency_s, notes)
 
 
 def measure(material: Material, settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
     """Play every script of *material* through every agent, and report."""
-    tools = recorded_tools(material.every_script, material.reading)
     train_ids = {run.id for run in material.train}
     seen = [script for script in material.every_script if script.id in train_ids]
-    predictors: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
-    policies: dict[str, Mapping[str, Any]] = {ORACLE: {"limits": {"max_depth": settings.depth}}, WRONG: {}}
-    for name in settings.ours if OURS in settings.variants else ():
-        predictor = taught(material.train)
-        predictors[name] = Frozen(predictor) if settings.frozen else predictor
-        policies[name] = settings.ours[name]
-    others = [name for name in settings.variants if name != OURS]
-    names = [PLAIN, *(name for name in predictors if name in settings.ours), *others]
+    others: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
+
+    def graphs(model: BaseChatModel, tools: Sequence[BaseTool]) -> dict[str, Any]:
+        made = {PLAIN: plain_agent(model, tools)}
+        for name, policy in settings.ours.items() if OURS in settings.variants else ():
+            made[name] = speculating_agent(model, tools, material.reading, taught(material, settings), **policy)
+        for name in settings.variants:
+            if name in others:
+                made[name] = speculating_agent(model, tools, material.reading, others[name])
+            elif name == EAGER:
+                made[name] = eager_agent(model, tools, material.reading)
+        return made
+
+    return compare(material, settings, graphs, tell)
+
+
+def taught(material: Material, settings: Settings) -> Predictor:
+    """The shipped predictor, having learned from the training part."""
+    predictor = taught_by(material.train)
+    return Frozen(predictor) if settings.frozen else predictor
+
+
+def compare(
+    material: Material,
+    settings: Settings,
+    make: Callable[[BaseChatModel, Sequence[BaseTool]], Mapping[str, Any]],
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Play every script of *material* through the graphs that *make* makes by name, the plain one first."""
+    tools = recorded_tools(material.every_script, material.reading)
     player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
     with undisturbed(), _model(player, settings) as model:
-        graphs = {PLAIN: plain_agent(model, tools)}
-        for name in names[1:]:
-            graphs[name] = (
-                eager_agent(model, tools, material.reading)
-                if name == EAGER
-                else speculating_agent(model, tools, material.reading, predictors[name], **policies[name])
-            )
-        guesses = {name: Guesses() for name in graphs if name in predictors}
-        for name in guesses:
-            speculation_of(graphs[name]).events(guesses[name].see)
+        graphs = make(model, tools)
+        handles = {name: speculation_of(graph) for name, graph in graphs.items() if name not in (PLAIN, EAGER)}
+        guesses = {name: Guesses() for name in handles}
+        for name, handle in handles.items():
+            handle.events(guesses[name].see)
         try:
             played = _play(_Stage(material, settings, graphs, tell), settings)
-            stats = {name: speculation_of(graphs[name]).stats() for name in guesses}
+            stats = {name: handle.stats() for name, handle in handles.items()}
         finally:
-            for name in guesses:
-                speculation_of(graphs[name]).close()
-    return _report(material, names, played, stats, guesses, player)
+            for handle in handles.values():
+                handle.close()
+    return _report(material, list(graphs), played, stats, guesses, player)
 
 
 @contextmanager
@@ -328,8 +345,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--concurrency", type=_count, default=4, help="runs played side by side (default 4)")
     parser.add_argument("--sync", action="store_true", help="use the sync interface, without eager-tools")
     parser.add_argument("--virtual", action="store_true", help="in virtual time, with the model in this process")
-    parser.add_argument("--thrift", type=_numbers(float), metavar="T,…", help="compare ours at these")
-    parser.add_argument("--depth", type=_numbers(int), metavar="N,…", help="compare ours at these; the oracle: most")
+    parser.add_argument("--thrift", type=_thrifts, metavar="T,…", help="compare ours at these, such as 0,0.5,1")
     parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument(
         "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
@@ -353,21 +369,9 @@ def _latencies(text: str) -> tuple[Latency, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _numbers(kind: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
-    def numbers(text: str) -> tuple[float, ...]:
-        return tuple(map(kind, text.split(",")))
-
-    return numbers
-
-
-def _ours(thrifts: Sequence[float] | None, depths: Sequence[float] | None) -> dict[str, dict[str, Any]]:
+def _thrifts(text: str) -> dict[str, Mapping[str, Any]]:
     """Our agents, by what they are called."""
-    ours = {}
-    for thrift, depth in product(thrifts or [None], depths or [None]):
-        name = OURS + ("" if thrift is None else f" t{thrift:g}") + ("" if depth is None else f" d{depth}")
-        settings: dict[str, Any] = {} if thrift is None else {"thrift": thrift}
-        ours[name] = settings if depth is None else settings | {"limits": {"max_depth": depth}}
-    return ours
+    return {f"{OURS} t{number}": {"thrift": float(number)} for number in text.split(",")}
 
 
 def _count(text: str) -> int:
@@ -385,9 +389,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     everyone = [OURS, ORACLE, WRONG, *peer]
     chosen = tuple(name for name in options.variant or everyone if name in everyone)
     settings = Settings(
-        options.model_pace, options.tool_latency, options.runs, options.seed, max(options.concurrency, 1),
-        options.sync, options.frozen, chosen, options.virtual, _ours(options.thrift, options.depth),
-        max(options.depth or [1]),
+        options.model_pace, None, options.runs, options.seed, max(options.concurrency, 1), options.sync,
+        options.frozen, chosen, options.virtual, options.thrift or {OURS: {}},
     )  # fmt: skip
     try:
         materials = [prepare(path, settings) for path in options.traces]
@@ -395,7 +398,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     reports = []
-    for material, latency in product(materials, settings.latencies):
+    for material, latency in product(materials, options.tool_latency):
         with progress(material.name, len(material.scripts), quiet=options.quiet) as tell:
             timed = replace(material, latency_s=latency.seconds(material.step_s))
             reports.append(measure(timed, settings, tell))

@@ -111,7 +111,7 @@ class Frozen:
         pass
 
 
-def taught(runs: Iterable[Run]) -> Predictor:
+def taught_by(runs: Iterable[Run]) -> Predictor:
     """The default predictor, which has seen *runs*.
 
     Threads are worlds of their own here, but the users of one service, so they learn together.
