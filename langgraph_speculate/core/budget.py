@@ -28,7 +28,8 @@ class Budget:
         self._limits = limits
         self._table = table
         self._tally = Tally(thread)
-        self._standing: Counter[str] = Counter()  # guesses by turn, without those that the model has contradicted
+        # Guesses by turn and how far ahead, without those that the model has contradicted.
+        self._standing: Counter[tuple[str, int]] = Counter()
         self._guesses = 0
         self._ghosts = 0
 
@@ -47,7 +48,7 @@ class Budget:
         is_guess = proposal.stage is not Stage.COMPLETE
         alike = [other for other in self._table if (other.stage is not Stage.COMPLETE) == is_guess]
         spent = Spent(
-            turn=self._standing[turn] if is_guess else 0,
+            turn=self._standing[turn, proposal.depth] if is_guess else 0,
             run=self._guesses if is_guess else 0,
             # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
             wasted=self._table.wasted(guesses=is_guess) + len(alike),
@@ -70,14 +71,14 @@ class Budget:
     def launched(self, speculation: Speculation) -> None:
         """It starts."""
         is_guess = speculation.stage is not Stage.COMPLETE
-        self._standing[speculation.turn] += is_guess
+        self._standing[speculation.turn, speculation.depth] += is_guess
         self._guesses += is_guess
         self._ghosts += speculation.leaves
         self._tally.launched(speculation.call.name)
 
     def contradicted(self, speculation: Speculation) -> None:
         """The model's stream has ruled it out: another guess may take its place in the turn."""
-        self._standing[speculation.turn] -= speculation.stage is not Stage.COMPLETE
+        self._standing[speculation.turn, speculation.depth] -= speculation.stage is not Stage.COMPLETE
 
     def settled(self, tool: str, hit: Speculation | None) -> None:
         """A real call has its answer."""

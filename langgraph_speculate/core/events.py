@@ -34,6 +34,7 @@ class RunBegan(Event):
     Attributes:
         partition: A hash of what sets its user apart; the same within one wrapped graph only.
         world: Names the resources it shares with the runs of its partition: their epochs have one order.
+        max_depth: And the others: the run's budgets (`policy/limits.py`).
     """
 
     partition: str
@@ -42,6 +43,7 @@ class RunBegan(Event):
     max_per_turn: int
     max_per_run: int
     max_wasted_per_run: int
+    max_depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Launched(Event):
         epoch: The epoch of the run's resources at that moment.
         ttl_s: Seconds for which its result may be used, or None if nobody said.
         stage: How much of the model's message was known (`core/speculation.py`, `Stage`).
+        depth: How far ahead: 1 for the message that was being written, 2 for the one after it, and so on.
     """
 
     turn: str
@@ -110,6 +113,7 @@ class Launched(Event):
     epoch: int = 0
     ttl_s: float | None = None
     stage: str = "begin"
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +214,7 @@ class CallSettled(Event):
         joined: It waited for that speculation to finish.
         waited_s: Seconds the call took as the agent saw it.
         tool_s: Seconds the tool's body took, early or not.
+        depth: How far ahead that speculation was launched; 1 for a miss, too.
     """
 
     tool: str
@@ -217,6 +222,7 @@ class CallSettled(Event):
     joined: bool
     waited_s: float
     tool_s: float
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

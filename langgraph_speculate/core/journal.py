@@ -46,6 +46,7 @@ class Journal:
             max_per_turn=limits.max_per_turn,
             max_per_run=limits.max_per_run,
             max_wasted_per_run=limits.max_wasted_per_run,
+            max_depth=limits.max_depth,
         )
 
     def launched(self, speculation: Speculation, now: float) -> None:
@@ -62,6 +63,7 @@ class Journal:
             epoch=self._epochs.now,
             ttl_s=speculation.ttl_s,
             stage=speculation.stage.value,
+            depth=speculation.depth,
         )
 
     def matched(self, speculation: Speculation, now: float) -> None:

@@ -1,8 +1,8 @@
 """One agent run, as decisions: the five moments, each returning commands for a shell to carry out.
 
 1 a model turn begins · 2 its stream says more · 3 it ends · 4 a real call arrives · 5 a call settles, the run ends.
-The first three are in `turns.py`. No clock, no tasks, no threads: time comes in as `now`, and the shell makes sure that
-no two methods run at once.
+The first three are in `turns.py`, and what is launched beyond the message being written in `foresight.py`. No clock, no
+tasks, no threads: time comes in as `now`, and the shell makes sure that no two methods run at once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Miss
 from langgraph_speculate.core.critical_path import CriticalPath
+from langgraph_speculate.core.foresight import Foresight
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Discard, Speculation, State
-from langgraph_speculate.core.turns import Turns
 from langgraph_speculate.policy import Limits
 
 
-class Session(Turns):
+class Session(Foresight):
     """Decisions of one agent run.
 
     Args:
@@ -88,7 +88,7 @@ class Session(Turns):
 
     # -- moment 5 ----------------------------------------------------------------------------------------------------
 
-    def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> None:
+    def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> list[Command]:
         """A speculation's body ended.
 
         Args:
@@ -103,7 +103,7 @@ class Session(Turns):
         was_over = before is not None and before.over
         speculation = self.table.finish(id, outcome, now, rejected)
         if speculation is None:
-            return
+            return []
         speculation.ran_s = seconds = 0.0 if started is None else now - started
         tool = speculation.call.name
         if started is not None:
@@ -111,20 +111,21 @@ class Session(Turns):
         self._journal.committed(speculation, now)
         speculation.size = size
         if speculation.reason is None:
-            self._make_room(now)
-        else:
-            if not was_over:
-                self._journal.discarded(speculation, now)
-            self._journal.wasted(speculation, now)
+            return self._make_room(now)
+        if not was_over:
+            self._journal.discarded(speculation, now)
+        self._journal.wasted(speculation, now)
+        return self._drop(self.table.lineage(id), "squash", Discard.LINEAGE, now)
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self, now: float) -> list[Command]:
         """Let the oldest results go until those that wait take no more than the cache may hold."""
         waiting = self.table.ready
         total = sum(speculation.size for speculation in waiting)
+        excess = []
         while total > self.limits.max_cache_bytes:
-            oldest = waiting.pop(0)
-            total -= oldest.size
-            self._drop([oldest], "squash", Discard.EVICTED, now)
+            excess.append(waiting.pop(0))
+            total -= excess[-1].size
+        return self._drop(excess, "squash", Discard.EVICTED, now)
 
     def _rejection(self, outcome: Outcome, size: int, started: float | None) -> Discard | None:
         """Why the outcome of a body cannot be used, or None."""
@@ -167,6 +168,7 @@ class Session(Turns):
             joined=joined,
             waited_s=waited_s,
             tool_s=tool_s,
+            depth=1 if hit is None else hit.depth,
         )
 
     def close(self, now: float) -> list[Command]:

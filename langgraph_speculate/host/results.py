@@ -1,11 +1,17 @@
-"""What a body returned: whether it may become a real call's answer, and the copy that is handed over."""
+"""What a body returned: may it become a real call's answer, the copy that is handed over, what a model would see."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from langchain_core.messages.tool import ToolOutputMixin
+from langchain_core.tools import BaseTool
 from langgraph.types import Send
+
+from langgraph_speculate.core.history import text_of
+from langgraph_speculate.host.compat import shown_content
+
+_PLAIN = (str, int, float, bool, type(None))
 
 
 def unadoptable(value: Any) -> str | None:
@@ -47,3 +53,29 @@ def _copied(value: Any) -> Any:
     if kind is tuple:
         return tuple(_copied(item) for item in value)
     return set(value) if kind is set else value
+
+
+def text_shown(tool: BaseTool, value: Any) -> str | None:
+    """The text that the model would see of what *tool* returned, or None where only somebody else's code can tell.
+
+    >>> from langchain_core.tools import tool
+    >>> @tool
+    ... def look(id: int) -> dict:
+    ...     "Look."
+    >>> text_shown(look, {"status": "sent"}), text_shown(look, object())
+    ('{"status": "sent"}', None)
+    """
+    if tool.response_format == "content_and_artifact":
+        value = value[0] if type(value) is tuple and value else value
+    try:
+        return text_of(shown_content(value)) if _is_plain(value) else None
+    except RecursionError:  # a cycle
+        return None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be written without running code of its own."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+    return all(map(_is_plain, value)) if kind in (list, tuple) else kind in _PLAIN

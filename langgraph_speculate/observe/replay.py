@@ -69,7 +69,7 @@ class Replay:
     discarded: Counter[bool] = field(default_factory=Counter)
     at: float = float("-inf")
     _epoch: int = 0
-    _per_turn: Counter[str] = field(default_factory=Counter)  # guesses that stand
+    _per_turn: Counter[tuple[str, int]] = field(default_factory=Counter)  # guesses that stand, by how far ahead
     _guesses: int = 0
 
     def take(self, event: events.Event, record: int) -> None:
@@ -111,10 +111,13 @@ class Replay:
         standing = self.known[event.id] = Standing(event, record)
         running = sum(standing.running for standing in self.known.values())
         self._spend("max_in_flight", running, event.id, record)
+        if not 1 <= event.depth <= self.began.max_depth:
+            told = f"launched {event.depth} messages ahead, and max_depth is {self.began.max_depth}"
+            self.report("budget", event.id, record, told)
         if standing.is_guess:
-            self._per_turn[event.turn] += 1
+            self._per_turn[event.turn, event.depth] += 1
             self._guesses += 1
-            self._spend("max_per_turn", self._per_turn[event.turn], event.id, record)
+            self._spend("max_per_turn", self._per_turn[event.turn, event.depth], event.id, record)
             self._spend("max_per_run", self._guesses, event.id, record)
 
     def _spend(self, limit: str, spent: int, id: str, record: int) -> None:
@@ -160,7 +163,8 @@ class Replay:
         standing.state, standing.at = State.DISCARDED, record
         self.discarded[standing.is_guess] += 1
         if standing.is_guess and event.reason == Discard.CONTRADICTED:
-            self._per_turn[standing.launched.turn] -= 1  # another may take its place
+            launched = standing.launched
+            self._per_turn[launched.turn, launched.depth] -= 1  # another may take its place
         self._spend("max_wasted_per_run", self.discarded[standing.is_guess], event.id, record)
 
     def _wasted(self, event: events.Wasted, standing: Standing, record: int) -> None:

@@ -54,6 +54,8 @@ class Stats(Counts):
         foreseen: Real calls that stood among the predictions, started or not: what shadow mode measures.
         discarded: Why speculations were discarded, with counts.
         ghosts: Who outside of the trust boundary saw calls that nobody asked for, with counts.
+        launched_by_depth, hits_by_depth: Speculations by how far ahead they were started (`limits.max_depth`), and
+            those of them that real calls adopted.
         by_tool: The same fields for each tool.
     """
 
@@ -62,6 +64,8 @@ class Stats(Counts):
     foreseen: int = 0
     discarded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     ghosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    launched_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    hits_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -108,6 +112,8 @@ class StatsCollector:
         self._tools: dict[str, _Tally] = defaultdict(_Tally)
         self._discarded: Counter[str] = Counter()
         self._ghosts: Counter[str] = Counter()
+        self._launched: Counter[int] = Counter()  # by depth
+        self._hits: Counter[int] = Counter()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -126,6 +132,8 @@ class StatsCollector:
                 foreseen=self._all.count["foreseen"],
                 discarded=MappingProxyType(dict(self._discarded)),
                 ghosts=MappingProxyType(dict(self._ghosts)),
+                launched_by_depth=MappingProxyType(dict(sorted(self._launched.items()))),
+                hits_by_depth=MappingProxyType(dict(sorted(self._hits.items()))),
                 by_tool=MappingProxyType(by_tool),
             )
 
@@ -156,8 +164,9 @@ class StatsCollector:
                 self._deny(tool, reason, count)
             case events.Refused(tool=tool, reason=reason):
                 self._deny(tool, reason, 1)
-            case events.Launched(tool=tool):
+            case events.Launched(tool=tool, depth=depth):
                 self._add(tool, launched=1)
+                self._launched[depth] += 1
             case events.Finished(tool=tool):
                 self._add(tool, executed=1)
             case events.Discarded(tool=tool, reason=reason):
@@ -169,8 +178,9 @@ class StatsCollector:
                 self._ghosts.update(destinations)
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
-            case events.CallSettled(tool=tool, id=id, joined=joined):
+            case events.CallSettled(tool=tool, id=id, joined=joined, depth=depth):
                 hit = id is not None
+                self._hits.update([depth] if hit else ())
                 self._add(tool, real_calls=1, hits=hit, misses=not hit, joined=hit and joined, ready=hit and not joined)
             case events.StepSettled(tool=tool, tool_s=tool_s, waited_s=waited_s):
                 self._spend(tool, hidden_s=tool_s - waited_s, tool_wait_s=waited_s)
