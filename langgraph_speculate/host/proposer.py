@@ -134,9 +134,8 @@ class Proposer:
         id = (call_id or None) if entry.takes_id else None  # an empty one tells no call from another
         venue = self._toolbox.venue(entry.facts, self._is_async)
         unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id, depth=depth)
-        if (
-            name in forbidden or forbids(entry.facts, venue, self._view, id, depth) is not None
-        ):  # whatever the arguments
+        barred = name in forbidden or forbids(entry.facts, venue, self._view, id, depth) is not None
+        if barred:  # whatever the arguments
             forbidden.add(name)
             return unfit
         arguments = entry.coerce(candidate.call.args, place.state, id)
