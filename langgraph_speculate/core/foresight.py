@@ -48,7 +48,7 @@ class Foresight(Turns):
             if speculation is None or speculation.over or speculation.leaves or speculation.step < self._step:
                 return None
             step, chance = speculation.step, speculation.probability
-        elif turn not in self._ended:
+        elif not self._ended.get(turn):
             return None
         depth = step - self._step + 2
         return None if self.closed or depth > self.limits.max_depth else (depth, chance)

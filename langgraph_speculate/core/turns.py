@@ -45,7 +45,7 @@ class Turns:
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread)
         self._step = 0
         self._open: dict[str, OpenTurn] = {}
-        self._ended: set[str] = set()  # turns of this step
+        self._ended: dict[str, bool] = {}  # turns of this step, and whether their messages can be relied on
 
     # -- moment 1 ----------------------------------------------------------------------------------------------------
 
@@ -233,21 +233,19 @@ class Turns:
         if self.closed:
             return []
         opened = self._open.pop(turn, OpenTurn())
-        self._ended.add(turn)
+        self._ended[turn] = True
         foreseen = {key_of(call) for call in calls if opened.has_foreseen(call)} - {None}
         self._journal.note(
             events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen)
         )
         wanted = {call.key for call in coerced}
-        lost, orphans = [], []
-        for speculation in self._of(turn, opened):
+        for speculation in self.table:
             if speculation.call.key in wanted:
-                self.table.free(speculation.id)
-                continue
-            lost += [speculation] if speculation.scope == "step" else []
-            orphans += self.table.lineage(speculation.id)
+                self.table.confirm(speculation)
+        missed = [s for s in self._of(turn, opened) if s.call.key not in wanted]
+        orphans = [orphan for s in missed for orphan in self.table.lineage(s.id)]
         return [
-            *self._drop(lost, "squash", Discard.CONTRADICTED, now),
+            *self._drop([s for s in missed if s.scope == "step"], "squash", Discard.CONTRADICTED, now),
             *self._drop(orphans, "squash", Discard.LINEAGE, now),
         ]
 
@@ -256,7 +254,7 @@ class Turns:
         if self.closed:
             return []
         inherited = self._open.pop(turn, OpenTurn()).inherited
-        self._ended.add(turn)
+        self._ended[turn] = False
         lost = [s for s in self.table if s.turn == turn or s.id in inherited]
         return self._drop(lost, "squash", Discard.MODEL_FAILED, now)
 
