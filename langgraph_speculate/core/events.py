@@ -103,6 +103,7 @@ class Launched(Event):
         ttl_s: Seconds for which its result may be used, or None if nobody said.
         stage: How much of the model's message was known (`core/speculation.py`, `Stage`).
         depth: How far ahead: 1 for the message that was being written, 2 for the one after it, and so on.
+        parent: The speculation whose call it takes for granted, or None.
     """
 
     turn: str
@@ -114,6 +115,7 @@ class Launched(Event):
     ttl_s: float | None = None
     stage: str = "begin"
     depth: int = 1
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,7 @@ class Journal:
             ttl_s=speculation.ttl_s,
             stage=speculation.stage.value,
             depth=speculation.depth,
+            parent=speculation.parent,
         )
 
     def matched(self, speculation: Speculation, now: float) -> None:

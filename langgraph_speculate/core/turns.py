@@ -138,7 +138,8 @@ class Turns:
         if opened.has_begun(call.key, proposal.stage):
             refusal = Refusal.DUPLICATE
         if refusal is not None:
-            if proposal.stage in (Stage.BEGIN, Stage.COMPLETE):
+            asked_again = proposal.depth > 1 and refusal is Refusal.DUPLICATE  # whenever more is known
+            if proposal.stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
                 self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
             return None
         id = f"{self.run}:{self.table.issued + 1}"

@@ -71,6 +71,8 @@ class Replay:
     _epoch: int = 0
     _per_turn: Counter[tuple[str, int]] = field(default_factory=Counter)  # guesses that stand, by how far ahead
     _guesses: int = 0
+    _made: tuple[str, ...] = ()  # tools that the message called which ended last, until something else happens
+    _orphans: list[str] = field(default_factory=list)  # what they took for granted did not come true: they must fall
 
     def take(self, event: events.Event, record: int) -> None:
         """Judge the run's next record."""
@@ -79,6 +81,8 @@ class Replay:
         self.at = event.at
         if isinstance(event, events.Launched | events.Matched | events.Wrote):
             self._epoch_is(event, record)
+        if not isinstance(event, events.Discarded | events.Wasted | events.Ghost):
+            self._no_orphans(record)
         if self.closed and isinstance(event, _NOT_AFTER_THE_END):
             id = getattr(event, "id", None)
             self.report("closed", id, record, f"{_name(event)}, but the run was closed in record {self.closed}")
@@ -94,8 +98,19 @@ class Replay:
                     _TAKES[type(event)](self, event, standing, record)
             case events.CallSettled(id=str(id)) if (standing := self.known.get(id)) is not None:
                 self._settle(event, standing, record)
+            case events.TurnEnded(calls=calls):
+                self._made = calls
             case events.RunClosed():
                 self._close(event, record)
+
+    def _no_orphans(self, record: int) -> None:
+        for id in self._orphans:
+            if not self.known[id].over:
+                parent = self.known[id].launched.parent
+                self.report(
+                    "lineage", id, record, f"lives on, but {parent}, which it took for granted, is contradicted"
+                )
+        self._orphans, self._made = [], ()
 
     def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote, record: int) -> None:
         made = isinstance(event, events.Wrote)
@@ -162,6 +177,10 @@ class Replay:
             return
         standing.state, standing.at = State.DISCARDED, record
         self.discarded[standing.is_guess] += 1
+        if event.reason == Discard.CONTRADICTED:
+            children = [id for id, other in self.known.items() if other.launched.parent == event.id and not other.over]
+            # A message that makes the call of one of them confirms it, whatever it makes of the others.
+            self._orphans += [id for id in children if self.known[id].launched.tool not in self._made]
         if standing.is_guess and event.reason == Discard.CONTRADICTED:
             launched = standing.launched
             self._per_turn[launched.turn, launched.depth] -= 1  # another may take its place

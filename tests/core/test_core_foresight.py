@@ -15,6 +15,7 @@ from langgraph_speculate.core.gate import RunView, ToolFacts, ends_foresight
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.core.table import Table
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
@@ -380,6 +381,21 @@ def test_the_end_of_a_run_leaves_nothing_of_a_chain_and_its_records_hold():
     assert audit(session.take_events()) == []
 
 
+def test_an_audit_notices_what_lives_on_although_its_guess_was_contradicted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Table, "lineage", lambda self, id: [])
+    session = a_session()
+    first, second = chain(session, ONE, TWO)
+    end(session, Call("keep"))
+    session.begin_turn("t2", 2.0)
+    found = audit(session.take_events())
+    assert [(violation.rule, violation.id) for violation in found] == [("lineage", second.id)]
+    assert violation_text(found) == [f"lives on, but {first.id}, which it took for granted, is contradicted"]
+
+
+def violation_text(found: list[Any]) -> list[str]:
+    return [violation.text for violation in found]
+
+
 def test_an_audit_notices_a_launch_beyond_the_depth_that_is_allowed():
     session = a_session()
     chain(session, ONE, TWO, THREE)
@@ -388,4 +404,4 @@ def test_an_audit_notices_a_launch_beyond_the_depth_that_is_allowed():
         replace(event, max_depth=2) if isinstance(event, events.RunBegan) else event for event in session.take_events()
     ]
     found = [violation for violation in audit(records) if violation.rule == "budget"]
-    assert [violation.text for violation in found] == ["launched 3 messages ahead, and max_depth is 2"]
+    assert violation_text(found) == ["launched 3 messages ahead, and max_depth is 2"]

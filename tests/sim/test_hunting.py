@@ -55,6 +55,10 @@ NOTICED_AT = {
     "squash_is_ignored": 34,
     "adopts_by_place_in_the_message": 2,
     "ids_of_other_calls": 281,
+    "links_outlive_a_contradiction": 103,
+    "one_message_too_far": 6,
+    "links_answer_after_their_step": 8,
+    "links_outlive_a_write": 55,
 }
 """Pairs that the hunt took, from seed 0 of the bug's zoo on."""
 
