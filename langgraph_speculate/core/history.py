@@ -193,7 +193,7 @@ class History:
         Messages that cannot be read are skipped: a history only guides guesses.
         """
         seen = previous._sources if previous is not None else ()
-        if previous is not None and len(seen) <= len(messages) and all(map(operator.is_, seen, messages)):
+        if previous is not None and seen and len(seen) <= len(messages) and all(map(operator.is_, seen, messages)):
             events, kept = list(previous.events), {}
         else:
             seen, events = (), []
