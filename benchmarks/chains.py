@@ -72,9 +72,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chains", description=_FIRST_LINE)
     parser.add_argument("traces", nargs="+", type=Path, metavar="TRACES", help="files of trace lines")
     parser.add_argument("--pace", type=float, default=0.2, help="seconds of each message of the model (default 0.2)")
-    parser.add_argument(
-        "--tools", type=float, action="append", help="seconds of tools, in those (default 1 and 2.7)"
-    )
+    parser.add_argument("--tools", type=float, action="append", help="seconds of tools, in those (default 1 and 2.7)")
     parser.add_argument("--depth", type=int, action="append", help="messages ahead (default 1, 2 and 3)")
     parser.add_argument("--in-flight", type=int, default=Limits().max_in_flight, help="attempts at one instant")
     parser.add_argument("--runs", type=int, default=24, help="runs of the test part to play (default 24; 0: all)")

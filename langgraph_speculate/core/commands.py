@@ -51,7 +51,7 @@ class Proposal:
     depth: int = 1
     parent: str | None = None
 
-    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float) -> Speculation:
+    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float, worth: float = 0.0) -> Speculation:
         """The speculation that launching this makes.
 
         Raises:
@@ -80,6 +80,8 @@ class Proposal:
             depth=self.depth,
             parent=self.parent,
             call_id=self.call_id,
+            worth=worth,
+            cost=policy.cost,
             circumstances=self.circumstances,
         )
 

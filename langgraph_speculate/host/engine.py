@@ -20,18 +20,21 @@ from cachetools import LRUCache
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
-from langgraph_speculate.core.durations import Durations
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.history import History, Origin, partition_of
+from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.sums import Learner
+from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host.compat import namespace_depth
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
+from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
@@ -106,7 +109,8 @@ class Engine:
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
         self.patterns = None if patterns is None else self._keeper(patterns)
-        self.durations = Durations()
+        prices = Prices(policy.thrift, policy.value_per_second)
+        self.economy = Economy(Latencies(), prices, in_process)
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)

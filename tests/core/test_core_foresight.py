@@ -114,7 +114,7 @@ def test_an_unlikely_link_is_refused_although_each_guess_of_its_own_would_do():
     session = a_session()
     (first,) = launched(session.predicted("t1", proposals((ONE,), 0.3), 0.0))
     assert look(session, first, TWO, chance=0.3) == []
-    assert [event.reason for event in session.take_events() if isinstance(event, events.Refused)] == ["low_probability"]
+    assert [event.reason for event in session.take_events() if isinstance(event, events.Refused)] == ["not_worth_it"]
 
 
 def test_what_is_further_ahead_counts_apart_in_the_budget_of_a_turn():
