@@ -43,8 +43,11 @@ def looker(world: World, flavour: str = "both", hold: Callable[[int], Any] | Non
     return make_tool("look", look, flavour)
 
 
-def policy(depth: int, *reading: str) -> dict[str, Any]:
-    return {"tools": dict.fromkeys(reading or ("look",), True), "limits": {"max_depth": depth}}
+EAGERLY = {"read_only": True, "eagerness": "immediate"}  # it answers at once, so that nothing is worth it
+
+
+def policy(depth: int, **limits: int) -> dict[str, Any]:
+    return {"tools": {"look": EAGERLY}, "limits": {"max_depth": depth, **limits}}
 
 
 def until_ended(world: World, way: str, times: int) -> Callable[[int], Any]:
@@ -212,12 +215,11 @@ def test_a_look_that_fails_is_left_out_and_the_run_goes_on(way: str, caplog: pyt
 
 def test_budgets_hold_for_later_messages_too() -> None:
     """
-    One attempt at a time leaves no room for a second message's.
+    Two guesses a run are two, whatever they are about.
     """
     world = World()
     graph = agent_graph(ScriptedModel(script=THREE_STEPS, pace_s=0.005), [looker(world, hold=lambda id: None)])
-    limits = {"max_depth": 3, "max_per_run": 2}
-    graph = speculate(graph, {"tools": {"look": True}, "limits": limits}, predictor=Oracle(THREE_STEPS))
+    graph = speculate(graph, policy(3, max_per_run=2), predictor=Oracle(THREE_STEPS))
     launched: list[events.Event] = []
     speculation_of(graph).events(lambda event: launched.append(event) if isinstance(event, events.Launched) else None)
     drive(graph, "invoke")

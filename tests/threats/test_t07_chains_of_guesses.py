@@ -17,6 +17,7 @@ from langchain_core.tools import tool
 from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, events
 
+EAGERLY = {"read_only": True, "eagerness": "immediate"}
 SCRIPT = [ask(("look", {"id": 1})), ask(("look", {"id": 2}), ("look", {"id": 3})), AIMessage("done")]
 
 
@@ -53,7 +54,7 @@ def test_by_default_a_predictor_sees_only_results_the_model_asked_for(way: str) 
 
     watching = Watching()
     plain = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.01), [look])
-    graph = speculate(plain, {"tools": {"look": True}}, predictor=watching)
+    graph = speculate(plain, {"tools": {"look": EAGERLY}}, predictor=watching)
     drive(graph, way, {"messages": [("user", "go")]})
     assert watching.shown == [[], ["secret 1"], ["secret 1", "secret 2", "secret 3"]]
     assert any(id > 100 for id in bodies)
@@ -98,8 +99,8 @@ def test_no_chain_is_longer_than_the_owner_allows_and_none_leaves_the_trust_boun
     policy = {
         "level": "open_world",
         "tools": {
-            "look": True,
-            "send": {"read_only": True, "open_world": True, "disclosure": "declared"},
+            "look": EAGERLY,
+            "send": {"read_only": True, "eagerness": "immediate", "open_world": True, "disclosure": "declared"},
         },
         "limits": {"max_depth": depth, "max_in_flight": 50, "max_ghost_per_run": 50},
     }
