@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from langgraph_speculate.core.calls import Call, key_of
@@ -59,13 +60,20 @@ class Lookahead:
         self._raw.update(made.raw)
         return lambda guess: self._proposer.attempt(guess, made.bodies[guess.call.key], place, self._ended)
 
-    def inherited(self, turn: str) -> list[tuple[str, Call]]:
-        """What was launched for a turn before it began: keys, and the calls as the model would write them."""
-        return [(guess.call.key, self._raw[guess.call.key]) for guess in self._driver.session.guesses_for(turn)]
+    @cached_property
+    def _is_on(self) -> bool:
+        """Whether anything may come of it."""
+        far = self._engine.policy.limits.max_depth > 1
+        return far and self._engine.forecaster.inline and self._proposer.may_launch()
+
+    def inherited(self, turn: str) -> list[tuple[Call, Call]]:
+        """What was launched for a turn before it began: calls as bodies receive them, and as the model writes them."""
+        guesses = self._driver.session.guesses_for(turn) if self._is_on else ()
+        return [(guess.call, self._raw[guess.call.key]) for guess in guesses]
 
     def past_guesses(self, spot: Spot) -> None:
         """A turn has its guesses: what would come after each of them?"""
-        for guess in self._driver.session.guesses_for(spot.turn):
+        for guess in self._driver.session.guesses_for(spot.turn) if self._is_on else ():
             self._past(guess, spot)
 
     def past_message(self, spot: Spot, calls: Sequence[Call], received: Sequence[Call], text: str) -> None:
@@ -103,7 +111,7 @@ class Lookahead:
         self._look(guess.id, Spot(spot.turn, then, spot.place))
 
     def _looks(self, turn: str, parent: str | None) -> bool:
-        return self._engine.policy.limits.max_depth > 1 and self._driver.session.may_look_past(turn, parent)
+        return self._is_on and self._driver.session.may_look_past(turn, parent)
 
     def _look(self, parent: str | None, spot: Spot) -> None:
         """Launch what may come at *spot*, and go on from there."""

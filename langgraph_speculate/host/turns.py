@@ -153,8 +153,9 @@ class Turn:
 
     def inherit(self) -> None:
         """Take over the guesses that were launched for its message before it began."""
-        for key, raw in self._lookahead.inherited(self._id):
-            self._guesses.add(key, raw)
+        for received, raw in self._lookahead.inherited(self._id):
+            self.coerced[raw.key] = received
+            self._guesses.add(received.key, raw)
 
     @cached_property
     def reading(self) -> Reading:

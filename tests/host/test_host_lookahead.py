@@ -23,7 +23,7 @@ from agents import (
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
 
-from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, events
 
 THREE_STEPS = [ask(("look", {"id": 1})), ask(("look", {"id": 2})), ask(("look", {"id": 3})), AIMessage("done")]
@@ -112,6 +112,34 @@ def test_calls_of_later_messages_run_ahead_and_nobody_can_tell(kind: str, way: s
         == {1: {1: 3}, 2: {1: 1, 2: 2}, 3: dict.fromkeys((1, 2, 3), 1)}[depth]
     )
     assert stats.wasted == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_middleware_looks_as_far(way: str) -> None:
+    world = World()
+    ahead = SpeculationMiddleware(policy(3), predictor=Oracle(THREE_STEPS))
+    graph = agent_graph(ScriptedModel(script=THREE_STEPS, pace_s=0.005), [looker(world)], middleware=[ahead])
+    drive(graph, way)
+    assert dict(ahead.speculation.stats().hits_by_depth) == {1: 1, 2: 1, 3: 1}
+    assert sorted(id["id"] for _, id in world.log) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_shadow_nobody_looks_further(way: str) -> None:
+    """
+    Nothing would come of it.
+    """
+    asked: list[History] = []
+
+    class Counting(Oracle):
+        def predict(self, history: History, *, k: int) -> list[Candidate]:
+            asked.append(history)
+            return super().predict(history, k=k)
+
+    graph = agent_graph(ScriptedModel(script=THREE_STEPS), [looker(World())])
+    graph = speculate(graph, {**policy(3), "level": "shadow"}, predictor=Counting(THREE_STEPS))
+    drive(graph, way)
+    assert len(asked) == 4
 
 
 @pytest.mark.parametrize("way", WAYS)
