@@ -52,13 +52,19 @@ class Lookahead:
         self._engine = engine
         self._driver = driver
         self._proposer = proposer
-        self._raw: dict[str, Call] = {}  # by key: the call as the model would write it
+        self._raw: dict[str, Call] = {}  # by speculation: its call as the model would write it
         self._spots: dict[str, Spot] = {}  # by speculation: where its message would be written
 
     def starting(self, made: Proposed, place: Place) -> Callable[[Speculation], Attempt]:
         """What makes the attempt of each launch among these proposals."""
-        self._raw.update(made.raw)
-        return lambda guess: self._proposer.attempt(guess, made.bodies[guess.call.key], place, self._ended)
+
+        def start(guess: Speculation) -> Attempt:
+            key = guess.call.key
+            if self._is_on:
+                self._raw[guess.id] = made.raw[key]
+            return self._proposer.attempt(guess, made.bodies[key], place, self._ended)
+
+        return start
 
     @cached_property
     def _is_on(self) -> bool:
@@ -69,7 +75,8 @@ class Lookahead:
     def inherited(self, turn: str) -> list[tuple[Call, Call]]:
         """What was launched for a turn before it began: calls as bodies receive them, and as the model writes them."""
         guesses = self._driver.session.guesses_for(turn) if self._is_on else ()
-        return [(guess.call, self._raw[guess.call.key]) for guess in guesses]
+        # One that another thread is about to start may be missing: then the stream says nothing of it.
+        return [(guess.call, raw) for guess in guesses if (raw := self._raw.get(guess.id)) is not None]
 
     def past_guesses(self, spot: Spot) -> None:
         """A turn has its guesses: what would come after each of them?"""
@@ -104,10 +111,11 @@ class Lookahead:
 
     def _past(self, guess: Speculation, spot: Spot) -> None:
         """Look for what would come after *guess*, whose message would be written at *spot*."""
-        if not self._looks(spot.turn, guess.id):
+        raw = self._raw.get(guess.id)
+        if raw is None or not self._looks(spot.turn, guess.id):
             return
         self._spots[guess.id] = spot
-        then = spot.history.after([self._raw[guess.call.key]], [self._proposer.shown(guess)])
+        then = spot.history.after([raw], [self._proposer.shown(guess)])
         self._look(guess.id, Spot(spot.turn, then, spot.place))
 
     def _looks(self, turn: str, parent: str | None) -> bool:
@@ -118,6 +126,7 @@ class Lookahead:
         session = self._driver.session
         candidates = self._engine.forecaster.further(spot.history, self._engine.width)
         if candidates:
+            # How far ahead it is, if beyond the next message, is the session's to say.
             made = self._proposer.propose(candidates, spot.history, spot.place, depth=2)
             # How many calls a limit will leave by then is not known yet.
             headroom = None if made.headroom is None else 0
