@@ -135,6 +135,8 @@ def bucket_of(seconds: float) -> int:
     """
     if not seconds > _LEAST_S:
         return 0
+    if seconds >= _EDGES[_TOP]:
+        return _TOP
     return min(_TOP, math.ceil(math.log(seconds / _LEAST_S) / _LOG - 1e-9))
 
 
