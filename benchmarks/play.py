@@ -21,7 +21,9 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History
+from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.speculation import Stage
+from langgraph_speculate.core.worth import Expectation, Prices, worth
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.policy import Limits
@@ -29,6 +31,7 @@ from langgraph_speculate.policy import Limits
 BEGIN, EAGER, BOTH, STREAM, ORACLE = "turn start", "eager start", "turn start + eager", "+ stream evidence", "oracle"
 VARIANTS = (BEGIN, EAGER, BOTH, STREAM, ORACLE)
 LIMITS = Limits()
+_NOTHING_KNOWN = Latencies()
 _TOKEN_CHARS = 4
 _WIDTH = 10  # candidates that the engine asks for
 
@@ -192,11 +195,18 @@ class Play:
                 continue
             keys = [attempt.call.key for attempt in alive] if is_guess else []
             spent = Spent(turn=sum(attempt.is_guess for attempt in alive) if is_guess else 0)
-            refusal = admit(key, candidate.probability, None, alive=keys, spent=spent, limits=LIMITS, stage=stage)
+            gain = worth(_expected(candidate, stage), Prices()) if is_guess else math.inf
+            refusal = admit(key, candidate.probability, None, worth=gain, alive=keys, spent=spent, limits=LIMITS)
             if refusal is None:
                 self.attempts.append(Attempt(call, self._now, stage, stage is Stage.ARGUMENTS and key in decided))
                 if is_guess:
                     self._guesses.add(key, call, fits=stage is not Stage.BEGIN)
+
+
+def _expected(candidate: Candidate, stage: Stage) -> Expectation:
+    """What an engine expects of a guess that knows neither the tool nor the model yet."""
+    takes_s, hides_s = _NOTHING_KNOWN.takes(candidate.call.name), _NOTHING_KNOWN.hides(candidate.call.name, "", stage)
+    return Expectation(candidate.probability, takes_s, hides_s)
 
 
 @dataclass

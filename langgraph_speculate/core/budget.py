@@ -33,7 +33,8 @@ class Budget:
         self._tally = Tally(thread)
         self._economy = economy
         self._wasted_s = 0.0
-        self._standing: Counter[str] = Counter()  # guesses by turn, without those that the model has contradicted
+        # Guesses by turn and how far ahead, without those that the model has contradicted.
+        self._standing: Counter[tuple[str, int]] = Counter()
         self._guesses = 0
         self._ghosts = 0
 
@@ -53,7 +54,7 @@ class Budget:
         is_guess = proposal.stage is not Stage.COMPLETE
         alike = [other for other in self._table if (other.stage is not Stage.COMPLETE) == is_guess]
         spent = Spent(
-            turn=self._standing[turn] if is_guess else 0,
+            turn=self._standing[turn, proposal.depth] if is_guess else 0,
             run=self._guesses if is_guess else 0,
             # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
             wasted=self._table.wasted(guesses=is_guess) + len(alike),
@@ -91,14 +92,14 @@ class Budget:
     def launched(self, speculation: Speculation) -> None:
         """It starts."""
         is_guess = speculation.stage is not Stage.COMPLETE
-        self._standing[speculation.turn] += is_guess
+        self._standing[speculation.turn, speculation.depth] += is_guess
         self._guesses += is_guess
         self._ghosts += speculation.leaves
         self._tally.launched(speculation.call.name)
 
     def contradicted(self, speculation: Speculation) -> None:
         """The model's stream has ruled it out: another guess may take its place in the turn."""
-        self._standing[speculation.turn] -= speculation.stage is not Stage.COMPLETE
+        self._standing[speculation.turn, speculation.depth] -= speculation.stage is not Stage.COMPLETE
 
     def wasted(self, speculation: Speculation) -> None:
         """Its body has ended, and nobody wants the result."""

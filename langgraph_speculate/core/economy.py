@@ -38,7 +38,9 @@ class Economy:
         return Expectation(
             probability=proposal.candidate.probability,
             takes_s=self.latencies.takes(tool),
-            hides_s=self.latencies.hides(tool, pace.model, proposal.stage, 1, pace.elapsed(proposal.stage, now)),
+            hides_s=self.latencies.hides(
+                tool, pace.model, proposal.stage, proposal.depth, pace.elapsed(proposal.stage, now)
+            ),
             cost=policy.cost,
             crowding=min(1.0, self.in_process() / limits.max_in_process) if limits.max_in_process else 1.0,
         )

@@ -34,6 +34,7 @@ class RunBegan(Event):
     Attributes:
         partition: A hash of what sets its user apart; the same within one wrapped graph only.
         world: Names the resources it shares with the runs of its partition: their epochs have one order.
+        max_depth: And the others: the run's budgets (`policy/limits.py`).
     """
 
     partition: str
@@ -42,6 +43,7 @@ class RunBegan(Event):
     max_per_turn: int
     max_per_run: int
     max_wasted_per_run: int
+    max_depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ class Launched(Event):
         epoch: The epoch of the run's resources at that moment.
         ttl_s: Seconds for which its result may be used, or None if nobody said.
         stage: How much of the model's message was known (`core/speculation.py`, `Stage`).
+        depth: How far ahead: 1 for the message that was being written, 2 for the one after it, and so on.
+        parent: The speculation whose call it takes for granted, or None.
     """
 
     turn: str
@@ -110,6 +114,8 @@ class Launched(Event):
     epoch: int = 0
     ttl_s: float | None = None
     stage: str = "begin"
+    depth: int = 1
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +258,7 @@ class CallSettled(Event):
         tool_s: Seconds the tool's body took, early or not; of a repeat, which has none, those that the call took.
         twin: The speculation it adopted is the second body of a hedged one.
         repeat: A remembered answer was given again: neither a hit nor a miss.
+        depth: How far ahead that speculation was launched; 1 for a miss, too.
     """
 
     tool: str
@@ -261,6 +268,7 @@ class CallSettled(Event):
     tool_s: float
     twin: bool = False
     repeat: bool = False
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class Journal:
             max_per_turn=limits.max_per_turn,
             max_per_run=limits.max_per_run,
             max_wasted_per_run=limits.max_wasted_per_run,
+            max_depth=limits.max_depth,
         )
 
     def launched(self, speculation: Speculation, now: float) -> None:
@@ -63,6 +64,8 @@ class Journal:
             epoch=self._epochs.now,
             ttl_s=speculation.ttl_s,
             stage=speculation.stage.value,
+            depth=speculation.depth,
+            parent=speculation.parent,
         )
 
     def matched(self, speculation: Speculation, now: float) -> None:

@@ -42,6 +42,7 @@ class Remembered:
 
     scope: ClassVar[str] = "run"
     step: ClassVar[int] = 0  # of no matter in that scope
+    depth: ClassVar[int] = 1
     call_id: ClassVar[str | None] = None  # what was handed the id of its call is never remembered
 
     @classmethod

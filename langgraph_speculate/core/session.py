@@ -1,8 +1,8 @@
 """One agent run, as decisions: the five moments, each returning commands for a shell to carry out.
 
 1 a model turn begins · 2 its stream says more · 3 it ends · 4 a real call arrives · 5 a call settles, the run ends.
-The first three are in `turns.py`. No clock, no tasks, no threads: time comes in as `now`, and the shell makes sure that
-no two methods run at once.
+The first three are in `turns.py`, and what is launched beyond the message being written in `foresight.py`. No clock, no
+tasks, no threads: time comes in as `now`, and the shell makes sure that no two methods run at once.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss
 from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.economy import Economy
+from langgraph_speculate.core.foresight import Foresight
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import HEDGE, Discard, Speculation, State
-from langgraph_speculate.core.turns import Turns
 from langgraph_speculate.policy import Limits
 
 
-class Session(Turns):
+class Session(Foresight):
     """Decisions of one agent run.
 
     Args:
@@ -177,25 +177,30 @@ class Session(Turns):
         self._journal.committed(speculation, now)
         speculation.size = size
         if speculation.reason is None:
-            self._make_room(now)
+            commands = self._make_room(now)
         else:
             if not was_over:
                 self._journal.discarded(speculation, now)
             self._wasted(speculation, now)
+            commands = self._drop(self.table.lineage(id), "squash", Discard.LINEAGE, now)
         other = self._twins.get(id) if speculation.state is State.COMMITTED else None
-        return [] if other is None or other.over else self._drop([other], "fail", Discard.HEDGED, now)
+        if other is not None and not other.over:
+            commands += self._drop([other], "fail", Discard.HEDGED, now)
+        return commands
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self, now: float) -> list[Command]:
         """Let the oldest results go until those that wait or are remembered take no more than the cache may hold."""
         held = sorted([*self.table.ready, *self._repeats], key=lambda result: result.launched_at)
         total = sum(result.size for result in held)
+        excess = []
         while total > self.limits.max_cache_bytes:
             oldest = held.pop(0)
             total -= oldest.size
             if isinstance(oldest, Speculation):
-                self._drop([oldest], "squash", Discard.EVICTED, now)
+                excess.append(oldest)
             else:
                 self._repeats.forget(oldest.call.key, oldest.venue)
+        return self._drop(excess, "squash", Discard.EVICTED, now)
 
     def _rejection(self, outcome: Outcome, size: int, started: float | None) -> Discard | None:
         """Why the outcome of a body cannot be used, or None."""
@@ -276,6 +281,7 @@ class Session(Turns):
             tool_s=tool_s,
             twin=hit is not None and hit.source == HEDGE,
             repeat=repeat,
+            depth=1 if hit is None else hit.depth,
         )
 
     def close(self, now: float) -> list[Command]:

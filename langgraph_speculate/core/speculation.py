@@ -92,6 +92,7 @@ class Discard(StrEnum):
     OVERRUN = "overrun"  # a real call waited for it to its deadline
     ABANDONED = "abandoned"  # the real call that waited for it was cancelled
     DENIED = "denied"  # the gate allowed it at issue and no longer at commit
+    LINEAGE = "lineage"  # what it took for granted came to nothing: the guess that it rests on was let go
     NO_SLOT = "no_slot"  # the worker pool was full
     PREEMPTED = "preempted"  # made room for something better
     RUN_ENDED = "run_ended"  # the run is over
@@ -110,10 +111,13 @@ class Speculation:
         id: Unique in the process.
         call: The call with coerced arguments, as the tool's body receives it.
         turn: The model turn it was launched for.
-        step: The step of the run it was launched in: one model turn and its calls.
+        step: The step of the run it is for: one model turn and its calls.
         probability: Its candidate's probability at launch.
         source: Its candidate's source.
         stage: How much of the message was known at launch.
+        depth: How far ahead it was launched: 1 for the message that was being written, 2 for the one after it, …
+        parent: The speculation whose call it takes for granted; None once the model has made that call, and where it
+            takes none for granted.
         call_id: The id of the model's own call, for a tool that is handed it; only that call may adopt the result.
         venue: Where it runs (`"task"` or `"thread"`); only a real call of the same venue may adopt it.
         reads: Tags of the resources it reads.
@@ -146,6 +150,8 @@ class Speculation:
     drain: bool
     launched_at: float
     stage: Stage = Stage.BEGIN
+    depth: int = 1
+    parent: str | None = None
     call_id: str | None = None
     worth: float = 0.0
     cost: float = 0.0

@@ -22,6 +22,7 @@ from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, R
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tools import BaseTool, InjectedToolCallId
 from langchain_core.tools.base import (
+    _format_output,
     _get_runnable_config_param,
     _is_injected_arg_type,
     get_all_basemodel_annotations,
@@ -99,6 +100,7 @@ __all__ = [
     "run_config",
     "runtime_of",
     "set_class",
+    "shown_content",
     "state_of",
     "stops_of",
     "successors",
@@ -407,6 +409,11 @@ def _call_id_argument(tool: BaseTool) -> str | None:
     marked = (name for name, kind in fields.items() if _is_injected_arg_type(kind, injected_type=InjectedToolCallId))
     bare = "tool_call_id" if "tool_call_id" in tool._injected_args_keys else None
     return next(marked, bare)
+
+
+def shown_content(content: Any) -> Any:
+    """What the message holds that a tool's run makes of *content*: a text, or blocks."""
+    return getattr(_format_output(content, None, "", "", "success"), "content", None)
 
 
 def state_of(config: Mapping[str, Any]) -> dict[str, Any]:

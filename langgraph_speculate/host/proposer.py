@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from langgraph_speculate.core.calls import Call, Outcome, size_of
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.gate import RunView, forbids
+from langgraph_speculate.core.gate import RunView, ends_foresight, forbids
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.provenance import Provenance, provenance
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
+from langgraph_speculate.host.results import text_shown
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
@@ -99,6 +100,7 @@ class Proposer:
         place: Place,
         stage: Stage = Stage.BEGIN,
         call_id: str | None = None,
+        depth: int = 1,
     ) -> Proposed:
         """What the gate is to be asked about *candidates*.
 
@@ -108,11 +110,12 @@ class Proposer:
             place: The model's node.
             stage: How much of the model's message is known.
             call_id: The id of the model's own call, if there is one.
+            depth: How many messages ahead they are.
         """
         made = Proposed()
         forbidden: set[str] = set()
         for candidate in candidates:
-            made.proposals.append(self._propose(candidate, made, forbidden, history, place, stage, call_id))
+            made.proposals.append(self._propose(candidate, made, forbidden, history, place, stage, call_id, depth))
         made.headroom = self._toolbox.headroom(place.state) if made.bodies else None
         return made
 
@@ -125,15 +128,17 @@ class Proposer:
         place: Place,
         stage: Stage,
         call_id: str | None,
+        depth: int,
     ) -> Proposal:
         name = candidate.call.name
         entry = self._toolbox.get(name)
         if entry is None:
-            return Proposal(candidate, None, None, THREAD, stage=stage)
+            return Proposal(candidate, None, None, THREAD, stage=stage, depth=depth)
         id = (call_id or None) if entry.takes_id else None  # an empty one tells no call from another
         venue = self._toolbox.venue(entry.facts, self._is_async)
-        unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id)
-        if name in forbidden or forbids(entry.facts, venue, self._view, id) is not None:  # whatever the arguments
+        unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id, depth=depth)
+        barred = name in forbidden or forbids(entry.facts, venue, self._view, id, depth) is not None
+        if barred:  # whatever the arguments
             forbidden.add(name)
             return unfit
         arguments = entry.coerce(candidate.call.args, place.state, id)
@@ -162,8 +167,20 @@ class Proposer:
     def _provenance(self, call: Call, history: History) -> Provenance:
         return provenance(call, history, self._toolbox.trusts, self.as_received)
 
-    def attempt(self, speculation: Speculation, body: Body, place: Place) -> Attempt:
-        """The body of a speculation, ready to start."""
+    def ends_foresight(self, call: Call) -> bool:
+        """Whether nothing may be looked for behind a call that the model has made."""
+        entry = self._toolbox.get(call.name)
+        return ends_foresight(None if entry is None else entry.facts)
+
+    def shown(self, speculation: Speculation) -> str | None:
+        """The text that the model would see of a result that waits to be adopted, if that can be told."""
+        entry, outcome = self._toolbox.get(speculation.call.name), speculation.outcome
+        return None if entry is None or outcome is None else text_shown(entry.tool, outcome.value)
+
+    def attempt(
+        self, speculation: Speculation, body: Body, place: Place, then: Callable[[Speculation], None] | None = None
+    ) -> Attempt:
+        """The body of a speculation, ready to start; *then*, if anything, hears of its end."""
         entry, arguments = body.entry, body.arguments
         sandbox = Sandbox(
             entry.facts.name,
@@ -184,8 +201,13 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
+        def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
+            self._ended(speculation, outcome, started, now)
+            if then is not None:
+                then(speculation)
+
         timeout_s = self._engine.policy.limits.attempt_timeout_s
-        return Attempt(speculation, sandbox, run, self._ended, timeout_s, partial(self._again, speculation.call, body))
+        return Attempt(speculation, sandbox, run, ended, timeout_s, partial(self._again, speculation.call, body))
 
     def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt] | None:
         """What makes a second attempt at *call*, with arguments that no other body has got hold of."""

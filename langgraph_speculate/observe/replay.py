@@ -71,8 +71,10 @@ class Replay:
     discarded: Counter[bool] = field(default_factory=Counter)
     at: float = float("-inf")
     _epoch: int = 0
-    _per_turn: Counter[str] = field(default_factory=Counter)  # guesses that stand
+    _per_turn: Counter[tuple[str, int]] = field(default_factory=Counter)  # guesses that stand, by how far ahead
     _guesses: int = 0
+    _made: tuple[str, ...] = ()  # tools that the message called which ended last, until something else happens
+    _orphans: list[str] = field(default_factory=list)  # what they took for granted did not come true: they must fall
 
     def take(self, event: events.Event, record: int) -> None:
         """Judge the run's next record."""
@@ -81,6 +83,8 @@ class Replay:
         self.at = event.at
         if isinstance(event, events.Launched | events.Matched | events.Wrote | events.Repeated):
             self._epoch_is(event, record)
+        if not isinstance(event, events.Discarded | events.Wasted | events.Ghost):
+            self._no_orphans(record)
         if self.closed and isinstance(event, _NOT_AFTER_THE_END):
             id = getattr(event, "id", None)
             self.report("closed", id, record, f"{_name(event)}, but the run was closed in record {self.closed}")
@@ -100,8 +104,19 @@ class Replay:
                 self._repeat(event, record)
             case events.CallSettled(id=str(id)) if (standing := self.known.get(id)) is not None:
                 self._settle(event, standing, record)
+            case events.TurnEnded(calls=calls):
+                self._made = calls
             case events.RunClosed():
                 self._close(event, record)
+
+    def _no_orphans(self, record: int) -> None:
+        for id in self._orphans:
+            if not self.known[id].over:
+                parent = self.known[id].launched.parent
+                self.report(
+                    "lineage", id, record, f"lives on, but {parent}, which it took for granted, is contradicted"
+                )
+        self._orphans, self._made = [], ()
 
     def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote | events.Repeated, record: int) -> None:
         made = isinstance(event, events.Wrote)
@@ -117,10 +132,13 @@ class Replay:
         standing = self.known[event.id] = Standing(event, record)
         running = sum(standing.running for standing in self.known.values())
         self._spend("max_in_flight", running, event.id, record)
+        if not 1 <= event.depth <= self.began.max_depth:
+            told = f"launched {event.depth} messages ahead, and max_depth is {self.began.max_depth}"
+            self.report("budget", event.id, record, told)
         if standing.is_guess:
-            self._per_turn[event.turn] += 1
+            self._per_turn[event.turn, event.depth] += 1
             self._guesses += 1
-            self._spend("max_per_turn", self._per_turn[event.turn], event.id, record)
+            self._spend("max_per_turn", self._per_turn[event.turn, event.depth], event.id, record)
             self._spend("max_per_run", self._guesses, event.id, record)
 
     def _spend(self, limit: str, spent: int, id: str, record: int) -> None:
@@ -180,8 +198,13 @@ class Replay:
             return
         standing.state, standing.at = State.DISCARDED, record
         self.discarded[standing.is_guess] += 1
+        if event.reason == Discard.CONTRADICTED:
+            children = [id for id, other in self.known.items() if other.launched.parent == event.id and not other.over]
+            # A message that makes the call of one of them confirms it, whatever it makes of the others.
+            self._orphans += [id for id in children if self.known[id].launched.tool not in self._made]
         if standing.is_guess and event.reason == Discard.CONTRADICTED:
-            self._per_turn[standing.launched.turn] -= 1  # another may take its place
+            launched = standing.launched
+            self._per_turn[launched.turn, launched.depth] -= 1  # another may take its place
         self._spend("max_wasted_per_run", self.discarded[standing.is_guess], event.id, record)
 
     def _wasted(self, event: events.Wasted, standing: Standing, record: int) -> None:

@@ -62,6 +62,8 @@ class Stats(Counts):
         foreseen: Real calls that stood among the predictions, started or not: what shadow mode measures.
         discarded: Why speculations were discarded, with counts.
         ghosts: Who outside of the trust boundary saw calls that nobody asked for, with counts.
+        launched_by_depth, hits_by_depth: Speculations by how far ahead they were started (`limits.max_depth`), and
+            those of them that real calls adopted.
         by_tool: The same fields for each tool.
     """
 
@@ -70,6 +72,8 @@ class Stats(Counts):
     foreseen: int = 0
     discarded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     ghosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    launched_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    hits_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -119,6 +123,8 @@ class StatsCollector:
         self._tools: dict[str, _Tally] = defaultdict(_Tally)
         self._discarded: Counter[str] = Counter()
         self._ghosts: Counter[str] = Counter()
+        self._launched: Counter[int] = Counter()  # by depth
+        self._hits: Counter[int] = Counter()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -137,6 +143,8 @@ class StatsCollector:
                 foreseen=self._all.count["foreseen"],
                 discarded=MappingProxyType(dict(self._discarded)),
                 ghosts=MappingProxyType(dict(self._ghosts)),
+                launched_by_depth=MappingProxyType(dict(sorted(self._launched.items()))),
+                hits_by_depth=MappingProxyType(dict(sorted(self._hits.items()))),
                 by_tool=MappingProxyType(by_tool),
             )
 
@@ -158,6 +166,7 @@ class StatsCollector:
 
     def _settle(self, call: events.CallSettled) -> None:
         hit = call.id is not None
+        self._hits.update([call.depth] if hit else ())
         self._add(
             call.tool,
             real_calls=1,
@@ -180,8 +189,9 @@ class StatsCollector:
                 self._deny(tool, reason, count)
             case events.Refused(tool=tool, reason=reason):
                 self._deny(tool, reason, 1)
-            case events.Launched(tool=tool):
+            case events.Launched(tool=tool, depth=depth):
                 self._add(tool, launched=1)
+                self._launched[depth] += 1
             case events.Finished(tool=tool):
                 self._add(tool, executed=1)
             case events.Discarded(tool=tool, reason=reason):

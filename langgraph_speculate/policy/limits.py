@@ -16,7 +16,8 @@ class Limits:
 
     Attributes:
         max_in_flight: Attempts at one instant. 0 turns running ahead off.
-        max_per_turn: Guesses of one model turn that stand at one time; one that its stream rules out makes room.
+        max_per_turn: Guesses of one model turn that stand at one time, for each message they are about; one that its
+            stream rules out makes room.
         max_per_run: Guesses per run of the graph.
         max_in_process: Attempts at one instant of all graphs in this process.
         max_depth: How far ahead: 1 for calls of the message that the model is writing, 2 for those of the message after

@@ -34,7 +34,7 @@ class ToolPolicy:
             that beginning; alone, for everything.
         writes: The same for what it changes. None means everything, unless `read_only`.
         ttl_s: Seconds for which a result may be used, counted from its start. 0 means never run ahead.
-        scope: How long a result may wait: only for the model turn it was started in (`step`), or for the whole `run`.
+        scope: How long a result may wait: for calls of the message it was started for (`step`), or for the whole `run`.
         deterministic: Two calls at one instant give one answer. False requires the scope `step`.
         on_mispredict: Whether an unwanted attempt finishes unseen (`drain`) or is stopped (`cancel`).
         uses: What the tool may see of the run while it runs ahead: nothing, or the runtime `context`.

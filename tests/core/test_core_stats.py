@@ -94,6 +94,8 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "denied": {"not_read_only": 1, "max_per_turn": 2},
         "discarded": {"contradicted": 1},
         "ghosts": {},
+        "launched_by_depth": {1: 3},
+        "hits_by_depth": {1: 2},
         "hidden_s": 0.5,
         "wasted_s": 2.0,
         "wasted_cost": 0.0,

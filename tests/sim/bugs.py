@@ -135,7 +135,7 @@ def expired_results_pass_the_gate() -> Iterator[None]:
     with (
         ignoring(Reason.EXPIRED),
         patch.object(Session, "begin_turn", begin_turn),
-        patch.object(Session, "end_turn", lambda self, *args: setattr(self, "_ended", True) or []),
+        patch.object(Session, "end_turn", lambda self, turn, *args: self._ended.update({turn: True}) or []),
     ):
         yield
 

@@ -86,9 +86,11 @@ def _starts(program: Program, side: Side) -> Iterator[_Start]:
         ]
         if any(launch.source == HEDGE for launch in found):
             continue
-        turns = {launch.turn for launch in found}
-        if body.early and len(turns) == 1 and turns <= calls.keys():
-            (turn,) = turns
+        turns = {(launch.turn, launch.depth) for launch in found}
+        if body.early and len(turns) == 1:
+            ((turn, depth),) = turns
+            if turn not in calls or depth > 1:
+                continue
             yield _Start(calls[turn][0], turn, calls[turn][1], body)
 
 
@@ -122,7 +124,8 @@ def _confirmed_by_a_broken_message(program: Program, side: Side) -> Iterator[Mis
     launched = _launched(side)
     for event in side.happened:
         start = launched.get(event.id or "") if isinstance(event, events.CallSettled) else None
-        if start is not None and start.turn in broken:
+        # What was launched further ahead may rest on what a message that took arguments back became in the end.
+        if start is not None and start.turn in broken and start.depth == 1:
             yield Mismatch("broken", event.tool, f"started at {start.stage} for a message that broke, and was used")
 
 

@@ -71,6 +71,10 @@ NOTICED_AT = {
     "hedges_of_calls_that_are_counted": 22,
     "hedges_during_writes": 187,
     "a_failed_body_answers_for_both": 19,
+    "links_outlive_a_contradiction": 103,
+    "one_message_too_far": 6,
+    "links_answer_after_their_step": 8,
+    "links_outlive_a_write": 55,
 }
 """Pairs that the hunt took, from seed 0 of the bug's zoo on."""
 
