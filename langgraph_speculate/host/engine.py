@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,7 @@ from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.sums import Learner
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host.compat import namespace_depth
+from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
@@ -86,11 +88,13 @@ class Engine:
         observers: Called with every event; one that raises is logged once and taken off.
         patterns: Where what is learned is kept; None keeps it in memory.
         force_streaming: Whether the model's turns are streamed although nobody asked for it.
+        executor: Where sync bodies run that can be sent there, or None.
 
     Attributes:
         patterns: The keeper of what is learned, or None.
 
     Raises:
+        TypeError: *executor* is none.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
     """
 
@@ -101,8 +105,10 @@ class Engine:
         observers: Iterable[Observer] = (),
         patterns: PatternSource | None = None,
         force_streaming: bool = False,
+        executor: Executor | None = None,
     ) -> None:
         self.force_streaming = force_streaming
+        self.dispatcher = Dispatcher(executor)
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
         self.patterns = None if patterns is None else self._keeper(patterns)

@@ -181,7 +181,11 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
-        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
+        timeout_s = self._engine.policy.limits.attempt_timeout_s
+        errand = None
+        if speculation.venue == THREAD:
+            errand = self._engine.dispatcher.errand(speculation.id, entry, arguments, place, body.hosts)
+        return Attempt(speculation, sandbox, run, self._ended, timeout_s, errand)
 
     def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
         name = speculation.call.name

@@ -1,7 +1,8 @@
 """Carries out the core's commands; owns every task and thread that a speculation runs in.
 
 The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are
-bound to one loop), everything else runs in a daemon thread (`threads.py`).
+bound to one loop), everything else runs in a daemon thread (`threads.py`), or from there in the owner's executor
+(`executors.py`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.executors import Errand
 from langgraph_speculate.host.results import unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
@@ -35,12 +38,20 @@ class Attempt:
         body: A function without arguments; returns a coroutine where the venue is a task.
         report: Told once when the body has ended, before anybody who waits is woken.
         timeout_s: Seconds after which a task is stopped; a thread cannot be.
+        errand: Runs the body in the owner's executor, if it can go there.
     """
 
     def __init__(
-        self, speculation: Speculation, sandbox: Sandbox, body: Callable[[], Any], report: Report, timeout_s: float
+        self,
+        speculation: Speculation,
+        sandbox: Sandbox,
+        body: Callable[[], Any],
+        report: Report,
+        timeout_s: float,
+        errand: Errand | None = None,
     ) -> None:
         self.speculation = speculation
+        self._errand = errand
         self._sandbox = sandbox
         self._body = body
         self._report = report
@@ -62,12 +73,23 @@ class Attempt:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
         self._started = clock.now()
+        self._end(self._away() or self._here())
+
+    def _away(self) -> Outcome | None:
+        """How the body ended elsewhere; None if it has to run here."""
+        if self._errand is None:
+            return None
+        outcome = self._errand.run(self._timeout_s)
+        if self._errand.seconds is not None:
+            self._started = clock.now() - self._errand.seconds  # it may have stood in line
+        return None if outcome is None else replace(outcome, effects=self._sandbox.recorder)
+
+    def _here(self) -> Outcome:
         try:
             value = self._sandbox.run(self._body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-            self._end(Outcome(error=error, taint=self._sandbox.taint))
-        else:
-            self._end(self._outcome(value))
+            return Outcome(error=error, taint=self._sandbox.taint)
+        return self._outcome(value)
 
     # -- on the run's loop -------------------------------------------------------------------------------------------
 
@@ -112,6 +134,8 @@ class Attempt:
 
     def wait(self, timeout: float) -> None:
         """Block until the body ended, at most *timeout* seconds."""
+        if self._errand is not None:
+            self._errand.hurry()
         clock.wait(self._over, timeout)
 
     async def await_(self, timeout: float) -> None:
@@ -122,6 +146,8 @@ class Attempt:
     def cancel(self) -> asyncio.Task[None] | None:
         """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
         self._cancelled = True
+        if self._errand is not None:
+            self._errand.cancel()
         task = self._task
         if task is None or task.done():
             return None
