@@ -158,6 +158,7 @@ class Session(Turns):
         """A real call has its answer."""
         self._hits += hit is not None
         self._budget.settled(tool, hit)
+        self.warm_ups.used(tool, now)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(
             events.CallSettled,
@@ -177,6 +178,7 @@ class Session(Turns):
         alive = list(self.table)
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
+        self.warm_ups.close(now)
         self.closed = True
         self._journal.note(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
         return [Cancel(s.id, drain=False) for s in alive]

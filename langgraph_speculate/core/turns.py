@@ -18,6 +18,7 @@ from langgraph_speculate.core.gate import Deny, RunView, decide, forbids
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.warming import WarmUps
 from langgraph_speculate.policy import Limits
 
 
@@ -32,6 +33,7 @@ class Turns:
 
     Attributes:
         table: The run's speculations, and the ledger.
+        warm_ups: Its warm-ups.
         closed: Whether the run is over.
     """
 
@@ -42,6 +44,7 @@ class Turns:
         self.table = Table()
         self.closed = False
         self._journal = Journal(run, limits, view.epochs)
+        self.warm_ups = WarmUps(run, view, limits, self.table, self._journal)
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread)
         self._step = 0
         self._open: dict[str, _Turn] = {}

@@ -28,6 +28,7 @@ from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.sums import Learner
+from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host.compat import namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
@@ -113,12 +114,14 @@ class Engine:
         self.forecaster = Forecaster(predictor, self.warn)
         self.patterns = None if patterns is None else self._keeper(patterns)
         self.durations = Durations()
+        self.warm_times = WarmTimes()
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)
         self._observers: list[Observer] = [*observers]
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
+        self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
         self._warned: set[str] = set()
         self._threads: LRUCache[str, Counter[str]] = LRUCache(_THREADS)
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told

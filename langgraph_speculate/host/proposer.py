@@ -148,6 +148,24 @@ class Proposer:
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
 
+    def without_arguments(self, name: str, chance: float, history: History, place: Place) -> Proposal | None:
+        """What the gate is to be asked about a tool whose arguments nobody knows, or None if there is none.
+
+        Args:
+            name: The tool's name.
+            chance: That it is called, with whatever arguments.
+            history: What the run has seen so far.
+            place: The model's node.
+        """
+        entry, call = self._toolbox.get(name), Call(name)
+        if entry is None:
+            return None
+        venue = self._toolbox.venue(entry.facts, self._is_async)
+        found = self._provenance(call, history) if entry.facts.leaves else None
+        against = place.objection(call)
+        # What comes with the call alone (its id) is no reason against what needs no call.
+        return Proposal(Candidate(call, chance), call, entry.facts, venue, objection=against, found=found, call_id="")
+
     def as_received(self, call: Call) -> Call | None:
         """The call as the tool's body will receive it."""
         entry = self._toolbox.get(call.name)
@@ -159,7 +177,7 @@ class Proposer:
     def _provenance(self, call: Call, history: History) -> Provenance:
         return provenance(call, history, self._toolbox.trusts, self.as_received)
 
-    def attempt(self, speculation: Speculation, body: Body, place: Place) -> Attempt:
+    def attempt(self, speculation: Speculation, body: Body, place: Place) -> Attempt[Speculation]:
         """The body of a speculation, ready to start."""
         entry, arguments = body.entry, body.arguments
         sandbox = Sandbox(

@@ -32,6 +32,7 @@ from langgraph_speculate.host.runner import Attempt, Runner, wind_down
 from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
 from langgraph_speculate.host.turns import Turns
+from langgraph_speculate.host.warmer import Warmer
 from langgraph_speculate.policy.guards import objection
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Run:
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
-        self.turns = Turns(engine, self._driver, proposer, origin)
+        warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
+        self.turns = Turns(engine, self._driver, proposer, warmer, origin)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class Run:
         )
 
     @contextmanager
-    def _waiting(self, speculation: Speculation) -> Iterator[tuple[Attempt | None, float]]:
+    def _waiting(self, speculation: Speculation) -> Iterator[tuple[Attempt[Speculation] | None, float]]:
         """Around a real call's wait for a running body."""
         try:
             yield self._driver.runner.get(speculation.id), self._patience(speculation)

@@ -12,10 +12,9 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from langgraph_speculate.core.calls import Outcome
-from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.executors import Errand
 from langgraph_speculate.host.results import unadoptable
@@ -25,15 +24,29 @@ from langgraph_speculate.host.toolbox import TASK
 
 _GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
 
-Report = Callable[[Speculation, Outcome, float | None, float], None]
-"""What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
+
+class Work(Protocol):
+    """What a body runs early for: a speculation, or a warm-up."""
+
+    id: str
+    venue: str
+
+    @property
+    def call_id(self) -> str | None:
+        """The id of the call that it was handed, if any."""
+        ...
 
 
-class Attempt:
+W = TypeVar("W", bound=Work)
+Report = Callable[[W, Outcome, float | None, float], None]
+"""What a runner tells when a body ended: what it was for, how, when the body really started, when it ended."""
+
+
+class Attempt(Generic[W]):
     """One body that runs early.
 
     Args:
-        speculation: What it is for.
+        work: What it is for.
         sandbox: Where it runs.
         body: A function without arguments; returns a coroutine where the venue is a task.
         report: Told once when the body has ended, before anybody who waits is woken.
@@ -43,14 +56,14 @@ class Attempt:
 
     def __init__(
         self,
-        speculation: Speculation,
+        work: W,
         sandbox: Sandbox,
         body: Callable[[], Any],
-        report: Report,
+        report: Report[W],
         timeout_s: float,
         errand: Errand | None = None,
     ) -> None:
-        self.speculation = speculation
+        self.work = work
         self._errand = errand
         self._sandbox = sandbox
         self._body = body
@@ -164,14 +177,14 @@ class Attempt:
 
     def _outcome(self, value: Any) -> Outcome:
         # One that was handed its call's id may answer with what carries it: no other call gets that.
-        taint = self._sandbox.taint or (unadoptable(value) if self.speculation.call_id is None else None)
+        taint = self._sandbox.taint or (unadoptable(value) if self.work.call_id is None else None)
         return Outcome(value=value, taint=taint, effects=self._sandbox.recorder)
 
     def _end(self, outcome: Outcome) -> None:
         if not self._ended.acquire(blocking=False):
             return
         try:
-            self._report(self.speculation, outcome, self._started, clock.now())
+            self._report(self.work, outcome, self._started, clock.now())
         finally:
             self._over.set_result(None)
 
@@ -187,19 +200,19 @@ class Runner:
         THREADS.open()
         self._open = True
         self._loop = loop
-        self._attempts: dict[str, Attempt] = {}
+        self._attempts: dict[str, Attempt[Any]] = {}
 
-    def start(self, attempt: Attempt) -> None:
+    def start(self, attempt: Attempt[Any]) -> None:
         """Start an attempt where its venue says."""
-        self._attempts[attempt.speculation.id] = attempt
-        if attempt.speculation.venue == TASK:
+        self._attempts[attempt.work.id] = attempt
+        if attempt.work.venue == TASK:
             started = self._loop is not None and attempt.start_task(self._loop)
         else:
             started = attempt.start_thread()
         if not started:
             attempt.refuse(RuntimeError("no thread or loop to run in"))
 
-    def get(self, id: str) -> Attempt | None:
+    def get(self, id: str) -> Attempt[Any] | None:
         """The attempt of that speculation, while its body runs."""
         return self._attempts.get(id)
 

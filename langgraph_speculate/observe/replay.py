@@ -197,7 +197,15 @@ def _name(event: events.Event) -> str:
     return type(event).__name__
 
 
-_NOT_AFTER_THE_END = (events.Launched, events.Matched, events.Committed, events.Discarded, events.RunClosed)
+_NOT_AFTER_THE_END = (
+    events.Launched,
+    events.Matched,
+    events.Committed,
+    events.Discarded,
+    events.WarmUpBegan,
+    events.WarmUpUsed,
+    events.RunClosed,
+)
 _TAKES: dict[type[events.Event], Callable[..., None]] = {
     events.Matched: Replay._matched,
     events.Committed: Replay._committed,
