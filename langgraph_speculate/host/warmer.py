@@ -54,7 +54,7 @@ class Warmer:
     @property
     def needed(self) -> bool:
         """Whether there is a tool that could be warmed up."""
-        return bool(self._toolbox.warmable) and self._view.level != "shadow"
+        return bool(self._toolbox.warmable)
 
     def warm(
         self, turn: str, names: Mapping[str, float], history: History, place: Place, guesses: Sequence[Proposal]

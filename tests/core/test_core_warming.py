@@ -248,6 +248,19 @@ def test_a_run_warms_up_so_often_and_no_more(limits: dict[str, int]) -> None:
     assert [begin(of, tool) is not None for tool in ("a", "b", "c")] == [True, True, False]
 
 
+def test_what_was_wasted_stays_wasted() -> None:
+    """
+    A tool that goes cold again and again does not get another chance for each.
+    """
+    of = session(max_wasted_per_run=1)
+    first = begin(of)
+    assert first is not None
+    of.warm_ups.ended(first.id, ok=True, seconds=0.6, now=1.6)
+
+    assert begin(of, turn="t2", now=20.0) is None
+    assert len(told(of, events.WarmUpWasted)) == 1
+
+
 def test_used_ones_are_no_waste() -> None:
     """
     A run may go on as long as they are of use.

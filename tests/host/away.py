@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from contextvars import ContextVar
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
 from langgraph.config import get_config, get_stream_writer
+from langgraph.prebuilt import InjectedState
 from langgraph.types import interrupt
 
 from langgraph_speculate import current_speculation
@@ -103,6 +104,12 @@ def remembering(id: int) -> str:
 def configured(id: int, config: RunnableConfig) -> str:
     "Take the run's config."
     return str(len(config))
+
+
+@tool
+def stateful(id: int, messages: Annotated[list[Any], InjectedState("messages")]) -> str:
+    "Read the graph's state."
+    return str(len(messages))
 
 
 @tool

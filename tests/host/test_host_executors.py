@@ -83,6 +83,7 @@ def run_one(
     config: Any = None,
     calls: int = 1,
     observers: Sequence[Any] = (),
+    entry: dict[str, Any] | None = None,
     **policy: Any,
 ) -> Ran:
     """Run an agent that calls a tool in each of its first *calls* messages, foreseen each time."""
@@ -90,7 +91,7 @@ def run_one(
     script = [*(ask((tool.name, {"id": 7 + number})) for number in range(calls)), AIMessage("done")]
     waiting = bodies.await_ if way in ("ainvoke", "astream") else bodies.wait
     graph = agent_graph(ScriptedModel(script=script, during=during or waiting), [tool])
-    settings = {"tools": {tool.name: True}, "limits": LIMITS, **policy}
+    settings = {"tools": {tool.name: {"read_only": True, **(entry or {})}}, "limits": LIMITS, **policy}
     wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[bodies, *observers], executor=executor)
     chunks = drive(wrapped, way, START_INPUT, config)
     return Ran(chunks, speculation_of(wrapped).stats(), bodies)
@@ -227,6 +228,26 @@ def test_context_variables_that_are_passed_on_keep_a_body_here() -> None:
         language.reset(token)
 
     assert (counting.sent, ran.stats.ready) == ([], 1)
+
+
+def test_a_tool_that_may_see_the_runs_context_stays_with_it() -> None:
+    """
+    LangGraph's runtime context is an object of this process.
+    """
+    with Counting() as counting:
+        ran = run_one(away.where, counting, entry={"uses": ["context"]})
+
+    assert (counting.sent, ran.stats.ready) == ([], 1)
+
+
+def test_a_tool_that_reads_the_graphs_state_stays_with_it() -> None:
+    """
+    What is watched here could not be watched elsewhere.
+    """
+    with Counting() as counting:
+        ran = run_one(away.stateful, counting, entry={"reads_state": ["messages"]})
+
+    assert (counting.sent, ran.stats.launched) == ([], 1)
 
 
 def test_arguments_and_configs_that_are_no_plain_data_keep_a_body_here() -> None:
@@ -431,6 +452,16 @@ def test_a_real_call_does_not_stand_in_line() -> None:
 
     assert (ran.stats.hits, ran.stats.misses) == (0, 1)
     assert executor.futures[0].cancelled()
+    assert ran.stats.tool_wait_s < LIMITS["attempt_timeout_s"] / 2
+
+
+def test_how_long_a_body_ran_is_told_without_its_time_in_line() -> None:
+    """
+    Real calls wait for a body by how long it takes, not by how long the pool was busy.
+    """
+    ran = run_one(away.where, Handled(lambda future, _: future.set_result(Reply("there", seconds=5.0))))
+
+    assert [event.seconds >= 5.0 for event in ran.bodies.events if isinstance(event, events.Finished)] == [True]
 
 
 @pytest.mark.parametrize("way", WAYS)

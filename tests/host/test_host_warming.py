@@ -15,7 +15,6 @@ from agents import (
     ASYNC_WAYS,
     START_INPUT,
     WAYS,
-    Fixed,
     ScriptedModel,
     World,
     agent_graph,
@@ -199,17 +198,28 @@ def test_a_name_that_the_model_has_written_is_reason_enough() -> None:
     assert (began.tool, began.probability) == ("search", 1.0)
 
 
+class Guesses:
+    """Has three calls of the tool in mind."""
+
+    bounded = True
+
+    def __init__(self) -> None:
+        chances = (("a", 0.4), ("b", 0.3), ("c", 0.1))
+        self.made = [Candidate(Call("search", {"q": [q]}), chance) for q, chance in chances]
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        return [] if history.calls else self.made
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        return None
+
+
 def test_candidates_tell_of_their_tools() -> None:
     """
-    Where a predictor names none, its candidates are added up by tool; what may run ahead of them is what the function
-    is told, best first and in copies.
+    Where a predictor names none, its candidates are added up by tool. The function is told of them, best first and in
+    copies, but not of what the gate does not let run ahead.
     """
-
-    class Two(Fixed):
-        def predict(self, history: History, *, k: int) -> list[Candidate]:
-            return [Candidate(Call("search", {"q": [q]}), p) for q, p in (("a", 0.4), ("b", 0.3))]
-
-    guess, pool = Two(), Pool()
+    guesses, pool, seen = Guesses(), Pool(), list[Any]()
 
     def spoil(told: WarmUp) -> None:
         for args in told.args:
@@ -220,21 +230,32 @@ def test_candidates_tell_of_their_tools() -> None:
         "Search."
         return f"found {q}"
 
-    script = [ask(("search", {"q": ["c"]})), AIMessage("done")]
     graph = warmed(
         spoil,
         there=lambda: pool.ended,
-        predictor=guess,
-        script=script,
+        predictor=guesses,
+        script=[ask(("search", {"q": ["d"]})), AIMessage("done")],
         tool=make_tool("search", search),
         entry={"eagerness": "conservative"},
+        guards=[lambda call: call.args.get("q") != ["b"]],
+        observers=[seen.append],
     )
-    seen = list[Any]()
-    speculation_of(graph).events(seen.append)
     drive(graph, "invoke")
 
-    assert next(event.probability for event in seen if isinstance(event, events.WarmUpBegan)) == pytest.approx(0.7)
-    assert [args["q"] for args in pool.told[0].args] == [["a", "spoiled"], ["b", "spoiled"]]
+    assert [event.probability for event in seen if isinstance(event, events.WarmUpBegan)] == [pytest.approx(0.8)]
+    assert [args["q"] for args in pool.told[0].args] == [["a", "spoiled"], ["c", "spoiled"]]
+    assert [guess.call.args["q"] for guess in guesses.made] == [["a"], ["b"], ["c"]]
+
+
+def test_how_long_it_took_is_remembered_for_later_runs() -> None:
+    """
+    That is what it is expected to save.
+    """
+    pool = Pool()
+    graph = warmed(pool.fill, there=lambda: speculation_of(graph).warm_times.mean("search"))
+    drive(graph, "invoke")
+
+    assert speculation_of(graph).warm_times.mean("search") > 0.0
 
 
 @pytest.mark.parametrize("kind", ["nothing", "keyword", "object", "partial"])
