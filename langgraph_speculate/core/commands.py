@@ -47,7 +47,7 @@ class Proposal:
     stage: Stage = Stage.BEGIN
     call_id: str | None = None
 
-    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float) -> Speculation:
+    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float, worth: float = 0.0) -> Speculation:
         """The speculation that launching this makes.
 
         Raises:
@@ -74,6 +74,8 @@ class Proposal:
             launched_at=now,
             stage=self.stage,
             call_id=self.call_id,
+            worth=worth,
+            cost=policy.cost,
             circumstances=self.circumstances,
         )
 

@@ -118,6 +118,8 @@ class Speculation:
         leaves: Whether it leaves the trust boundary.
         destinations: Who outside sees it.
         drain: When it is discarded, let the body finish (True) or cancel it.
+        worth: Expected seconds saved, net of what it costs, when it was launched.
+        cost: What the call costs in money.
         circumstances: What a tool may see of its run besides its arguments.
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
@@ -140,6 +142,8 @@ class Speculation:
     launched_at: float
     stage: Stage = Stage.BEGIN
     call_id: str | None = None
+    worth: float = 0.0
+    cost: float = 0.0
     circumstances: Any = None
     leaves: bool = False
     destinations: tuple[str, ...] = ()

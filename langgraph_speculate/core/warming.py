@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.commands import Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import Allow, RunView, decide
 from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.latency import UNKNOWN_TOOL_S
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.worth import Expectation, Prices, worth
 from langgraph_speculate.policy import Limits
 
 _RECENT = 32
-_COORDINATION_S = 0.002  # what starting one costs, generously: a sandbox, and a task or a thread
-_LEAST = 0.05  # however fast one wants to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,20 @@ class WarmTimes:
         return sum(recent) / len(recent) if recent else None
 
 
-def is_worthwhile(probability: float, saves_s: float | None, thrift: float) -> bool:
-    """Whether a warm-up is worth its cost: what it saves if the tool is called, against what it wastes if not.
+def is_worthwhile(probability: float, saves_s: float | None, prices: Prices) -> bool:
+    """Whether a warm-up is worth its cost, by the same rule as a guess (`core/worth.py`).
 
     Args:
         probability: That the tool is called and no guess of it runs already, in [0, 1].
         saves_s: Seconds that it takes off the call, and that are wasted without one; None if nobody knows yet.
-        thrift: What a wasted second costs, in seconds that are saved, in [0, 1].
+        prices: What waste weighs.
 
-    >>> is_worthwhile(0.5, 0.6, thrift=0.5), is_worthwhile(0.3, 0.6, thrift=0.5), is_worthwhile(0.9, 0.001, thrift=0.5)
+    >>> is_worthwhile(0.5, 0.6, Prices()), is_worthwhile(0.1, 0.6, Prices()), is_worthwhile(0.9, 0.001, Prices())
     (True, False, False)
     """
-    gain = probability - thrift * (1.0 - probability)
-    return probability >= _LEAST and gain > 0.0 and gain * (inf if saves_s is None else saves_s) > _COORDINATION_S
+    seconds = UNKNOWN_TOOL_S if saves_s is None else saves_s
+    expected = Expectation(probability, takes_s=seconds, hides_s=seconds)
+    return not expected.too_fast and worth(expected, prices) > 0
 
 
 @dataclass(slots=True, eq=False)
@@ -112,23 +113,25 @@ class WarmUps:
         limits: Its budgets; warm-ups count among the attempts in flight, and by themselves in all other budgets.
         table: Its speculations.
         journal: Takes what happens.
+        economy: Prices, and the process's load.
     """
 
-    def __init__(self, run: str, view: RunView, limits: Limits, table: Table, journal: Journal) -> None:
+    def __init__(
+        self, run: str, view: RunView, limits: Limits, table: Table, journal: Journal, economy: Economy
+    ) -> None:
         self._run = run
         self._view = view
         self._limits = limits
         self._table = table
         self._journal = journal
+        self._economy = economy
         self._warm: dict[str, Warming] = {}  # by tool: those that no real call has used yet
         self._running: dict[str, Warming] = {}
         self._tried: dict[str, str] = {}  # by tool, in which turn
         self._begun = 0
         self._wasted = 0
 
-    def begin(
-        self, turn: str, proposal: Proposal, venue: str, saves_s: float | None, thrift: float, now: float
-    ) -> Warming | None:
+    def begin(self, turn: str, proposal: Proposal, venue: str, saves_s: float | None, now: float) -> Warming | None:
         """Start a warm-up, if that is allowed, worth it and within the budgets.
 
         Args:
@@ -136,7 +139,6 @@ class WarmUps:
             proposal: A call of the tool without arguments, with the probability of the tool.
             venue: Where the function would run.
             saves_s: As in `is_worthwhile`.
-            thrift: As in `is_worthwhile`.
             now: Seconds on the monotonic clock.
         """
         self._cool(now)
@@ -145,7 +147,7 @@ class WarmUps:
             return None
         covered = sum(speculation.probability for speculation in self._table if speculation.call.name == tool)
         probability = proposal.candidate.probability - covered
-        if not is_worthwhile(probability, saves_s, thrift) or not self._fits():
+        if not is_worthwhile(probability, saves_s, self._economy.prices) or not self._fits():
             return None
         self._begun += 1
         warming = Warming(f"{self._run}:w{self._begun}", tool, venue, policy.ttl_s, now)
@@ -181,6 +183,7 @@ class WarmUps:
         limits = self._limits
         return (
             self._table.in_flight + len(self._running) < limits.max_in_flight
+            and self._economy.in_process() < limits.max_in_process
             and self._begun < limits.max_per_run
             and self._wasted + len(self._warm) < limits.max_wasted_per_run
         )

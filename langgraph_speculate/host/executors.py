@@ -128,7 +128,7 @@ class Errand:
         if away.cancel():
             return Outcome(error=asyncio.CancelledError())
         if not away.done():
-            return Outcome(error=TimeoutError())
+            return Outcome(error=TimeoutError(), stopped=True)
         error = away.exception()
         return self._read(away.result()) if error is None else Outcome(error=error)
 

@@ -80,14 +80,12 @@ class Warmer:
                 self._driver.runner.start(self._attempt(warming, policy, policy.warm, WarmUp(name, args), place))
 
     def _begin(self, turn: str, proposal: Proposal, function: Callable[..., Any]) -> Warming | None:
-        name, session, thrift = proposal.candidate.call.name, self._driver.session, self._engine.policy.thrift
+        name, session = proposal.candidate.call.name, self._driver.session
         venue, saves_s = TASK if is_async(function) else THREAD, self._engine.warm_times.mean(name)
         if venue == TASK and not self._is_async:
             self._engine.warn(f"warm-{name}", f"warm of {name!r} is async, so sync runs go without it")
             return None
-        return self._driver.answer(
-            lambda now: (session.warm_ups.begin(turn, proposal, venue, saves_s, thrift, now), []), None
-        )
+        return self._driver.answer(lambda now: (session.warm_ups.begin(turn, proposal, venue, saves_s, now), []), None)
 
     def _attempt(
         self, warming: Warming, policy: ToolPolicy, function: Callable[..., Any], told: WarmUp, place: Place

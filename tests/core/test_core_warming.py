@@ -13,6 +13,7 @@ from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.warming import Warming, WarmTimes, is_worthwhile
+from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
 READS = ToolPolicy(read_only=True)
@@ -36,13 +37,12 @@ def begin(
     turn: str = "t1",
     now: float = 1.0,
     saves_s: float | None = 0.6,
-    thrift: float = 0.5,
     objection: str | None = None,
 ) -> Warming | None:
     known = facts(tool) if isinstance(tool, str) else tool
     call = Call(known.name)
     proposal = Proposal(Candidate(call, probability), call, known, "thread", objection=objection, call_id="")
-    return of.warm_ups.begin(turn, proposal, "thread", saves_s, thrift, now)
+    return of.warm_ups.begin(turn, proposal, "thread", saves_s, now)
 
 
 def guess(of: Session, probability: float, tool: str = "search") -> None:
@@ -60,15 +60,15 @@ def told(of: Session, kind: type[events.Event]) -> list[Any]:
 @pytest.mark.parametrize(
     ("probability", "saves_s", "thrift", "worthwhile"),
     [
-        (0.34, 0.6, 0.5, True),  # a third and more, at half the weight for what is wasted
-        (0.33, 0.6, 0.5, False),
-        (0.51, 0.6, 1.0, True),  # the cheapest: waste weighs as much as what is saved
-        (0.49, 0.6, 1.0, False),
-        (0.05, 0.6, 0.0, True),  # the fastest: whatever is not absurd
-        (0.04, 0.6, 0.0, False),
-        (0.9, None, 0.5, True),  # nobody knows what it saves: try
-        (0.3, None, 0.5, False),
-        (1.0, 0.001, 0.0, False),  # starting it costs more
+        (0.17, 0.6, 0.5, True),
+        (0.15, 0.6, 0.5, False),
+        (0.76, 0.6, 1.0, True),  # the cheapest: what is almost certain
+        (0.74, 0.6, 1.0, False),
+        (0.01, 0.6, 0.0, True),  # the fastest: waste weighs nothing
+        (0.0, 0.6, 0.0, False),
+        (0.9, None, 0.5, True),  # nobody knows what it saves: as much as a call of any tool
+        (0.1, None, 0.5, False),
+        (1.0, 0.004, 0.0, False),  # too fast for anything to be gained
         (float("nan"), 0.6, 0.5, False),
     ],
 )
@@ -76,9 +76,9 @@ def test_a_warm_up_must_be_worth_what_it_wastes(
     probability: float, saves_s: float | None, thrift: float, worthwhile: bool
 ) -> None:
     """
-    What it saves if the tool is called, against what it wastes if not.
+    What it saves if the tool is called, against what it wastes if not, by the rule for guesses.
     """
-    assert is_worthwhile(probability, saves_s, thrift) is worthwhile
+    assert is_worthwhile(probability, saves_s, Prices(thrift)) is worthwhile
 
 
 def test_what_it_saves_is_how_long_it_took_of_late() -> None:
@@ -99,8 +99,8 @@ def test_guesses_that_run_leave_less_to_warm_up() -> None:
     A guess with the right arguments does all of the work: only what is left of the tool's probability counts.
     """
     covered, open_ = session(), session()
-    guess(covered, 0.7)
-    guess(open_, 0.7, tool="other")
+    guess(covered, 0.8)
+    guess(open_, 0.8, tool="other")
 
     assert begin(covered, probability=0.9) is None
     assert begin(open_, probability=0.9) is not None
