@@ -107,9 +107,9 @@ def configured(id: int, config: RunnableConfig) -> str:
 
 
 @tool
-def stateful(id: int, messages: Annotated[list[Any], InjectedState("messages")]) -> str:
+def stateful(id: int, tenant: Annotated[str, InjectedState("tenant")]) -> str:
     "Read the graph's state."
-    return str(len(messages))
+    return tenant
 
 
 @tool

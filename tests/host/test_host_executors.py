@@ -16,7 +16,19 @@ from typing import Any
 
 import away
 import pytest
-from agents import START_INPUT, WAYS, Oracle, ScriptedModel, World, agent_graph, ask, canonical, drive
+from agents import (
+    START_INPUT,
+    WAYS,
+    Oracle,
+    ScriptedModel,
+    State,
+    World,
+    agent_graph,
+    ask,
+    canonical,
+    drive,
+    tool_node_graph,
+)
 from conftest import speculating_threads
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
@@ -240,14 +252,22 @@ def test_a_tool_that_may_see_the_runs_context_stays_with_it() -> None:
     assert (counting.sent, ran.stats.ready) == ([], 1)
 
 
+class Tenants(State):
+    tenant: str
+
+
 def test_a_tool_that_reads_the_graphs_state_stays_with_it() -> None:
     """
-    What is watched here could not be watched elsewhere.
+    What is watched here could not be watched elsewhere, be it plain data.
     """
+    script, bodies = [ask(("stateful", {"id": 7})), AIMessage("done")], Bodies()
+    graph = tool_node_graph(ScriptedModel(script=script, during=bodies.wait), [away.stateful], state=Tenants)
+    settings = {"tools": {"stateful": {"read_only": True, "reads_state": ["tenant"]}}}
     with Counting() as counting:
-        ran = run_one(away.stateful, counting, entry={"reads_state": ["messages"]})
+        wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[bodies], executor=counting)
+        wrapped.invoke({**START_INPUT, "tenant": "acme"})
 
-    assert (counting.sent, ran.stats.launched) == ([], 1)
+    assert (counting.sent, speculation_of(wrapped).stats().ready) == ([], 1)
 
 
 def test_arguments_and_configs_that_are_no_plain_data_keep_a_body_here() -> None:

@@ -34,6 +34,7 @@ from langgraph_speculate import SpeculationMiddleware, ToolPolicy, speculate, sp
 from langgraph_speculate.core import Call, Candidate, History, WarmUp, events
 from langgraph_speculate.observe.audit import audit
 
+GHOSTS = {"max_ghost_per_run": 1}
 SCRIPT = [ask(("search", {"q": "a"})), AIMessage("done")]
 
 
@@ -420,6 +421,19 @@ def test_nothing_is_warmed_up_where_nothing_may_run_ahead(level: str) -> None:
     drive(warmed(pool.fill, level=level), "invoke")
 
     assert pool.told == []
+
+
+@pytest.mark.parametrize("level", ["declared", "open_world"])
+def test_tools_that_leave_the_trust_boundary_are_warmed_up_at_their_level_only(level: str) -> None:
+    """
+    To open a connection to a third party is to contact it.
+    """
+    pool = Pool()
+    entry = {"open_world": True, "disclosure": "declared"}
+    graph = warmed(pool.fill, there=lambda: pool.ended or level == "declared", level=level, entry=entry, limits=GHOSTS)
+    drive(graph, "invoke")
+
+    assert len(pool.told) == (level == "open_world")
 
 
 def test_guards_that_cannot_tell_without_arguments_say_no() -> None:
