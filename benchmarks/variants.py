@@ -145,7 +145,7 @@ def speculating_agent(
     declared: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Any:
-    """The same agent with tools run ahead; those that only read are declared, with every default.
+    """The same agent with tools run ahead; those that only read are declared, with every default but for *settings*.
 
     Each performance has a world of its own, so a write in one does not concern another: they are partitioned by thread.
 

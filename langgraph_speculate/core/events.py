@@ -1,7 +1,7 @@
 """One frozen record per thing that happened.
 
 Values stay out: a record names tools and ids, never arguments or results. `at` is seconds on the host's monotonic
-clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation.
+clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation, `warm_up` one warm-up.
 
 A log of all records is a history that can be checked (`observe/audit.py`): `number` says in which order things happened
 in a run, epochs in which order writes and reads did across runs, and marks (`core/marks.py`) stand for what was read
@@ -221,6 +221,47 @@ class Ghost(Event):
     id: str
     tool: str
     destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpBegan(Event):
+    """The owner's function that makes calls of a tool faster was started.
+
+    Attributes:
+        probability: That the tool is called and no guess of it runs already.
+    """
+
+    turn: str
+    warm_up: str
+    tool: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpEnded(Event):
+    """That function ended after *seconds*, well or not."""
+
+    warm_up: str
+    tool: str
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpUsed(Event):
+    """A real call of the tool came while it was warm."""
+
+    warm_up: str
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpWasted(Event):
+    """No real call of the tool came in time: *seconds* of that function were for nothing."""
+
+    warm_up: str
+    tool: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -267,6 +267,7 @@ class Session(Foresight):
         """A real call has its answer."""
         self._hits += hit is not None
         self._budget.settled(tool, hit)
+        self.warm_ups.used(tool, now)
         self._pace.arrived(now - waited_s)
         if hit is None and not repeat:
             self._economy.latencies.took(tool, tool_s)
@@ -292,6 +293,7 @@ class Session(Foresight):
         alive = list(self.table)
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
+        self.warm_ups.close(now)
         self.closed = True
         self._repeats = Repeats()
         self._journal.note(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)

@@ -23,6 +23,7 @@ from langgraph_speculate.core.pace import Pace
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.warming import WarmUps
 from langgraph_speculate.core.worth import worth
 from langgraph_speculate.policy import Limits, ToolPolicy
 
@@ -41,6 +42,7 @@ class Turns:
 
     Attributes:
         table: The run's speculations, and the ledger.
+        warm_ups: Its warm-ups.
         closed: Whether the run is over.
     """
 
@@ -62,6 +64,7 @@ class Turns:
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)
         self._repeats = Repeats()
+        self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)
         self._step = 0
         self._open: dict[str, OpenTurn] = {}
         self._ended: dict[str, bool] = {}  # turns of this step, and whether their messages can be relied on

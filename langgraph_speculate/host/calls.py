@@ -175,7 +175,9 @@ class RealCalls:
         )
 
     @contextmanager
-    def _waiting(self, speculation: Speculation, real: RealCall) -> Iterator[Iterator[tuple[list[Attempt], float]]]:
+    def _waiting(
+        self, speculation: Speculation, real: RealCall
+    ) -> Iterator[Iterator[tuple[list[Attempt[Speculation]], float]]]:
         """Around a real call's wait for a running body."""
         try:
             yield self._waits(speculation, real)
@@ -183,7 +185,7 @@ class RealCalls:
             self._driver.decide(lambda now: self._driver.session.abandon(speculation, now))
             raise
 
-    def _waits(self, speculation: Speculation, real: RealCall) -> Iterator[tuple[list[Attempt], float]]:
+    def _waits(self, speculation: Speculation, real: RealCall) -> Iterator[tuple[list[Attempt[Speculation]], float]]:
         """For which bodies to wait, until one has ended, and how long; on the way a second one may start."""
         first = self._driver.runner.get(speculation.id)
         if first is None:
@@ -194,7 +196,7 @@ class RealCalls:
         attempts = [first, *self._hedge(first, real.entry.facts)]
         for _ in attempts:  # one that ends badly leaves the other
             running = [attempt for attempt in attempts if not attempt.over.done()]
-            if running and not any(attempt.speculation.state is State.COMMITTED for attempt in attempts):
+            if running and not any(attempt.work.state is State.COMMITTED for attempt in attempts):
                 yield running, self._patience(speculation)
 
     def _until_hedged(self, speculation: Speculation) -> float:
@@ -202,18 +204,18 @@ class RealCalls:
         usual = self._engine.economy.latencies.hedge_after(speculation.call.name)
         return math.inf if usual is None else speculation.launched_at + usual - clock.now()
 
-    def _hedge(self, first: Attempt, facts: ToolFacts) -> list[Attempt]:
+    def _hedge(self, first: Attempt[Speculation], facts: ToolFacts) -> list[Attempt[Speculation]]:
         """Start a call once more, if there is room; returns the second attempt."""
-        started: list[Attempt] = []
-        again = first.again(Place(child_config() or {}, self._variables(), ()))
+        started: list[Attempt[Speculation]] = []
+        again = first.again(Place(child_config() or {}, self._variables(), ())) if first.again is not None else None
         if again is None:
             return started
 
-        def start(twin: Speculation) -> Attempt:
+        def start(twin: Speculation) -> Attempt[Speculation]:
             started.append(again(twin))
             return started[-1]
 
-        self._driver.decide(lambda now: self._driver.session.hedge(first.speculation, facts, now), start)
+        self._driver.decide(lambda now: self._driver.session.hedge(first.work, facts, now), start)
         return started
 
     def _claim(self, speculation: Speculation) -> Commit | Miss:

@@ -156,6 +156,24 @@ class Proposer:
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
 
+    def without_arguments(self, name: str, chance: float, history: History, place: Place) -> Proposal | None:
+        """What the gate is to be asked about a tool whose arguments nobody knows, or None if there is none.
+
+        Args:
+            name: The tool's name.
+            chance: That it is called, with whatever arguments.
+            history: What the run has seen so far.
+            place: The model's node.
+        """
+        entry, call = self._toolbox.get(name), Call(name)
+        if entry is None:
+            return None
+        venue = self._toolbox.venue(entry.facts, self._is_async)
+        found = self._provenance(call, history) if entry.facts.leaves else None
+        against = place.objection(call)
+        # What comes with the call alone (its id) is no reason against what needs no call.
+        return Proposal(Candidate(call, chance), call, entry.facts, venue, objection=against, found=found, call_id="")
+
     def as_received(self, call: Call) -> Call | None:
         """The call as the tool's body will receive it."""
         entry = self._toolbox.get(call.name)
@@ -179,7 +197,7 @@ class Proposer:
 
     def attempt(
         self, speculation: Speculation, body: Body, place: Place, then: Callable[[Speculation], None] | None = None
-    ) -> Attempt:
+    ) -> Attempt[Speculation]:
         """The body of a speculation, ready to start; *then*, if anything, hears of its end."""
         entry, arguments = body.entry, body.arguments
         sandbox = Sandbox(
@@ -206,10 +224,20 @@ class Proposer:
             if then is not None:
                 then(speculation)
 
-        timeout_s = self._engine.policy.limits.attempt_timeout_s
-        return Attempt(speculation, sandbox, run, ended, timeout_s, partial(self._again, speculation.call, body))
+        errand = None
+        if speculation.venue == THREAD:
+            errand = self._engine.dispatcher.errand(speculation.id, entry, arguments, place, body.hosts)
+        return Attempt(
+            speculation,
+            sandbox,
+            run,
+            ended,
+            self._engine.policy.limits.attempt_timeout_s,
+            again=partial(self._again, speculation.call, body),
+            errand=errand,
+        )
 
-    def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt] | None:
+    def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt[Speculation]] | None:
         """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
         if body.entry.injection is not None:
             return None

@@ -21,6 +21,7 @@ from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.runner import Runner, wind_down
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.turns import Turns
+from langgraph_speculate.host.warmer import Warmer
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -61,7 +62,8 @@ class Run:
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
-        self.turns = Turns(engine, self._driver, proposer, origin)
+        warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
+        self.turns = Turns(engine, self._driver, proposer, warmer, origin)
         self.calls = RealCalls(engine, self._driver, toolbox, self.turns.variables, self._is_async)
 
     # -- the model ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Carries out the core's commands; owns every task and thread that a speculation runs in.
 
 The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are
-bound to one loop), everything else runs in a daemon thread (`threads.py`).
+bound to one loop), everything else runs in a daemon thread (`threads.py`), or from there in the owner's executor
+(`executors.py`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.executors import Errand
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
@@ -24,11 +27,25 @@ from langgraph_speculate.host.toolbox import TASK
 
 _GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
 
-Report = Callable[[Speculation, Outcome, float | None, float], None]
-"""What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
+
+class Work(Protocol):
+    """What a body runs early for: a speculation, or a warm-up."""
+
+    id: str
+    venue: str
+
+    @property
+    def call_id(self) -> str | None:
+        """The id of the call that it was handed, if any."""
+        ...
 
 
-Again = Callable[[Place], "Callable[[Speculation], Attempt] | None"]
+W = TypeVar("W", bound=Work)
+Report = Callable[[W, Outcome, float | None, float], None]
+"""What a runner tells when a body ended: what it was for, how, when the body really started, when it ended."""
+
+
+Again = Callable[[Place], "Callable[[Speculation], Attempt[Speculation]] | None"]
 """Returns what makes a second attempt at the same call, for a twin of its speculation; None if nothing can."""
 
 
@@ -52,16 +69,17 @@ def in_process() -> int:
     return _RUNNING.count
 
 
-class Attempt:
+class Attempt(Generic[W]):
     """One body that runs early.
 
     Args:
-        speculation: What it is for.
+        work: What it is for.
         sandbox: Where it runs.
         body: A function without arguments; returns a coroutine where the venue is a task.
         report: Told once when the body has ended, before anybody who waits is woken.
         timeout_s: Seconds after which a task is stopped; a thread cannot be.
         again: For a second attempt. It must not keep the first one's place: a body that hangs would, with it.
+        errand: Runs the body in the owner's executor, if it can go there.
 
     Attributes:
         over: Is done when the body has ended and that was reported.
@@ -70,15 +88,18 @@ class Attempt:
 
     def __init__(
         self,
-        speculation: Speculation,
+        work: W,
         sandbox: Sandbox,
         body: Callable[[], Any],
-        report: Report,
+        report: Report[W],
         timeout_s: float,
-        again: Again,
+        *,
+        again: Again | None = None,
+        errand: Errand | None = None,
     ) -> None:
-        self.speculation = speculation
+        self.work = work
         self.again = again
+        self._errand = errand
         self._sandbox = sandbox
         self._body = body
         self._report = report
@@ -100,12 +121,23 @@ class Attempt:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
         self._started = clock.now()
+        self._end(self._away() or self._here())
+
+    def _away(self) -> Outcome | None:
+        """How the body ended elsewhere; None if it has to run here."""
+        if self._errand is None:
+            return None
+        outcome = self._errand.run(self._timeout_s)
+        if self._errand.seconds is not None:
+            self._started = clock.now() - self._errand.seconds  # it may have stood in line
+        return None if outcome is None else replace(outcome, effects=self._sandbox.recorder)
+
+    def _here(self) -> Outcome:
         try:
             value = self._sandbox.run(self._body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-            self._end(Outcome(error=error, taint=self._sandbox.taint))
-        else:
-            self._end(self._outcome(value))
+            return Outcome(error=error, taint=self._sandbox.taint)
+        return self._outcome(value)
 
     # -- on the run's loop -------------------------------------------------------------------------------------------
 
@@ -148,9 +180,16 @@ class Attempt:
 
     # -- both --------------------------------------------------------------------------------------------------------
 
+    def hurry(self) -> None:
+        """A real call waits for it: it must not stand in line."""
+        if self._errand is not None:
+            self._errand.hurry()
+
     def cancel(self) -> asyncio.Task[None] | None:
         """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
         self._cancelled = True
+        if self._errand is not None:
+            self._errand.cancel()
         task = self.task
         if task is None or task.done():
             return None
@@ -167,7 +206,7 @@ class Attempt:
 
     def _outcome(self, value: Any) -> Outcome:
         # One that was handed its call's id may answer with what carries it: no other call gets that.
-        taint = self._sandbox.taint or (unadoptable(value) if self.speculation.call_id is None else None)
+        taint = self._sandbox.taint or (unadoptable(value) if self.work.call_id is None else None)
         return Outcome(value=value, taint=taint, effects=self._sandbox.recorder)
 
     def _end(self, outcome: Outcome) -> None:
@@ -175,7 +214,7 @@ class Attempt:
             return
         _RUNNING.add(-1)
         try:
-            self._report(self.speculation, outcome, self._started, clock.now())
+            self._report(self.work, outcome, self._started, clock.now())
         finally:
             self.over.set_result(None)
 
@@ -191,20 +230,20 @@ class Runner:
         THREADS.open()
         self._open = True
         self._loop = loop
-        self._attempts: dict[str, Attempt] = {}
+        self._attempts: dict[str, Attempt[Any]] = {}
 
-    def start(self, attempt: Attempt) -> None:
+    def start(self, attempt: Attempt[Any]) -> None:
         """Start an attempt where its venue says."""
         _RUNNING.add(1)
-        self._attempts[attempt.speculation.id] = attempt
-        if attempt.speculation.venue == TASK:
+        self._attempts[attempt.work.id] = attempt
+        if attempt.work.venue == TASK:
             started = self._loop is not None and attempt.start_task(self._loop)
         else:
             started = attempt.start_thread()
         if not started:
             attempt.refuse(RuntimeError("no thread or loop to run in"))
 
-    def get(self, id: str) -> Attempt | None:
+    def get(self, id: str) -> Attempt[Any] | None:
         """The attempt of that speculation, while its body runs."""
         return self._attempts.get(id)
 
@@ -226,7 +265,7 @@ class Runner:
         return winding_down
 
 
-def wait(attempts: Iterable[Attempt], timeout: float) -> None:
+def wait(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
     """Block until the body of one of these ended, at most *timeout* seconds."""
     first: Future[None] = Future()
 
@@ -235,11 +274,12 @@ def wait(attempts: Iterable[Attempt], timeout: float) -> None:
             first.set_result(None)
 
     for attempt in attempts:
+        attempt.hurry()
         attempt.over.add_done_callback(ended)
     clock.wait(first, timeout)
 
 
-async def await_(attempts: Iterable[Attempt], timeout: float) -> None:
+async def await_(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
     """`wait` on the loop that the attempts' tasks run on."""
     here = asyncio.get_running_loop()
     tasks = {attempt.task for attempt in attempts if attempt.task is not None and attempt.task.get_loop() is here}

@@ -123,6 +123,10 @@ class Toolbox:
         gated: Names of tools that wait for an approval.
         limits: Limits on tool calls that middleware keeps.
 
+    Attributes:
+        ambiguous: Names that two tools share.
+        warmable: Names of tools whose owner says how to warm them up.
+
     Raises:
         PolicyError: A tool's metadata or a resource template is wrong.
     """
@@ -143,6 +147,7 @@ class Toolbox:
         self._venues: dict[tuple[str, bool], str] = {}
         self._clones: dict[str, BaseTool] = {}  # by name: the object that was last found to be the entry's tool
         self.ambiguous: set[str] = set()
+        self.warmable: set[str] = set()
         for tool in tools:
             self.add(tool)
 
@@ -159,6 +164,8 @@ class Toolbox:
             self.ambiguous.add(tool.name)
         elif known is None:
             self._entries[tool.name] = entry = self._describe(tool)
+            if entry.facts.rule.tool is not None and entry.facts.rule.tool.warm is not None:
+                self.warmable.add(tool.name)
             if (pin := Pin.of(tool, entry.facts.rule)) is not None:
                 self._pins[tool.name] = pin
 

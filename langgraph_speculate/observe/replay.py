@@ -248,6 +248,8 @@ _NOT_AFTER_THE_END = (
     events.Discarded,
     events.Hedged,
     events.Repeated,
+    events.WarmUpBegan,
+    events.WarmUpUsed,
     events.RunClosed,
 )
 _TAKES: dict[type[events.Event], Callable[..., None]] = {

@@ -31,6 +31,8 @@ class Counts:
         wasted_cost: What they cost in money, as the policy's `cost` says.
         tool_wait_s: Seconds that steps waited for their tools.
         amplification: All executions of tool bodies over real calls; 1.0 without speculation.
+        warmed: Warm-ups that were started; `warm_used` are those that a real call of the tool came for.
+        warm_wasted_s: Seconds of those that none came for.
     """
 
     real_calls: int = 0
@@ -50,6 +52,9 @@ class Counts:
     wasted_cost: float = 0.0
     tool_wait_s: float = 0.0
     amplification: float = 1.0
+    warmed: int = 0
+    warm_used: int = 0
+    warm_wasted_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +104,9 @@ class _Tally:
 NO_SUCH_TOOL = "(no such tool)"
 _COUNTED = (
     *("real_calls", "predicted", "launched", "hits", "ready", "joined"),
-    *("hedged", "hedge_wins", "repeats", "misses", "wasted"),
+    *("hedged", "hedge_wins", "repeats", "misses", "wasted", "warmed", "warm_used"),
 )
-_TIMED = ("hidden_s", "wasted_s", "wasted_cost", "tool_wait_s")
+_TIMED = ("hidden_s", "wasted_s", "wasted_cost", "tool_wait_s", "warm_wasted_s")
 
 
 class StatsCollector:
@@ -201,6 +206,12 @@ class StatsCollector:
                 self._spend(tool, wasted_s=seconds, wasted_cost=cost)
             case events.Ghost(destinations=destinations):
                 self._ghosts.update(destinations)
+            case events.WarmUpBegan(tool=tool):
+                self._add(tool, warmed=1)
+            case events.WarmUpUsed(tool=tool):
+                self._add(tool, warm_used=1)
+            case events.WarmUpWasted(tool=tool, seconds=seconds):
+                self._spend(tool, warm_wasted_s=seconds)
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
             case events.Hedged(tool=tool):

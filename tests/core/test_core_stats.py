@@ -101,6 +101,9 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "wasted_cost": 0.0,
         "tool_wait_s": 1.0,
         "amplification": 4 / 3,  # three bodies early, one for real, for three calls
+        "warmed": 0,
+        "warm_used": 0,
+        "warm_wasted_s": 0.0,
     }
     assert list(by_tool) == ["get", "list", "set"]
     get = by_tool["get"]
@@ -279,3 +282,27 @@ def test_it_does_not_matter_how_events_are_handed_over(happened: list[events.Eve
     collector.add(happened[:cut])
     collector.add(iter(happened[cut:]))
     assert collector.snapshot() == stats_of(*happened)
+
+
+def test_warm_ups_are_counted_apart_from_hits():
+    """
+    Each is used or wasted in the end, in all and for its tool; no speculation is counted for it.
+    """
+    collector = StatsCollector()
+    at = {"run": "r", "at": 0.0}
+    for warm_up, tool in (("w1", "search"), ("w2", "search"), ("w3", "other")):
+        collector.add([events.WarmUpBegan(**at, turn="t", warm_up=warm_up, tool=tool, probability=0.5)])
+        collector.add([events.WarmUpEnded(**at, warm_up=warm_up, tool=tool, seconds=0.5, ok=True)])
+    collector.add([events.WarmUpUsed(**at, warm_up="w1", tool="search")])
+    collector.add(
+        [
+            events.WarmUpWasted(**at, warm_up=id, tool=tool, seconds=0.5)
+            for id, tool in (("w2", "search"), ("w3", "other"))
+        ]
+    )
+    stats = collector.snapshot()
+
+    assert (stats.warmed, stats.warm_used, stats.warm_wasted_s) == (3, 1, 1.0)
+    assert (stats.launched, stats.hits, stats.wasted, stats.wasted_s) == (0, 0, 0, 0.0)
+    search = stats.by_tool["search"]
+    assert (search.warmed, search.warm_used, search.warm_wasted_s) == (2, 1, 0.5)
