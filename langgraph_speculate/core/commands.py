@@ -70,6 +70,7 @@ class Proposal:
             scope=policy.scope,
             leaves=policy.open_world,
             destinations=self._destinations(policy),
+            cost=policy.cost,
             drain=policy.on_mispredict == "drain",
             launched_at=now,
             stage=self.stage,

@@ -16,6 +16,7 @@ from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Joi
 from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
 from langgraph_speculate.core.resources import render
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.core.turns import Turns
 from langgraph_speculate.policy import Limits
@@ -29,10 +30,18 @@ class Session(Turns):
         view: What the gate may know about the run.
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        restraints: What restrains launches of all runs of the graph; None for a run on its own.
     """
 
-    def __init__(self, run: str, view: RunView, limits: Limits, thread: Counter[str] | None = None) -> None:
-        super().__init__(run, view, limits, thread)
+    def __init__(
+        self,
+        run: str,
+        view: RunView,
+        limits: Limits,
+        thread: Counter[str] | None = None,
+        restraints: Restraints | None = None,
+    ) -> None:
+        super().__init__(run, view, limits, thread, restraints)
         self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
@@ -115,7 +124,7 @@ class Session(Turns):
         else:
             if not was_over:
                 self._journal.discarded(speculation, now)
-            self._journal.wasted(speculation, now)
+            self._wasted(speculation, now)
 
     def _make_room(self, now: float) -> None:
         """Let the oldest results go until those that wait take no more than the cache may hold."""
@@ -158,6 +167,8 @@ class Session(Turns):
         """A real call has its answer."""
         self._hits += hit is not None
         self._budget.settled(tool, hit)
+        if hit is not None:
+            self._restraints.adopted(hit, tool_s - waited_s, now)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(
             events.CallSettled,
@@ -185,6 +196,8 @@ class Session(Turns):
 
     def take_events(self) -> list[events.Event]:
         """What happened since this was last asked."""
+        for switch in self._restraints.take_switches():
+            self._journal.switched(switch)
         return self._journal.take()
 
     def _settle_step(self, now: float) -> None:

@@ -117,6 +117,7 @@ class Speculation:
         scope: `"step"`: only for the calls of its own step; `"run"`: until the ttl passes.
         leaves: Whether it leaves the trust boundary.
         destinations: Who outside sees it.
+        cost: What running it costs, in the policy's currency.
         drain: When it is discarded, let the body finish (True) or cancel it.
         circumstances: What a tool may see of its run besides its arguments.
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
@@ -143,6 +144,7 @@ class Speculation:
     circumstances: Any = None
     leaves: bool = False
     destinations: tuple[str, ...] = ()
+    cost: float = 0.0
     ended_at: float | None = None
     ran_s: float = 0.0
     size: int = 0

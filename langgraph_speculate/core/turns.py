@@ -16,9 +16,10 @@ from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.gate import Deny, RunView, decide, forbids
 from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.policy import Limits
+from langgraph_speculate.policy import Limits, ToolPolicy
 
 
 class Turns:
@@ -29,13 +30,21 @@ class Turns:
         view: What the gate may know about the run.
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        restraints: What restrains launches of all runs of the graph; None for a run on its own.
 
     Attributes:
         table: The run's speculations, and the ledger.
         closed: Whether the run is over.
     """
 
-    def __init__(self, run: str, view: RunView, limits: Limits, thread: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        run: str,
+        view: RunView,
+        limits: Limits,
+        thread: Counter[str] | None = None,
+        restraints: Restraints | None = None,
+    ) -> None:
         self.run = run
         self.view = view
         self.limits = limits
@@ -43,6 +52,7 @@ class Turns:
         self.closed = False
         self._journal = Journal(run, limits, view.epochs)
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread)
+        self._restraints = restraints or Restraints()
         self._step = 0
         self._open: dict[str, _Turn] = {}
         self._ended = False
@@ -118,9 +128,7 @@ class Turns:
         policy = tool.rule.tool if tool is not None else None
         if call is None or tool is None or policy is None:  # the gate allows none of these
             return None
-        refusal = self._budget.refusal(proposal, call.key, policy, turn, headroom)
-        if self._open[turn].has_begun(call.key, proposal.stage):
-            refusal = Refusal.DUPLICATE
+        refusal = self._refusal(turn, proposal, call.key, policy, now, headroom)
         if refusal is not None:
             if proposal.stage in (Stage.BEGIN, Stage.COMPLETE):
                 self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
@@ -129,9 +137,22 @@ class Turns:
         speculation = proposal.speculation(id, turn, self._step, self.view.epochs.now, now)
         self.table.launch(speculation)
         self._budget.launched(speculation)
+        self._restraints.launched(speculation)
         self._open[turn].started[call.key] += 1
         self._journal.launched(speculation, now)
         return Launch(speculation)
+
+    def _refusal(
+        self, turn: str, proposal: Proposal, key: str, policy: ToolPolicy, now: float, headroom: int | None
+    ) -> Refusal | None:
+        open_turn = self._open[turn]
+        if open_turn.has_begun(key, proposal.stage):
+            return Refusal.DUPLICATE
+        refusal = self._budget.refusal(proposal, key, policy, turn, headroom)
+        refusal = refusal or self._restraints.refusal(proposal, policy, now)
+        if refusal is Refusal.BREAKER:
+            open_turn.held_back[proposal.candidate.source, key] = proposal.candidate.call
+        return refusal
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
 
@@ -215,12 +236,14 @@ class Turns:
         """
         if self.closed:
             return []
-        guesses = self._open.pop(turn, _Turn()).foreseen
+        open_turn = self._open.pop(turn, _Turn())
         self._ended = True
-        foreseen = {key_of(call) for call in calls if any(_alike(call, guess) for guess in guesses)} - {None}
+        foreseen = {key_of(call) for call in calls if any(_alike(call, guess) for guess in open_turn.foreseen)} - {None}
         self._journal.note(
             events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen)
         )
+        for (source, _), guess in open_turn.held_back.items():
+            self._restraints.foresaw(source, guess.name, any(_alike(call, guess) for call in calls))
         wanted = {call.key for call in coerced}
         lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
         return self._drop(lost, "squash", Discard.CONTRADICTED, now)
@@ -246,8 +269,13 @@ class Turns:
             if speculation.ended_at is None:
                 commands.append(Cancel(speculation.id, speculation.drain))
             else:
-                self._journal.wasted(speculation, now)
+                self._wasted(speculation, now)
         return commands
+
+    def _wasted(self, speculation: Speculation, now: float) -> None:
+        """Nobody wants the result of a body that has ended."""
+        self._journal.wasted(speculation, now)
+        self._restraints.wasted(speculation, now)
 
 
 @dataclass(slots=True)
@@ -259,12 +287,14 @@ class _Turn:
         denied: What the gate was noted to have denied: tools with its verdicts.
         asked: Calls that the model has written completely, by key.
         started: Bodies that were started for it, by key, without those that the stream ruled out.
+        held_back: Guesses that breakers did not let run, by source and key, as the model would write them.
     """
 
     foreseen: list[Call] = field(default_factory=list)
     denied: set[tuple[str, Deny]] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
     started: Counter[str] = field(default_factory=Counter)
+    held_back: dict[tuple[str, str], Call] = field(default_factory=dict)
 
     def has_begun(self, key: str, stage: Stage) -> bool:
         """Whether a guess was started before: one that failed is not tried with each piece of the message."""

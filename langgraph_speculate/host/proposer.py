@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call, Outcome, size_of
@@ -19,6 +20,7 @@ from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.policy import ToolPolicy
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -181,10 +183,19 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
-        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
+        ended = partial(self._ended, entry.facts.rule.tool)
+        return Attempt(speculation, sandbox, run, ended, self._engine.policy.limits.attempt_timeout_s)
 
-    def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
+    def _ended(
+        self,
+        policy: ToolPolicy | None,
+        speculation: Speculation,
+        outcome: Outcome,
+        started: float | None,
+        now: float,
+    ) -> None:
         name = speculation.call.name
+        self._engine.brakes.ended_early(name, policy, outcome, started is not None, now)
         self._driver.runner.forget(speculation.id)
         if outcome.taint is not None:
             self._engine.trip(name, outcome.taint)

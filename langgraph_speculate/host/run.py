@@ -72,7 +72,7 @@ class Run:
         self.depth = depth
         self._engine = engine
         self._toolbox = toolbox
-        self._session = Session(id, view, engine.policy.limits, thread)
+        self._session = Session(id, view, engine.policy.limits, thread, engine.restraints)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
@@ -111,7 +111,7 @@ class Run:
                     attempt.wait(patience)
             answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
-            with self._adopting(answer, joined, arrived):
+            with self._adopting(answer, entry.facts, joined, arrived):
                 replay(answer.outcome.effects, arguments.config)
             return handed_over(answer.outcome.value)
         with self._executing(entry.facts, call, arrived):
@@ -129,7 +129,7 @@ class Run:
                     await attempt.await_(patience)
             answer = self._claim(answer.speculation)
         if isinstance(answer, Commit):
-            with self._adopting(answer, joined, arrived):
+            with self._adopting(answer, entry.facts, joined, arrived):
                 await areplay(answer.outcome.effects, arguments.config)
             return handed_over(answer.outcome.value)
         with self._executing(entry.facts, call, arrived):
@@ -179,10 +179,16 @@ class Run:
         if facts.writes:
             tags = self._driver.answer(lambda now: self._session.begin_call(facts, call, now), tags)
         token = _INSIDE.set(self)
+        error: BaseException | None = None
+        self._engine.brakes.began(facts.name, facts.rule.tool, began)
         try:
             yield
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             _INSIDE.reset(token)
+            self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
             self._engine.durations.add(facts.name, clock.now() - began)
             self._driver.note(lambda now: self._executed(facts, tags, now - arrived, now - began, now))
 
@@ -191,9 +197,10 @@ class Run:
         self._session.settle(facts.name, hit=None, joined=False, waited_s=waited_s, tool_s=tool_s, now=now)
 
     @contextmanager
-    def _adopting(self, answer: Commit, joined: bool, arrived: float) -> Iterator[None]:
+    def _adopting(self, answer: Commit, facts: ToolFacts, joined: bool, arrived: float) -> Iterator[None]:
         """Around what is made up for when a result is adopted."""
         hit = answer.speculation
+        self._engine.brakes.adopted(facts.name, facts.rule.tool, arrived)
         try:
             yield
         finally:

@@ -54,6 +54,7 @@ class Stats(Counts):
         foreseen: Real calls that stood among the predictions, started or not: what shadow mode measures.
         discarded: Why speculations were discarded, with counts.
         ghosts: Who outside of the trust boundary saw calls that nobody asked for, with counts.
+        switched: How often running ahead went off or on again, by scope and state, such as `"tool off"`.
         by_tool: The same fields for each tool.
     """
 
@@ -62,6 +63,7 @@ class Stats(Counts):
     foreseen: int = 0
     discarded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     ghosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    switched: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -108,6 +110,7 @@ class StatsCollector:
         self._tools: dict[str, _Tally] = defaultdict(_Tally)
         self._discarded: Counter[str] = Counter()
         self._ghosts: Counter[str] = Counter()
+        self._switched: Counter[str] = Counter()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -126,6 +129,7 @@ class StatsCollector:
                 foreseen=self._all.count["foreseen"],
                 discarded=MappingProxyType(dict(self._discarded)),
                 ghosts=MappingProxyType(dict(self._ghosts)),
+                switched=MappingProxyType(dict(self._switched)),
                 by_tool=MappingProxyType(by_tool),
             )
 
@@ -167,6 +171,8 @@ class StatsCollector:
                 self._spend(tool, wasted_s=seconds)
             case events.Ghost(destinations=destinations):
                 self._ghosts.update(destinations)
+            case events.Switched(scope=scope, state=state):
+                self._switched[f"{scope} {state}"] += 1
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
             case events.CallSettled(tool=tool, id=id, joined=joined):
