@@ -43,7 +43,7 @@ class Breaker:
     Args:
         least: Settled guesses before it is judged.
         cool_down_s: Seconds that it stays off the first time; twice as long each time it goes off again before a whole
-            window has gone well.
+            window has gone well. 0 for a breaker that never goes off.
 
     Attributes:
         state: `on`, `off`, or `probing`.
@@ -103,8 +103,8 @@ class Breaker:
 
     def settled(self, value: float, now: float) -> None:
         """A guess that ran was worth *value* seconds."""
-        if self.state == "off":
-            return  # launched before that
+        if self.state == "off" or not self._cool_down_s:  # launched before that; a pause of no time is none
+            return
         self._values.append(value)
         self._well += 1
         if self.state == "on" and self.count >= self._least and self.worth < 0:
@@ -135,7 +135,7 @@ class Breakers:
 
     Args:
         breakers: Where they are kept; a mapping that forgets what was not used for long bounds their number.
-        cool_down_s: Seconds that one stays off the first time.
+        cool_down_s: Seconds that one stays off the first time; 0 for never.
 
     >>> breakers = Breakers({}, cool_down_s=60.0)
     >>> for _ in range(LEAST):

@@ -18,11 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import AUTO_FLOOR
+from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
 from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation
 from langgraph_speculate.observe.audit import audit
@@ -149,7 +151,8 @@ class OneRun(RuleBasedStateMachine):
         wide = {"max_in_flight": 8, "max_per_turn": 6, "max_per_run": 200, "max_wasted_per_run": 200}
         self.limits = Limits(**{**wide, **({tight: bound} if tight else {}), "max_result_bytes": MAX_BYTES})
         view = RunView("declared", None, Epochs(), self.tripped)
-        self.session = Session("r", view, self.limits)
+        tireless = Restraints(Breakers({}, cool_down_s=0.0))  # this is about a run's own budgets
+        self.session = Session("r", view, self.limits, restraints=tireless)
         self.other = Session("other", view, self.limits)
 
     # -- what may be -----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate import speculate, speculation_of
 
-PLENTY = {"max_in_flight": 50, "max_per_turn": 50, "max_per_run": 200, "max_wasted_per_run": 200}
+PLENTY = {"max_in_flight": 50, "max_per_turn": 50, "max_per_run": 200, "max_wasted_per_run": 200, "cool_down_s": 0}
 
 
 class Service:
