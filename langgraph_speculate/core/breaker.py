@@ -31,7 +31,7 @@ LONGEST = 16
 
 _FORESEEN = 16  # guesses scored without running, of which the latest count
 _ENOUGH = 4  # of them to believe in good ones; twice as many to give up on bad ones
-_SOONER = 8  # how much sooner what has come true in shadow is probed
+_SOONER = 8  # how much sooner what would have paid is probed
 
 State = Literal["on", "off", "probing"]
 Key = tuple[str, str]  # pattern, tool or graph, and which one
@@ -64,7 +64,7 @@ class Breaker:
         self._least = least
         self._cool_down_s = cool_down_s
         self._values: deque[float] = deque(maxlen=WINDOW)
-        self._foreseen: deque[bool] = deque(maxlen=_FORESEEN)
+        self._foreseen: deque[float] = deque(maxlen=_FORESEEN)
         self._probes = 0
         self._well = WINDOW  # settled since it was last off
 
@@ -88,11 +88,10 @@ class Breaker:
 
     @property
     def due(self) -> float:
-        """When it is to be probed, as far as its guesses have come true since it went off."""
-        right = sum(self._foreseen)
-        if len(self._foreseen) >= _ENOUGH and 2 * right >= len(self._foreseen):
+        """When it is to be probed, by what its guesses would have been worth since it went off."""
+        if len(self._foreseen) >= _ENOUGH and sum(self._foreseen) > 0:
             return self.since + self.pause_s / _SOONER
-        if len(self._foreseen) >= 2 * _ENOUGH and not right:
+        if len(self._foreseen) >= 2 * _ENOUGH and max(self._foreseen) < 0:
             # Not never: the model may write what it means in other words than the guess, and mean the same.
             return self.since + self._cool_down_s * LONGEST
         return self.since + self.pause_s
@@ -116,9 +115,9 @@ class Breaker:
                 self.pause_s = self._longer()
             self._turn("on" if self.worth > 0 else "off", now)
 
-    def foresaw(self, right: bool) -> None:
-        """A guess that it refused would have been right, or not."""
-        self._foreseen.append(right)
+    def foresaw(self, value: float) -> None:
+        """A guess that it refused would have been worth about *value* seconds."""
+        self._foreseen.append(value)
 
     def _longer(self) -> float:
         return min(2 * self.pause_s, self._cool_down_s * LONGEST)
@@ -174,11 +173,11 @@ class Breakers:
             if breaker.state != before:
                 self._tell(key, breaker, breaker.worth, breaker.count)
 
-    def foresaw(self, source: str, tool: str, right: bool) -> None:
-        """A guess that was refused would have been right, or not."""
+    def foresaw(self, source: str, tool: str, value: float) -> None:
+        """A guess that was refused would have been worth about *value* seconds."""
         for _, breaker in self._of(source, tool):
             if breaker.state != "on":
-                breaker.foresaw(right)
+                breaker.foresaw(value)
 
     def off(self, tool: str, now: float) -> Breaker | None:
         """The breaker that keeps all guesses of *tool* from running, or None."""

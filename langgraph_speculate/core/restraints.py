@@ -17,6 +17,8 @@ from langgraph_speculate.core.throttle import Throttle, Unthrottled
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.policy import Limits, ToolPolicy
 
+_BODY_S = 1.0  # how long a body is taken to be that did not run: of its worth only the sign is looked at
+
 
 class Restraints:
     """Asked about each launch, and told what came of it.
@@ -60,9 +62,12 @@ class Restraints:
         if speculation.stage is not Stage.COMPLETE:
             self._breakers.settled(speculation.source, speculation.call.name, value, now)
 
-    def foresaw(self, source: str, tool: str, right: bool) -> None:
+    def foresaw(self, proposal: Proposal, right: bool) -> None:
         """What the model did shows whether a guess that a breaker held back would have been right."""
-        self._breakers.foresaw(source, tool, right)
+        policy = proposal.tool.rule.tool if proposal.tool is not None else None
+        cost = policy.cost if policy is not None else 0.0
+        value = self._prices.saved(_BODY_S) if right else self._prices.wasted(_BODY_S, cost)
+        self._breakers.foresaw(proposal.candidate.source, proposal.candidate.call.name, value)
 
     def take_switches(self) -> Iterator[Switched]:
         """What went off and on since this was last asked."""

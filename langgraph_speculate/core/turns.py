@@ -151,7 +151,7 @@ class Turns:
         refusal = self._budget.refusal(proposal, key, policy, turn, headroom)
         refusal = refusal or self._restraints.refusal(proposal, policy, now)
         if refusal is Refusal.BREAKER:
-            open_turn.held_back[proposal.candidate.source, key] = proposal.candidate.call
+            open_turn.held_back[proposal.candidate.source, key] = proposal
         return refusal
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
@@ -242,8 +242,8 @@ class Turns:
         self._journal.note(
             events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen)
         )
-        for (source, _), guess in open_turn.held_back.items():
-            self._restraints.foresaw(source, guess.name, any(_alike(call, guess) for call in calls))
+        for guess in open_turn.held_back.values():
+            self._restraints.foresaw(guess, any(_alike(call, guess.candidate.call) for call in calls))
         wanted = {call.key for call in coerced}
         lost = [s for s in self.table if s.turn == turn and s.scope == "step" and s.call.key not in wanted]
         return self._drop(lost, "squash", Discard.CONTRADICTED, now)
@@ -287,14 +287,14 @@ class _Turn:
         denied: What the gate was noted to have denied: tools with its verdicts.
         asked: Calls that the model has written completely, by key.
         started: Bodies that were started for it, by key, without those that the stream ruled out.
-        held_back: Guesses that breakers did not let run, by source and key, as the model would write them.
+        held_back: Guesses that breakers did not let run, by source and key.
     """
 
     foreseen: list[Call] = field(default_factory=list)
     denied: set[tuple[str, Deny]] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
     started: Counter[str] = field(default_factory=Counter)
-    held_back: dict[tuple[str, str], Call] = field(default_factory=dict)
+    held_back: dict[tuple[str, str], Proposal] = field(default_factory=dict)
 
     def has_begun(self, key: str, stage: Stage) -> bool:
         """Whether a guess was started before: one that failed is not tried with each piece of the message."""

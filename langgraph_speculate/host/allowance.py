@@ -81,7 +81,8 @@ class Allowance:
         """Whether an early call stays within its share, and within what real calls are expected to leave."""
         self._windows.now = now
         asked = self._count(_ASKED)
-        still_to_come = self._busiest.expected(asked, now) - asked
+        busiest = self._busiest.expected(asked, now)
+        still_to_come = busiest + math.isqrt(busiest) - asked  # a record is there to be beaten: by about its deviation
         within = self._count(_BODIES) + still_to_come + 1 <= self.whole.amount
         return within and self._limiter.test(self.early, _EARLY)
 

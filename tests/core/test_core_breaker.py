@@ -119,10 +119,20 @@ def test_guesses_that_come_true_unheard_bring_the_probe_closer():
     What the model then asks for shows for nothing whether guessing would have paid.
     """
     breaker = opened()
-    for right in (True, True, False, True):
-        breaker.foresaw(right)
+    for value in (-0.2, 1.0, -0.2, -0.2):
+        breaker.foresaw(value)
     assert breaker.refuses(COOL_S / 8 - 0.1)
     assert not breaker.refuses(COOL_S / 8)
+
+
+def test_guesses_that_come_true_too_seldom_wait_as_long_as_ever():
+    """
+    One in eight does not pay for seven.
+    """
+    breaker = opened()
+    for value in (1.0, *[-0.2] * 7):
+        breaker.foresaw(value)
+    assert breaker.due == COOL_S
 
 
 def test_guesses_that_never_come_true_put_the_probe_off():
@@ -131,7 +141,7 @@ def test_guesses_that_never_come_true_put_the_probe_off():
     """
     breaker = opened()
     for _ in range(8):
-        breaker.foresaw(False)
+        breaker.foresaw(-0.2)
     assert breaker.refuses(LONGEST * COOL_S - 0.1)
     assert not breaker.refuses(LONGEST * COOL_S)
 
@@ -264,7 +274,7 @@ def test_only_what_is_off_is_scored_without_running():
     for number in range(LEAST_OF_GRAPH):
         breakers.settled("s", f"tool {number}", -0.25, 0.0)
     for _ in range(4):
-        breakers.foresaw("s", "fresh", right=True)
+        breakers.foresaw("s", "fresh", 1.0)
     assert not breakers.refuses("s", "fresh", COOL_S / 8)
     told = [(s.scope, s.state) for s in breakers.take_switches()]
     assert told == [("graph", "off"), ("graph", "probing")]
