@@ -33,8 +33,8 @@ class Prices:
     value_per_second: float = 0.01
 
     def saved(self, seconds: float) -> float:
-        """The worth of a hit that spared its user *seconds*."""
-        return seconds - COORDINATION_S
+        """The worth of a hit that spared its user *seconds*; nothing where that cannot be told from coordination."""
+        return seconds - COORDINATION_S if abs(seconds) > 10 * COORDINATION_S else 0.0
 
     def wasted(self, seconds: float, cost: float) -> float:
         """The worth of a guess that nobody wanted, after *seconds* of its body, at a price of *cost*."""

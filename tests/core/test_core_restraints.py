@@ -139,6 +139,21 @@ def test_hits_are_worth_what_nobody_waited():
     assert run.guess(99, now=4.0)
 
 
+def test_hits_of_a_tool_that_takes_no_time_are_no_waste():
+    """
+    Nothing is gained by them, and nothing is lost.
+    """
+    run = Run()
+    for number in range(2 * LEAST):
+        now = float(number)
+        run.finish(run.guess(number, now=now), now, seconds=0.0001)
+        run.ask(number, now=now)
+        answer, _ = run.session.resolve(calls(number)[0], GET, "thread", now)
+        assert isinstance(answer, Commit)
+        run.session.settle("get", hit=answer.speculation, joined=False, waited_s=0.0004, tool_s=0.0001, now=now)
+    assert run.of(Switched) == []
+
+
 def test_a_call_that_the_model_has_written_is_no_guess():
     """
     Breakers neither hold it back nor learn from it; its service is asked.
