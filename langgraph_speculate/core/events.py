@@ -157,11 +157,17 @@ class Discarded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wasted(Event):
-    """What a discarded speculation cost in the end, once its body has stopped: *seconds* of tool time."""
+    """What a discarded speculation cost in the end, once its body has stopped.
+
+    Attributes:
+        seconds: Of tool time.
+        cost: In money, as its policy says; nothing if its body never started.
+    """
 
     id: str
     tool: str
     seconds: float
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

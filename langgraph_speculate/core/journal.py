@@ -96,7 +96,8 @@ class Journal:
     def wasted(self, speculation: Speculation, now: float) -> None:
         """The body of a discarded speculation has stopped."""
         id, tool = speculation.id, speculation.call.name
-        self.note(events.Wasted, now, id=id, tool=tool, seconds=speculation.ran_s)
+        cost = 0.0 if speculation.reason is Discard.NO_SLOT else speculation.cost
+        self.note(events.Wasted, now, id=id, tool=tool, seconds=speculation.ran_s, cost=cost)
         if speculation.leaves:
             self.note(events.Ghost, now, id=id, tool=tool, destinations=speculation.destinations)
 

@@ -14,7 +14,7 @@ from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.events import Switched
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage
 from langgraph_speculate.core.throttle import Throttle, Unthrottled
-from langgraph_speculate.core.worth import Prices
+from langgraph_speculate.core.worth import COORDINATION_S, TOO_FAST, Prices, value
 from langgraph_speculate.policy import Limits, ToolPolicy
 
 _BODY_S = 1.0  # how long a body is taken to be that did not run: of its worth only the sign is looked at
@@ -52,22 +52,30 @@ class Restraints:
     def wasted(self, speculation: Speculation, now: float) -> None:
         """Its body has ended, and nobody wants the result."""
         if speculation.reason is not Discard.NO_SLOT:  # it never ran
-            self._settled(speculation, self._prices.wasted(speculation.ran_s, speculation.cost), now)
+            self._settled(speculation, self._in_vain(speculation.ran_s, speculation.cost), now)
 
     def adopted(self, speculation: Speculation, saved_s: float, now: float) -> None:
         """A real call has its result, and did not wait for *saved_s* seconds of its body."""
-        self._settled(speculation, self._prices.saved(saved_s), now)
+        self._settled(speculation, self._hidden(saved_s), now)
 
-    def _settled(self, speculation: Speculation, value: float, now: float) -> None:
+    def _hidden(self, seconds: float) -> float:
+        if abs(seconds) < TOO_FAST * COORDINATION_S:
+            return 0.0  # neither gain nor loss can be told from the coordination of calls
+        return value(hidden_s=seconds, wasted_s=0.0, cost=0.0, prices=self._prices)
+
+    def _in_vain(self, seconds: float, cost: float) -> float:
+        return value(hidden_s=0.0, wasted_s=seconds, cost=cost, prices=self._prices)
+
+    def _settled(self, speculation: Speculation, worth: float, now: float) -> None:
         if speculation.stage is not Stage.COMPLETE:
-            self._breakers.settled(speculation.source, speculation.call.name, value, now)
+            self._breakers.settled(speculation.source, speculation.call.name, worth, now)
 
     def foresaw(self, proposal: Proposal, right: bool) -> None:
         """What the model did shows whether a guess that a breaker held back would have been right."""
         policy = proposal.tool.rule.tool if proposal.tool is not None else None
         cost = policy.cost if policy is not None else 0.0
-        value = self._prices.saved(_BODY_S) if right else self._prices.wasted(_BODY_S, cost)
-        self._breakers.foresaw(proposal.candidate.source, proposal.candidate.call.name, value)
+        estimate = self._hidden(_BODY_S) if right else self._in_vain(_BODY_S, cost)
+        self._breakers.foresaw(proposal.candidate.source, proposal.candidate.call.name, estimate)
 
     def take_switches(self) -> Iterator[Switched]:
         """What went off and on since this was last asked."""

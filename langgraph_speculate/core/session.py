@@ -14,6 +14,7 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Miss
 from langgraph_speculate.core.critical_path import CriticalPath
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.restraints import Restraints
@@ -30,6 +31,7 @@ class Session(Turns):
         view: What the gate may know about the run.
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        economy: What all runs of the graph share; None for a run on its own.
         restraints: What restrains launches of all runs of the graph; None for a run on its own.
     """
 
@@ -39,18 +41,19 @@ class Session(Turns):
         view: RunView,
         limits: Limits,
         thread: Counter[str] | None = None,
+        economy: Economy | None = None,
         restraints: Restraints | None = None,
     ) -> None:
-        super().__init__(run, view, limits, thread, restraints)
+        super().__init__(run, view, limits, thread, economy, restraints)
         self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
 
-    def begin_turn(self, turn: str, now: float) -> list[Command]:
-        """A model call starts: the step before it is settled, and what was kept for that step only is let go."""
+    def begin_turn(self, turn: str, now: float, model: str = "") -> list[Command]:
+        """A call of *model* starts: the step before it is settled, and what was kept for that step only is let go."""
         if self._ended and not self.closed:
             self._settle_step(now)
-        return super().begin_turn(turn, now)
+        return super().begin_turn(turn, now, model)
 
     # -- moment 4 ----------------------------------------------------------------------------------------------------
 
@@ -116,6 +119,8 @@ class Session(Turns):
         speculation.ran_s = seconds = 0.0 if started is None else now - started
         tool = speculation.call.name
         if started is not None:
+            if outcome.ok or outcome.stopped:
+                self._economy.latencies.took(tool, seconds, ended=outcome.ok)
             self._journal.note(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
         self._journal.committed(speculation, now)
         speculation.size = size
@@ -167,7 +172,10 @@ class Session(Turns):
         """A real call has its answer."""
         self._hits += hit is not None
         self._budget.settled(tool, hit)
-        if hit is not None:
+        self._pace.arrived(now - waited_s)
+        if hit is None:
+            self._economy.latencies.took(tool, tool_s)
+        else:
             self._restraints.adopted(hit, tool_s - waited_s, now)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,17 @@ from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import Deny, RunView, decide, forbids
 from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.pace import Pace
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.worth import worth
 from langgraph_speculate.policy import Limits, ToolPolicy
+
+_BETTER = 2.0  # times as much must a guess be worth to take the place of one that runs already
 
 
 class Turns:
@@ -30,6 +36,7 @@ class Turns:
         view: What the gate may know about the run.
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        economy: What all runs of the graph share; None for a run on its own.
         restraints: What restrains launches of all runs of the graph; None for a run on its own.
 
     Attributes:
@@ -43,6 +50,7 @@ class Turns:
         view: RunView,
         limits: Limits,
         thread: Counter[str] | None = None,
+        economy: Economy | None = None,
         restraints: Restraints | None = None,
     ) -> None:
         self.run = run
@@ -51,18 +59,22 @@ class Turns:
         self.table = Table()
         self.closed = False
         self._journal = Journal(run, limits, view.epochs)
-        self._budget = Budget(limits, self.table, Counter() if thread is None else thread)
-        self._restraints = restraints or Restraints()
+        self._economy = economy or Economy()
+        self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
+        self._pace = Pace(self._economy.latencies, limits.max_depth)
+        self._restraints = restraints or Restraints(prices=self._economy.prices)
         self._step = 0
         self._open: dict[str, _Turn] = {}
         self._ended = False
 
     # -- moment 1 ----------------------------------------------------------------------------------------------------
 
-    def begin_turn(self, turn: str, now: float) -> list[Command]:
-        """A model call starts: the step before it is settled, and what was kept for that step only is let go."""
+    def begin_turn(self, turn: str, now: float, model: str = "") -> list[Command]:
+        """A call of *model* starts: the step before it is settled, and what was kept for that step only is let go."""
         if self.closed:
             return []
+        if self._ended or not self._open:
+            self._pace.began(model, now)
         self._open[turn] = _Turn()
         self._journal.note(events.TurnBegan, now, turn=turn)
         if not self._ended:  # another model of the same step, running beside the first
@@ -91,18 +103,21 @@ class Turns:
         return self._launch(turn, proposals, now, headroom)
 
     def _launch(self, turn: str, proposals: Sequence[Proposal], now: float, headroom: int | None) -> list[Command]:
+        """Gate what is proposed, and launch what of it is worth most, as far as budgets go."""
         forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
         denied: Counter[tuple[str, Deny]] = Counter()
-        commands: list[Command] = []
+        allowed: list[_Bid] = []
         for proposal in proposals:
             name = proposal.candidate.call.name
             if name not in forbidden:
                 forbidden[name] = forbids(proposal.tool, proposal.venue, self.view, proposal.call_id)
-            outcome = forbidden[name] or self._consider(turn, proposal, now, headroom)
+            outcome = forbidden[name] or self._bid(proposal, now)
             if isinstance(outcome, Deny):
                 denied[name, outcome] += 1
             elif outcome is not None:
-                commands.append(outcome)
+                allowed.append(outcome)
+        allowed.sort(key=lambda bid: bid.worth, reverse=True)
+        commands = [command for bid in allowed for command in self._admit(turn, bid, now, headroom)]
         known = self._open[turn].denied
         for (name, verdict), count in denied.items():
             if proposals[0].stage is Stage.BEGIN or (name, verdict) not in known:  # a stream asks again and again
@@ -110,10 +125,11 @@ class Turns:
                 self._journal.denied(turn, name, verdict, now, count)
         return commands
 
-    def _consider(self, turn: str, proposal: Proposal, now: float, headroom: int | None) -> Launch | Deny | None:
+    def _bid(self, proposal: Proposal, now: float) -> _Bid | Deny | None:
+        """What a proposal is worth, or why the gate denies it; None for what can never be matched."""
         call, tool = proposal.call, proposal.tool
         if call is not None and key_of(call) is None:
-            call = None  # it could never be matched
+            call = None
         verdict = decide(
             call,
             tool,
@@ -126,32 +142,49 @@ class Turns:
         if isinstance(verdict, Deny):
             return verdict
         policy = tool.rule.tool if tool is not None else None
-        if call is None or tool is None or policy is None:  # the gate allows none of these
+        if call is None or policy is None:  # the gate allows neither
             return None
-        refusal = self._refusal(turn, proposal, call.key, policy, now, headroom)
+        if proposal.stage is Stage.COMPLETE:
+            return _Bid(proposal, call.key, policy, math.inf)
+        self._pace.reached(proposal.stage, now)
+        expected = self._economy.expectation(proposal, policy, self.limits, self._pace, now)
+        return _Bid(proposal, call.key, policy, worth(expected, self._economy.prices))
+
+    def _admit(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> list[Command]:
+        proposal = bid.proposal
+        refusal = self._refusal(turn, bid, now, headroom)
+        commands: list[Command] = []
+        if refusal is Refusal.MAX_PER_TURN and (worse := self._worse(turn, bid.worth)) is not None:
+            commands = self._rule_out([worse], now, "preempt", Discard.PREEMPTED)
+            refusal = self._refusal(turn, bid, now, headroom)
         if refusal is not None:
             if proposal.stage in (Stage.BEGIN, Stage.COMPLETE):
-                self._journal.note(events.Refused, now, turn=turn, tool=tool.name, reason=refusal.value)
-            return None
+                tool = proposal.candidate.call.name
+                self._journal.note(events.Refused, now, turn=turn, tool=tool, reason=refusal.value)
+            return commands
         id = f"{self.run}:{self.table.issued + 1}"
-        speculation = proposal.speculation(id, turn, self._step, self.view.epochs.now, now)
+        speculation = proposal.speculation(id, turn, self._step, self.view.epochs.now, now, bid.worth)
         self.table.launch(speculation)
         self._budget.launched(speculation)
         self._restraints.launched(speculation)
-        self._open[turn].started[call.key] += 1
+        self._open[turn].started[bid.key] += 1
         self._journal.launched(speculation, now)
-        return Launch(speculation)
+        return [*commands, Launch(speculation)]
 
-    def _refusal(
-        self, turn: str, proposal: Proposal, key: str, policy: ToolPolicy, now: float, headroom: int | None
-    ) -> Refusal | None:
-        open_turn = self._open[turn]
-        if open_turn.has_begun(key, proposal.stage):
+    def _worse(self, turn: str, worth: float) -> Speculation | None:
+        """A guess of the turn that should make room for one of that worth, or None."""
+        standing = [s for s in self.alive_in(turn) if s.state is not State.PROMOTED and s.stage is not Stage.COMPLETE]
+        worst = min(standing, key=lambda speculation: speculation.worth, default=None)
+        return worst if worst is not None and worth > _BETTER * max(worst.worth, 0.0) else None
+
+    def _refusal(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> Refusal | None:
+        open_turn, proposal = self._open[turn], bid.proposal
+        if open_turn.has_begun(bid.key, proposal.stage):
             return Refusal.DUPLICATE
-        refusal = self._budget.refusal(proposal, key, policy, turn, headroom)
-        refusal = refusal or self._restraints.refusal(proposal, policy, now)
+        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
+        refusal = refusal or self._restraints.refusal(proposal, bid.policy, now)
         if refusal is Refusal.BREAKER:
-            open_turn.held_back[proposal.candidate.source, key] = proposal
+            open_turn.held_back[proposal.candidate.source, bid.key] = proposal
         return refusal
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
@@ -212,12 +245,19 @@ class Turns:
         open_turn.asked.clear()
         return self._rule_out([s for s in self.table if s.turn == turn], now)
 
-    def _rule_out(self, lost: Sequence[Speculation], now: float) -> list[Command]:
+    def _rule_out(
+        self,
+        lost: Sequence[Speculation],
+        now: float,
+        event: str = "squash",
+        reason: Discard = Discard.CONTRADICTED,
+    ) -> list[Command]:
+        """Let go of guesses of an open turn; others may take their places."""
         lost = [speculation for speculation in lost if speculation.state is not State.PROMOTED]  # a real call waits
         for speculation in lost:
             self._budget.contradicted(speculation)
             self._open[speculation.turn].started[speculation.call.key] -= 1
-        return self._drop(lost, "squash", Discard.CONTRADICTED, now)
+        return self._drop(lost, event, reason, now)
 
     # -- moment 3 ----------------------------------------------------------------------------------------------------
 
@@ -273,9 +313,20 @@ class Turns:
         return commands
 
     def _wasted(self, speculation: Speculation, now: float) -> None:
-        """Nobody wants the result of a body that has ended."""
+        """Its body has ended, and nobody wants the result."""
         self._journal.wasted(speculation, now)
+        self._budget.wasted(speculation)
         self._restraints.wasted(speculation, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bid:
+    """A call that may run ahead, its canonical key, its tool's entry, and what running it is worth."""
+
+    proposal: Proposal
+    key: str
+    policy: ToolPolicy
+    worth: float
 
 
 @dataclass(slots=True)

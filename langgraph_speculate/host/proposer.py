@@ -199,7 +199,5 @@ class Proposer:
         self._driver.runner.forget(speculation.id)
         if outcome.taint is not None:
             self._engine.trip(name, outcome.taint)
-        elif outcome.ok and started is not None:
-            self._engine.durations.add(name, now - started)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
         self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))

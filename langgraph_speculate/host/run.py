@@ -72,7 +72,7 @@ class Run:
         self.depth = depth
         self._engine = engine
         self._toolbox = toolbox
-        self._session = Session(id, view, engine.policy.limits, thread, engine.restraints)
+        self._session = Session(id, view, engine.policy.limits, thread, engine.economy, engine.restraints)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
@@ -168,7 +168,9 @@ class Run:
 
     def _patience(self, speculation: Speculation) -> float:
         """Seconds to wait for a running body before the real call runs instead."""
-        allowed = self._engine.durations.patience(speculation.call.name, self._engine.policy.limits.attempt_timeout_s)
+        allowed = self._engine.economy.latencies.patience(
+            speculation.call.name, self._engine.policy.limits.attempt_timeout_s
+        )
         return min(allowed, speculation.launched_at + allowed - clock.now())  # clocks should not, but do, go back
 
     @contextmanager
@@ -189,7 +191,6 @@ class Run:
         finally:
             _INSIDE.reset(token)
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
-            self._engine.durations.add(facts.name, clock.now() - began)
             self._driver.note(lambda now: self._executed(facts, tags, now - arrived, now - began, now))
 
     def _executed(self, facts: ToolFacts, tags: frozenset[str], waited_s: float, tool_s: float, now: float) -> None:

@@ -26,6 +26,26 @@ Report = Callable[[Speculation, Outcome, float | None, float], None]
 """What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
 
 
+class _Running:
+    """How many attempts run in this process, of whatever graph."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def add(self, more: int) -> None:
+        with self._lock:
+            self.count += more
+
+
+_RUNNING = _Running()
+
+
+def in_process() -> int:
+    """How many attempts of all graphs run in this process."""
+    return _RUNNING.count
+
+
 class Attempt:
     """One body that runs early.
 
@@ -101,7 +121,7 @@ class Attempt:
         try:
             value = await self._body()
         except asyncio.CancelledError as error:
-            self._end(Outcome(error=error, taint=self._sandbox.taint))
+            self._end(Outcome(error=error, taint=self._sandbox.taint, stopped=True))
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
             self._end(Outcome(error=error, taint=self._sandbox.taint))
@@ -144,6 +164,7 @@ class Attempt:
     def _end(self, outcome: Outcome) -> None:
         if not self._ended.acquire(blocking=False):
             return
+        _RUNNING.add(-1)
         try:
             self._report(self.speculation, outcome, self._started, clock.now())
         finally:
@@ -165,6 +186,7 @@ class Runner:
 
     def start(self, attempt: Attempt) -> None:
         """Start an attempt where its venue says."""
+        _RUNNING.add(1)
         self._attempts[attempt.speculation.id] = attempt
         if attempt.speculation.venue == TASK:
             started = self._loop is not None and attempt.start_task(self._loop)

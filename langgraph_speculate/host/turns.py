@@ -53,8 +53,8 @@ class Turns:
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
 
-    def begin(self, id: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
-        """A model call starts."""
+    def begin(self, id: str, messages: Sequence[Any], config: Mapping[str, Any], model: str) -> Prediction | None:
+        """A call of the model of that name starts."""
         history = History.from_messages(list(messages), self._last_history, self._origin)
         if not self._origin.thread and history.user_turns:
             # A client that sends the conversation along with each run has one thread, not as many as runs.
@@ -63,7 +63,7 @@ class Turns:
         self._last_history = history
         place = Place(config, self.variables(), self._engine.policy.guards)
         turn = self._open[id] = Turn(id, history, place, self._engine, self._driver, self._proposer)
-        self._driver.decide(lambda now: self._driver.session.begin_turn(id, now))
+        self._driver.decide(lambda now: self._driver.session.begin_turn(id, now, model))
         return self._engine.forecaster.predict(history, self._engine.width, turn.predicted)
 
     def reading(self, id: str) -> Reading | None:

@@ -25,6 +25,7 @@ class Counts:
         denied: Why candidates were not started, or results not used: gate and budget reasons with their counts.
         hidden_s: Seconds of tool time that nobody waited for: per step the longest body minus the longest wait.
         wasted_s: Tool-seconds of discarded speculations.
+        wasted_cost: What they cost in money, as the policy's `cost` says.
         tool_wait_s: Seconds that steps waited for their tools.
         amplification: All executions of tool bodies over real calls; 1.0 without speculation.
     """
@@ -40,6 +41,7 @@ class Counts:
     denied: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     hidden_s: float = 0.0
     wasted_s: float = 0.0
+    wasted_cost: float = 0.0
     tool_wait_s: float = 0.0
     amplification: float = 1.0
 
@@ -88,7 +90,7 @@ class _Tally:
 
 NO_SUCH_TOOL = "(no such tool)"
 _COUNTED = ("real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted")
-_TIMED = ("hidden_s", "wasted_s", "tool_wait_s")
+_TIMED = ("hidden_s", "wasted_s", "wasted_cost", "tool_wait_s")
 
 
 class StatsCollector:
@@ -167,8 +169,8 @@ class StatsCollector:
             case events.Discarded(tool=tool, reason=reason):
                 self._add(tool, wasted=1)
                 self._discarded[reason] += 1
-            case events.Wasted(tool=tool, seconds=seconds):
-                self._spend(tool, wasted_s=seconds)
+            case events.Wasted(tool=tool, seconds=seconds, cost=cost):
+                self._spend(tool, wasted_s=seconds, wasted_cost=cost)
             case events.Ghost(destinations=destinations):
                 self._ghosts.update(destinations)
             case events.Switched(scope=scope, state=state):

@@ -17,13 +17,14 @@ class Limits:
     Attributes:
         max_in_flight: Attempts at one instant. 0 turns running ahead off.
         max_per_turn: Guesses of one model turn that stand at one time; one that its stream rules out makes room.
-        max_per_run, max_per_thread: Guesses per run of the graph, and per thread.
+        max_per_run: Guesses per run of the graph.
         max_in_process: Attempts at one instant of all graphs in this process.
         max_depth: How far ahead: 1 for calls of the message that the model is writing, 2 for those of the message after
             it, and so on.
         max_wasted_per_run: Guesses per run that nobody wanted; then the run goes on without. As many calls again that
             the model had written, in messages that broke.
         max_wasted_s_per_run: The same in seconds of their bodies.
+        max_wasted_per_thread: Attempts per thread that nobody wanted, as long as the process remembers it.
         max_ghost_per_run: Attempts per run that left your trust boundary and that nobody wanted. Must be set for the
             level `open_world`.
         max_result_bytes: A larger result is dropped and the real call runs.
@@ -43,11 +44,11 @@ class Limits:
     max_in_flight: int = 4
     max_per_turn: int = 3
     max_per_run: int = 60
-    max_per_thread: int = 300
     max_in_process: int = 64
     max_depth: int = 1
     max_wasted_per_run: int = 20
     max_wasted_s_per_run: float = 60.0
+    max_wasted_per_thread: int = 500
     max_ghost_per_run: int = 0
     max_result_bytes: int = 1_000_000
     max_cache_bytes: int = 64_000_000
@@ -60,11 +61,11 @@ class Limits:
             "max_in_flight": checks.count,
             "max_per_turn": checks.count,
             "max_per_run": checks.count,
-            "max_per_thread": checks.count,
             "max_in_process": checks.count,
             "max_depth": checks.positive_count,
             "max_wasted_per_run": checks.count,
             "max_wasted_s_per_run": checks.seconds,
+            "max_wasted_per_thread": checks.count,
             "max_ghost_per_run": checks.count,
             "max_result_bytes": checks.count,
             "max_cache_bytes": checks.count,

@@ -17,24 +17,40 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.admission import AUTO_FLOOR
 from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation
+from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
+from langgraph_speculate.policy.tool import PROBABILITY_FLOORS
 
 MAX_BYTES = 100
 
 
+FLOOR = PROBABILITY_FLOORS["moderate"]
+
+
+class Steady(Latencies):
+    """Every tool takes as long as the model leaves it, so that a guess is worth what it is likely."""
+
+    def takes(self, tool: str) -> float:
+        return 0.3
+
+    def hides(self, *_: Any, **__: Any) -> float:
+        return 0.3
+
+
 def read(name: str, reads: list[str], *, venue: str = "thread", **settings: Any) -> ToolFacts:
-    rule = Rule(ToolPolicy(read_only=True, reads=tuple(reads), **settings), f"tools.{name}")
+    rule = Rule(ToolPolicy(read_only=True, reads=tuple(reads), eagerness="moderate", **settings), f"tools.{name}")
     return ToolFacts(name, rule, venues=frozenset({venue}), gated=name == "gated")
 
 
@@ -56,7 +72,7 @@ ARGS: list[dict[str, Any]] = [{"id": 1}, {"id": 2}, {"id": "1"}]  # 1 and "1" ar
 call_names = st.sampled_from([*["get", "stock", "add"] * 4, *TOOLS])
 calls = st.builds(Call, call_names, st.sampled_from(ARGS))
 real_reads = st.builds(Call, st.sampled_from(["get", "get", "stock", "add", "gated"]), st.sampled_from(ARGS))
-probabilities = st.sampled_from([0.9, 0.9, AUTO_FLOOR, AUTO_FLOOR / 2, float("nan")])
+probabilities = st.sampled_from([0.9, 0.9, FLOOR, FLOOR / 2, float("nan")])
 
 
 picks = st.randoms(use_true_random=False)
@@ -149,11 +165,13 @@ class OneRun(RuleBasedStateMachine):
     )
     def open(self, tight: str | None, bound: int) -> None:
         wide = {"max_in_flight": 8, "max_per_turn": 6, "max_per_run": 200, "max_wasted_per_run": 200}
+        wide["max_wasted_s_per_run"] = 10**9
         self.limits = Limits(**{**wide, **({tight: bound} if tight else {}), "max_result_bytes": MAX_BYTES})
         view = RunView("declared", None, Epochs(), self.tripped)
+        economy = Economy(Steady(), Prices(thrift=0))
         tireless = Restraints(Breakers({}, cool_down_s=0.0))  # this is about a run's own budgets
-        self.session = Session("r", view, self.limits, restraints=tireless)
-        self.other = Session("other", view, self.limits)
+        self.session = Session("r", view, self.limits, economy=economy, restraints=tireless)
+        self.other = Session("other", view, self.limits, economy=economy, restraints=tireless)
 
     # -- what may be -----------------------------------------------------------------------------------------------
 
@@ -180,7 +198,7 @@ class OneRun(RuleBasedStateMachine):
         return (
             call.name in ("get", "stock", "add")
             and call.name not in self.tripped
-            and probability >= AUTO_FLOOR
+            and probability >= FLOOR
             and not any(touches(write, call) for _, write, _ in self.writing)
             and not any(same(known.call, call) for known in alive)
             and self.per_turn[turn] < self.limits.max_per_turn
@@ -267,7 +285,7 @@ class OneRun(RuleBasedStateMachine):
         assert launches == commands
         remaining = iter(launches)
         listens = not self.closed and turn in self.open_turns
-        for call, probability, fits in guesses:
+        for call, probability, fits in sorted(guesses, key=lambda guess: -guess[1] if guess[1] == guess[1] else 1):
             if not (listens and fits and self.may_launch(call, probability, turn)):
                 continue
             launch = next(remaining, None)
@@ -663,7 +681,7 @@ def anything(run: OneRun, chance: random.Random) -> None:
         if chance.random() < 0.2:
             run.begin_turn()  # another model of the same step
     elif kind == "guess" and run.turns:
-        guess = any_call(chance, [*NAMES * 3, *TOOLS]), chance.choice([0.9, AUTO_FLOOR, AUTO_FLOOR / 2]), True
+        guess = any_call(chance, [*NAMES * 3, *TOOLS]), chance.choice([0.9, FLOOR, FLOOR / 2]), True
         run.predict(chance, [guess, (any_call(chance, NAMES), 0.9, chance.random() < 0.9)])
     elif kind == "end" and run.open_turns:
         run.end_turn(chance, [any_call(chance, NAMES)] * chance.randint(0, 1))

@@ -13,18 +13,30 @@ from langgraph_speculate.core.breaker import LEAST, Breakers
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Commit, Launch, Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Switched
 from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Stage
-from langgraph_speculate.core.worth import COORDINATION_S, Prices, waste_price
+from langgraph_speculate.core.worth import COORDINATION_S, Prices
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
 GET = ToolFacts("get", Rule(ToolPolicy(read_only=True, cost=0.002), "tools.get"))
 PRICES = Prices(thrift=0.5, value_per_second=0.01)
 WIDE = Limits(max_in_flight=100, max_per_turn=100, max_per_run=10_000, max_wasted_per_run=10_000)
+
+
+class Steady(Latencies):
+    """Tools always take a second, and models leave them that: admission lets any guess through."""
+
+    def takes(self, tool: str) -> float:
+        return 1.0
+
+    def hides(self, *args: Any, **how: Any) -> float:
+        return 1.0
 
 
 class Asked:
@@ -49,7 +61,8 @@ class Run:
 
     def __init__(self, throttle: Asked | None = None, cool_down_s: float = 60.0) -> None:
         restraints = Restraints(Breakers({}, cool_down_s), throttle, PRICES)
-        self.session = Session("r", RunView("declared", None, Epochs()), WIDE, restraints=restraints)
+        view, economy = RunView("declared", None, Epochs()), Economy(Steady(), PRICES)
+        self.session = Session("r", view, WIDE, economy=economy, restraints=restraints)
         self.told: list[events.Event] = []
         self.turns = 0
 
@@ -116,7 +129,7 @@ def test_guesses_that_do_not_pay_are_held_back():
     wrong(run, LEAST)
     assert run.guess(99, now=1.0) == []
     assert [event.reason for event in run.of(events.Refused)] == [Refusal.BREAKER]
-    each = -waste_price(0.5) * 0.5 - 0.002 / 0.01 - COORDINATION_S
+    each = -PRICES.waste * 0.5 - 0.002 / 0.01 - COORDINATION_S
     assert [(s.scope, s.state, s.settled, s.run) for s in run.of(Switched)] == [
         ("pattern", "off", LEAST, "r"),
         ("tool", "off", LEAST, "r"),

@@ -134,9 +134,7 @@ class Program:
     @property
     def may_run_early(self) -> frozenset[str]:
         """Tools of which a body may run as a speculation."""
-        said = {
-            name: True if entry is True else entry.get("read_only") for name, entry in policy_of(self.tools).items()
-        }
+        said = {name: entry.get("read_only") for name, entry in policy_of(self.tools).items()}
         return frozenset(name for name in self.tools if said.get(name)) - {*self.forbidden, "open_page"}
 
     def scripts(self) -> dict[str, Script]:

@@ -86,7 +86,10 @@ def test_a_flood_of_guesses_never_costs_more_than_the_budgets(way: str) -> None:
         build = draw.choice([agent_graph, tool_node_graph])
         graph = speculate(
             build(ScriptedModel(script=script, pace_s=0.002), [service.tool()]),
-            {"tools": {"look": {"read_only": True, "scope": draw.choice(["step", "run"])}}, "limits": limits},
+            {
+                "tools": {"look": {"read_only": True, "eagerness": "moderate", "scope": draw.choice(["step", "run"])}},
+                "limits": limits,
+            },
             predictor=Flood(seed),
         )
         final(graph, way)
@@ -108,7 +111,7 @@ def test_without_budgets_the_same_flood_would_overload_the_service(way: str) -> 
     script = _script(random.Random(1))
     graph = speculate(
         agent_graph(ScriptedModel(script=script, pace_s=0.004), [service.tool()]),
-        {"tools": {"look": True}, "limits": PLENTY},
+        {"tools": {"look": {"read_only": True, "eagerness": "moderate"}}, "limits": PLENTY},
         predictor=Flood(1),
     )
     final(graph, way)
@@ -180,7 +183,7 @@ def test_guesses_that_never_come_true_stop_within_fifty(way: str, names: list[st
     script = [*(ask(("look", {"id": id})) for id in range(8)), AIMessage("done")]
     graph = speculate(
         agent_graph(ScriptedModel(script=script, pace_s=0.001), tools),
-        {"tools": dict.fromkeys(names, True)},
+        {"tools": {key: {"read_only": True, "eagerness": "moderate"} for key in names}},  # however fast they are
         predictor=AlwaysWrong(names),
     )
     for _ in range(8):
@@ -203,7 +206,7 @@ def test_a_switch_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> No
     script = [*(ask(("look", {"id": id})) for id in range(8)), AIMessage("done")]
     graph = speculate(
         agent_graph(ScriptedModel(script=script), [service.tool()]),
-        {"tools": {"look": True}},
+        {"tools": {"look": {"read_only": True, "eagerness": "moderate"}}},
         predictor=AlwaysWrong(["look"]),
     )
     with caplog.at_level(logging.INFO, "langgraph_speculate"):

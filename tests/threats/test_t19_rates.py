@@ -421,7 +421,7 @@ def test_a_tool_is_left_alone_after_three_attempts_that_failed_in_a_row(failing:
         script = [ask(("look", {"id": id})) for id in range(6)] + [AIMessage("done")]
         graph = speculate(
             agent_graph(ScriptedModel(script=script, pace_s=1.0), [tool]),
-            {"tools": {"look": True}},
+            {"tools": {"look": {"read_only": True, "eagerness": "moderate"}}},
             predictor=Oracle(script),
         )
         await graph.ainvoke(START_INPUT)
