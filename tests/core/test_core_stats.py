@@ -95,6 +95,7 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "ghosts": {},
         "hidden_s": 0.5,
         "wasted_s": 2.0,
+        "wasted_cost": 0.0,
         "tool_wait_s": 1.0,
         "amplification": 4 / 3,  # three bodies early, one for real, for three calls
     }
