@@ -18,7 +18,7 @@ from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import Deny, Moment, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.journal import Journal
-from langgraph_speculate.core.openturn import OpenTurn
+from langgraph_speculate.core.openturn import OpenTurn, alike
 from langgraph_speculate.core.pace import Pace
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
@@ -63,6 +63,7 @@ class Turns:
         self._economy = economy or Economy()
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)
+        self._restraints = self._economy.restraints
         self._repeats = Repeats()
         self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)
         self._step = 0
@@ -169,16 +170,12 @@ class Turns:
 
     def _admit(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> list[Command]:
         proposal = bid.proposal
-        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
         opened = self._open[turn] if proposal.depth == 1 else OpenTurn()
-        if opened.has_begun(bid.key, proposal.stage):
-            refusal = Refusal.DUPLICATE
-        elif self._is_remembered(proposal, now):
-            refusal = Refusal.REMEMBERED
+        refusal = self._refusal(turn, opened, bid, now, headroom)
         commands: list[Command] = []
         if refusal is Refusal.MAX_PER_TURN and (worse := self._worse(turn, bid)) is not None:
             commands = self._rule_out(turn, [worse], now, "preempt", Discard.PREEMPTED)
-            refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
+            refusal = self._refusal(turn, opened, bid, now, headroom)
         if refusal is not None:
             asked_again = proposal.depth > 1 and refusal is Refusal.DUPLICATE  # whenever more is known
             if proposal.stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
@@ -190,6 +187,7 @@ class Turns:
         speculation = proposal.speculation(id, turn, step, self.view.epochs.now, now, bid.worth)
         self.table.launch(speculation)
         self._budget.launched(speculation)
+        self._restraints.launched(speculation)
         opened.started[bid.key] += 1
         self._journal.launched(speculation, now)
         return [*commands, Launch(speculation)]
@@ -215,6 +213,18 @@ class Turns:
             return None
         verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
         return verdict if isinstance(verdict, Deny) else answer
+
+    def _refusal(self, turn: str, opened: OpenTurn, bid: _Bid, now: float, headroom: int | None) -> Refusal | None:
+        proposal = bid.proposal
+        if opened.has_begun(bid.key, proposal.stage):
+            return Refusal.DUPLICATE
+        if self._is_remembered(proposal, now):
+            return Refusal.REMEMBERED
+        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
+        refusal = refusal or self._restraints.refusal(proposal, bid.policy, now)
+        if refusal is Refusal.BREAKER:
+            opened.held_back[proposal.candidate.source, bid.key] = proposal
+        return refusal
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
 
@@ -313,6 +323,8 @@ class Turns:
         self._journal.note(
             events.TurnEnded, now, turn=turn, calls=tuple(call.name for call in calls), foreseen=len(foreseen)
         )
+        for guess in opened.held_back.values():
+            self._restraints.foresaw(guess, any(alike(call, guess.candidate.call) for call in calls))
         wanted = {call.key for call in coerced}
         for speculation in self.table:
             if speculation.call.key in wanted:
@@ -356,6 +368,7 @@ class Turns:
         """Its body has ended, and nobody wants the result."""
         self._journal.wasted(speculation, now)
         self._budget.wasted(speculation)
+        self._restraints.wasted(speculation, now)
 
 
 @dataclass(frozen=True, slots=True)
