@@ -1,6 +1,6 @@
 """What looking further ahead adds: recorded runs with `limits.max_depth` 1, 2 and 3, side by side.
 
-    python -m benchmarks.chains ../shared/traces/taubench_airline.jsonl.gz --pace 0.2 --tools 2.7
+    python -m benchmarks.chains ../shared/traces/taubench_airline.jsonl.gz --virtual --tools 2.7
 
 Plays recordings as `benchmarks.recorded` does. With tools slower than the model, a guess about the message being
 written hides the model's time at most, and the rest of the tool's is waited for; a guess about the message after it has
@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
-from langchain_openai import ChatOpenAI
 
 from benchmarks.figures import table
 from benchmarks.progress import progress
@@ -37,7 +37,7 @@ def named(depth: int) -> str:
 def measure(material: Material, settings: Settings, depths: Sequence[int], in_flight: int, quiet: bool) -> Any:
     """Play every script with each depth, and with an oracle for the first and the last of them."""
 
-    def graphs(model: ChatOpenAI, tools: Sequence[BaseTool]) -> dict[str, Any]:
+    def graphs(model: BaseChatModel, tools: Sequence[BaseTool]) -> dict[str, Any]:
         made = {PLAIN: plain_agent(model, tools)}
         for depth in depths:
             limits = Limits(max_depth=depth, max_in_flight=in_flight)
@@ -78,6 +78,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=24, help="runs of the test part to play (default 24; 0: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws the split and the sample (default 0)")
     parser.add_argument("--concurrency", type=int, default=4, help="runs played side by side (default 4)")
+    parser.add_argument("--virtual", action="store_true", help="in virtual time, without a server")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for share in options.tools or (1.0, 2.7):
             settings = Settings(
                 ModelPace("fixed", options.pace), options.pace * share, options.runs, options.seed,
-                options.concurrency, sync=False, frozen=False, variants=(),
+                options.concurrency, sync=False, frozen=False, variants=(), virtual=options.virtual,
             )  # fmt: skip
             try:
                 material = prepare(path, settings)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.guesses import Guesses
 from benchmarks.performance import Performance
 from benchmarks.variants import ORACLE, PLAIN
 from langgraph_speculate.observe.stats import Stats
@@ -14,6 +15,7 @@ from langgraph_speculate.observe.stats import Stats
 def set_report(
     played: Sequence[Mapping[str, Performance]],
     stats: Mapping[str, Stats],
+    guesses: Mapping[str, Guesses],
     same_requests: Mapping[str, int],
     ideal_s: float,
 ) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def set_report(
     Args:
         played: For each run the performance of each agent.
         stats: Of the agents that speculate.
+        guesses: Of the same.
         same_requests: For each agent in how many runs the model was asked what the plain agent asked.
         ideal_s: What the plain agent would take if nothing but model and tools took any time.
     """
@@ -36,7 +39,7 @@ def set_report(
         if ORACLE in played[0]:
             figures["share_of_oracle"] = _ratio(plain_s - figures["total_s"], saved_by_oracle_s)
         if name in stats:
-            figures |= _speculation(stats[name])
+            figures |= _speculation(stats[name]) | guesses[name].figures()
         variants[name] = figures
     return {
         "real_calls": sum(it.executions for it in plain),
@@ -56,12 +59,12 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         f"{'':13} {'total':>7} {'median':>7} {'speed':>6} {'saved':>6} {'median':>6} {'of the':>7} {'tool time':>9}"
-        f" {'laun-':>6} {'hits':>5} {'(ready/joined)':>14} {'wasted':>6} {'per':>5} {'wasted':>7} {'ampli-':>6}"
+        f" {'laun-':>6} {'hits':>5} {'(foreseen)':>10} {'wasted':>6} {'per fore-':>9} {'wasted':>7} {'ampli-':>6}"
         f"  {'identical':<22}"
     )
     yield (
         f"{'':13} {'s':>7} {'s':>7} {'up':>6} {'%':>6} {'%':>6} {'oracle%':>7} {'hidden%':>9}"
-        f" {'ched':>6} {'':>5} {'':>14} {'':>6} {'hit':>5} {'s':>7} {'fied':>6}"
+        f" {'ched':>6} {'':>5} {'':>10} {'':>6} {'seen':>9} {'s':>7} {'fied':>6}"
         f"  {'transcripts writes asked':<22}"
     )
     for name, f in report["variants"].items():
@@ -69,7 +72,7 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
             f"{name:13} {f['total_s']:7.1f} {f['median_s']:7.2f} {f['speedup']:6.3f} {f['saved_share'] * 100:6.1f}"
             f" {f['saved_share_median'] * 100:6.1f} {_percent(f.get('share_of_oracle')):>7}"
             f" {_percent(f.get('hidden_share')):>9} {f.get('launched', ''):>6} {f.get('hits', ''):>5}"
-            f" {_pair(f):>14} {f.get('wasted', ''):>6} {_decimal(f.get('wasted_per_hit')):>5}"
+            f" {_foreseen(f):>10} {f.get('wasted', ''):>6} {_decimal(f.get('wasted_per_right')):>9}"
             f" {_decimal(f.get('wasted_s')):>7} {f['amplification']:6.2f}"
             f"  {f['transcripts_identical']:>5}/{runs:<5} {f['writes_identical']}/{runs}"
             f" {f['requests_identical']}/{runs}"
@@ -134,5 +137,5 @@ def _decimal(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _pair(figures: Mapping[str, Any]) -> str:
-    return f"({figures['ready']}/{figures['joined']})" if "ready" in figures else ""
+def _foreseen(figures: Mapping[str, Any]) -> str:
+    return f"({figures['right']})" if "right" in figures else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 
 from benchmarks.script import Script
 from benchmarks.world import WORLD, World
+from langgraph_speculate.host import clock
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ async def aperform(graph: Any, script: Script, world: World, name: str) -> Perfo
     """Play *script* with the async interface; every user turn is one invocation with all messages so far."""
     messages: list[AnyMessage] = []
     error = None
-    began = time.perf_counter()
+    began = clock.now()
     try:
         for turn in range(len(script.turns)):
             state = await graph.ainvoke({"messages": [*messages, *script.inputs(turn, name)]}, _config(world, name))
@@ -53,7 +53,7 @@ def perform(graph: Any, script: Script, world: World, name: str) -> Performance:
     """`aperform` with the sync interface."""
     messages: list[AnyMessage] = []
     error = None
-    began = time.perf_counter()
+    began = clock.now()
     try:
         for turn in range(len(script.turns)):
             state = graph.invoke({"messages": [*messages, *script.inputs(turn, name)]}, _config(world, name))
@@ -80,5 +80,5 @@ def _config(world: World, name: str) -> RunnableConfig:
 
 
 def _performance(began: float, messages: Sequence[AnyMessage], world: World, error: str | None) -> Performance:
-    seconds = time.perf_counter() - began
+    seconds = clock.now() - began
     return Performance(seconds, transcript(messages), world.writes, len(world.executions), world.tool_seconds(), error)

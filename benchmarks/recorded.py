@@ -5,6 +5,10 @@
 A server on loopback streams the recorded messages of the model to `ChatOpenAI`, tools answer from the recording after
 a delay, and `create_agent` runs the loop. Learned from 70 % of the tasks, measured on runs of the others: the plain
 agent, ours, ours with an oracle, ours with a predictor that is always wrong, and eager-tools-langgraph, in turns.
+
+With `--virtual` nobody waits: the model is in this process and time is virtual, so that many settings can be compared:
+
+    python -m benchmarks.recorded FILE --virtual --tool-latency 1x,0.33x,2.7x --thrift 0,0.5,1
 """
 
 from __future__ import annotations
@@ -14,15 +18,19 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 
 from benchmarks.figures import set_report, table
+from benchmarks.guesses import Guesses
 from benchmarks.performance import Performance, aperform, perform
 from benchmarks.progress import progress
 from benchmarks.script import ModelPace, Player, Script, Step, middle_step_s, reading_tools, script_of, split_by_effect
@@ -41,16 +49,42 @@ from benchmarks.variants import (
     eager_agent,
     plain_agent,
     speculating_agent,
+    taught_by,
 )
+from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
 from langgraph_speculate.demo.loopback import LoopbackServer
 from langgraph_speculate.observe.stats import Stats
-from langgraph_speculate.predict import default_predictor
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 _WARM_UP = Script("warm-up", (Step("ready"),), (({"role": "user", "content": "ready?"},),))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long a tool takes: `0.4` seconds, or `2.7x` the model's median step.
+
+    >>> Latency.parse("2.7x").seconds(0.4)
+    1.08
+    """
+
+    amount: float
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Latency:
+        """Read what the command line says; a ValueError says what it should."""
+        number = text.removesuffix("x")
+        pace = ModelPace.parse(number)
+        if pace.kind != "fixed":
+            raise ValueError(f"seconds, or a multiple of the model's median step such as 2.7x, not {text!r}")
+        return cls(pace.median_s, relative=number != text)
+
+    def seconds(self, step_s: float) -> float:
+        """Beside a model whose median step takes *step_s*."""
+        return round(self.amount * step_s, 6) if self.relative else self.amount
 
 
 @dataclass(frozen=True)
@@ -66,6 +100,8 @@ class Settings:
         sync: Through `invoke` instead of `ainvoke`.
         frozen: The predictor stops learning where the test part begins.
         variants: Which agents, besides the plain one.
+        virtual: In virtual time, without a server.
+        ours: What our agents are called, with the settings of their policies.
     """
 
     pace: ModelPace
@@ -76,17 +112,25 @@ class Settings:
     sync: bool
     frozen: bool
     variants: tuple[str, ...]
+    virtual: bool = False
+    ours: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {OURS: {}})
 
 
 @dataclass(frozen=True)
 class Material:
-    """One file of recordings, made ready to be played."""
+    """One file of recordings, made ready to be played.
+
+    Attributes:
+        step_s: The model's median step.
+        latency_s: Seconds of every tool.
+    """
 
     name: str
     train: list[Run]
     scripts: list[Script]
     every_script: list[Script]
     reading: Mapping[str, bool]
+    step_s: float
     latency_s: float
     notes: list[str]
 
@@ -117,59 +161,78 @@ def prepare(path: Path, settings: Settings) -> Material:
     scripts = [settings.pace.paced(script, settings.seed) for script in sample]
     if not middle_step_s(scripts) and settings.pace.kind == "recorded":
         raise ValueError(f"{path}: has no recorded model times; give --model-pace in seconds")
-    latency_s = middle_step_s(scripts) if settings.tool_latency_s is None else settings.tool_latency_s
     name = path.name.removesuffix(".gz").removesuffix(".jsonl")
     every = [script for run in runs if (script := script_of(run)) is not None]
-    return Material(name, train, scripts, every, reading, latency_s, notes)
+    step_s = middle_step_s(scripts)
+    latency_s = step_s if settings.tool_latency_s is None else settings.tool_latency_s
+    return Material(name, train, scripts, every, reading, step_s, latency_s, notes)
 
 
 def measure(material: Material, settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
     """Play every script of *material* through every agent, and report."""
     train_ids = {run.id for run in material.train}
     seen = [script for script in material.every_script if script.id in train_ids]
-    predictors: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
-    if OURS in settings.variants:
-        predictors[OURS] = taught(material, settings)
+    others: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
 
-    def graphs(model: ChatOpenAI, tools: Sequence[BaseTool]) -> dict[str, Any]:
-        names = (PLAIN, *settings.variants)
-        return {name: _graph(name, model, tools, material.reading, predictors) for name in names}
+    def graphs(model: BaseChatModel, tools: Sequence[BaseTool]) -> dict[str, Any]:
+        made = {PLAIN: plain_agent(model, tools)}
+        for name, policy in settings.ours.items() if OURS in settings.variants else ():
+            made[name] = speculating_agent(model, tools, material.reading, taught(material, settings), **policy)
+        for name in settings.variants:
+            if name in others:
+                made[name] = speculating_agent(model, tools, material.reading, others[name])
+            elif name == EAGER:
+                made[name] = eager_agent(model, tools, material.reading)
+        return made
 
     return compare(material, settings, graphs, tell)
 
 
 def taught(material: Material, settings: Settings) -> Predictor:
     """The shipped predictor, having learned from the training part."""
-    # Threads are worlds of their own here, but the users of one service, so they learn together.
-    predictor = default_predictor(apart=False)
-    for run in material.train:
-        for history, calls in run.decisions():
-            predictor.learn(history, calls)
+    predictor = taught_by(material.train)
     return Frozen(predictor) if settings.frozen else predictor
 
 
 def compare(
     material: Material,
     settings: Settings,
-    make: Callable[[ChatOpenAI, Sequence[BaseTool]], Mapping[str, Any]],
+    make: Callable[[BaseChatModel, Sequence[BaseTool]], Mapping[str, Any]],
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Play every script of *material* through the graphs that *make* makes by name, the plain one first."""
     tools = recorded_tools(material.every_script, material.reading)
     player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
-    with undisturbed(), LoopbackServer(player) as server:
-        key: Any = "none"
-        model = ChatOpenAI(model="recorded", base_url=server.base_url, api_key=key, streaming=True)
+    with undisturbed(), _model(player, settings) as model:
         graphs = make(model, tools)
         handles = {name: speculation_of(graph) for name, graph in graphs.items() if name not in (PLAIN, EAGER)}
+        guesses = {name: Guesses() for name in handles}
+        for name, handle in handles.items():
+            handle.events(guesses[name].see)
         try:
-            stage = _Stage(material, settings, graphs, tell)
-            played = stage.play() if settings.sync else asyncio.run(stage.aplay())
+            played = _play(_Stage(material, settings, graphs, tell), settings)
             stats = {name: handle.stats() for name, handle in handles.items()}
         finally:
             for handle in handles.values():
                 handle.close()
-    return _report(material, list(graphs), played, stats, player)
+    return _report(material, list(graphs), played, stats, guesses, player)
+
+
+@contextmanager
+def _model(player: Player, settings: Settings) -> Iterator[BaseChatModel]:
+    """The model that plays the recordings: behind a server, or in this process."""
+    if settings.virtual:
+        yield InProcessModel(respond=player, streaming=True)
+        return
+    with LoopbackServer(player) as server:
+        key: Any = "none"
+        yield ChatOpenAI(model="recorded", base_url=server.base_url, api_key=key, streaming=True)
+
+
+def _play(stage: _Stage, settings: Settings) -> list[dict[str, Performance]]:
+    if settings.sync:
+        return stage.play()
+    return in_virtual_time(stage.aplay(), settings.seed) if settings.virtual else asyncio.run(stage.aplay())
 
 
 class _Stage:
@@ -232,21 +295,12 @@ class _Stage:
         return performances
 
 
-def _graph(
-    name: str, model: Any, tools: Sequence[BaseTool], reading: Mapping[str, bool], predictors: Mapping[str, Predictor]
-) -> Any:
-    if name == PLAIN:
-        return plain_agent(model, tools)
-    if name == EAGER:
-        return eager_agent(model, tools, reading)
-    return speculating_agent(model, tools, reading, predictors[name])
-
-
 def _report(
     material: Material,
     names: Sequence[str],
     played: list[dict[str, Performance]],
     stats: Mapping[str, Stats],
+    guesses: Mapping[str, Guesses],
     player: Player,
 ) -> dict[str, Any]:
     same_requests = {
@@ -264,7 +318,7 @@ def _report(
         "tool_latency_s": material.latency_s,
         "notes": material.notes,
     }
-    return about | set_report(played, stats, same_requests, ideal_s)
+    return about | set_report(played, stats, guesses, same_requests, ideal_s)
 
 
 def _read(path: Path) -> list[Run]:
@@ -282,12 +336,16 @@ def _arguments() -> argparse.ArgumentParser:
         help="seconds for each message (default 0.4), lognormal:MEDIAN, or recorded",
     )  # fmt: skip
     parser.add_argument(
-        "--tool-latency", type=_seconds, metavar="S", help="seconds of every tool (default: the model's median step)"
-    )
+        "--tool-latency", type=_latencies, default="1x", metavar="S,…",
+        help="seconds of every tool, or multiples of the model's median step such as 2.7x, each measured apart"
+        " (default 1x)",
+    )  # fmt: skip
     parser.add_argument("--runs", type=_count, default=24, help="runs of the test part to play (default 24; 0: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws the split, the sample and the pace (default 0)")
     parser.add_argument("--concurrency", type=_count, default=4, help="runs played side by side (default 4)")
     parser.add_argument("--sync", action="store_true", help="use the sync interface, without eager-tools")
+    parser.add_argument("--virtual", action="store_true", help="in virtual time, with the model in this process")
+    parser.add_argument("--thrift", type=_thrifts, metavar="T,…", help="compare ours at these, such as 0,0.5,1")
     parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument(
         "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
@@ -304,11 +362,16 @@ def _pace(text: str) -> ModelPace:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _seconds(text: str) -> float:
-    pace = _pace(text)
-    if pace.kind != "fixed":
-        raise argparse.ArgumentTypeError(f"seconds, not {text!r}")
-    return pace.median_s
+def _latencies(text: str) -> tuple[Latency, ...]:
+    try:
+        return tuple(Latency.parse(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _thrifts(text: str) -> dict[str, Mapping[str, Any]]:
+    """Our agents, by what they are called."""
+    return {f"{OURS} t{number}": {"thrift": float(number)} for number in text.split(",")}
 
 
 def _count(text: str) -> int:
@@ -318,12 +381,16 @@ def _count(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _arguments().parse_args(argv)
-    everyone = [OURS, ORACLE, WRONG, *([EAGER] if EAGER_INSTALLED and not options.sync else [])]
+    parser = _arguments()
+    options = parser.parse_args(argv)
+    if options.sync and options.virtual:
+        parser.error("--virtual is for the async interface")
+    peer = [EAGER] if EAGER_INSTALLED and not (options.sync or options.virtual) else []
+    everyone = [OURS, ORACLE, WRONG, *peer]
     chosen = tuple(name for name in options.variant or everyone if name in everyone)
     settings = Settings(
-        options.model_pace, options.tool_latency, options.runs, options.seed, max(options.concurrency, 1),
-        options.sync, options.frozen, chosen,
+        options.model_pace, None, options.runs, options.seed, max(options.concurrency, 1), options.sync,
+        options.frozen, chosen, options.virtual, options.thrift or {OURS: {}},
     )  # fmt: skip
     try:
         materials = [prepare(path, settings) for path in options.traces]
@@ -331,9 +398,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     reports = []
-    for material in materials:
+    for material, latency in product(materials, options.tool_latency):
         with progress(material.name, len(material.scripts), quiet=options.quiet) as tell:
-            reports.append(measure(material, settings, tell))
+            timed = replace(material, latency_s=latency.seconds(material.step_s))
+            reports.append(measure(timed, settings, tell))
         if not options.json:
             print("\n".join(table(reports[-1])), flush=True)
     if options.json:

@@ -45,17 +45,23 @@ class _Talk:
         self.events.append({"role": "tool", "tool_call_id": made[0]["id"], "content": json.dumps(result)})
 
 
-def runs(seed: int) -> Iterator[Run]:
-    """Short runs without end: who is it, which orders are there, look at some, do something about one."""
+def runs(seed: int, looks: tuple[int, int] = (1, 3)) -> Iterator[Run]:
+    """Short runs without end: who is it, which orders are there, look at some, do something about one.
+
+    Args:
+        seed: Draws them.
+        looks: At how many orders, least and most.
+    """
+    least, most = looks
     draw = random.Random(seed)
     for number in count():
         talk = _Talk(number)
         user = f"{draw.choice(_NAMES)}_{draw.choice(_NAMES)}_{draw.randrange(10_000):04}"
-        orders = [f"#W{draw.randrange(10_000_000):07}" for _ in range(draw.randint(1, 4))]
+        orders = [f"#W{draw.randrange(10_000_000):07}" for _ in range(draw.randint(least, most + 1))]
         talk.user(f"Hello, my user id is {user}. {draw.choice(_ISSUES)}")
         talk.calls("get_user", {"user_id": user}, _user(draw, user, orders))
         order = {}
-        for order_id in orders[: draw.randint(1, 3)]:
+        for order_id in orders[: draw.randint(least, most)]:
             order = _order(draw, order_id, user)
             talk.calls("get_order", {"order_id": order_id}, order)
         if draw.random() < 0.4:

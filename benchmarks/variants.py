@@ -1,13 +1,14 @@
-"""The agents that are compared: the plain one, ours with three predictors, and eager-tools-langgraph.
+"""The agents that are compared: the plain one, ours with several predictors, and eager-tools-langgraph.
 
 Ours is trained beforehand; the oracle knows the recorded message that comes next, and the always-wrong predictor never
-names a call that is made. All three go through the same gate, limits and runner.
+names a call that is made. All go through the same gate, limits and runner.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,11 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
 from benchmarks.script import Script
+from benchmarks.traces import Run
 from benchmarks.world import world_of_run
 from langgraph_speculate import SpeculationPolicy, speculate
 from langgraph_speculate.core import Call, Candidate, History, Predictor
-from langgraph_speculate.policy import Limits
+from langgraph_speculate.predict import default_predictor
 
 PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
 EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
@@ -55,8 +57,7 @@ class AlwaysWrong:
     bounded = True
 
     def __init__(self, scripts: Sequence[Script], reading: Mapping[str, bool]) -> None:
-        made = {r.call for script in scripts for step in script.steps for r in step.calls if reading[r.call.name]}
-        self._calls = [_mistaken(call) for call in sorted(made, key=lambda call: call.key)]
+        self._calls = [_mistaken(call) for call in _calls_made(scripts, reading)]
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         if not self._calls:
@@ -64,6 +65,29 @@ class AlwaysWrong:
         start = len(history.events) * _MISTAKES
         chosen = {(start + number) % len(self._calls) for number in range(min(k, _MISTAKES))}
         return [Candidate(self._calls[at], 0.9, "always wrong") for at in sorted(chosen)]
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        pass
+
+
+class Guessing:
+    """Names calls that were once made, any of them, and says any probability.
+
+    Args:
+        scripts: Where it takes calls from.
+        reading: For each tool whether it only reads.
+        seed: Draws them.
+    """
+
+    bounded = True
+
+    def __init__(self, scripts: Sequence[Script], reading: Mapping[str, bool], seed: int) -> None:
+        self._calls = _calls_made(scripts, reading)
+        self._draw = random.Random(seed)
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        chosen = self._draw.sample(self._calls, min(k, _MISTAKES, len(self._calls)))
+        return [Candidate(call, self._draw.random(), "random") for call in chosen]
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         pass
@@ -87,6 +111,18 @@ class Frozen:
         pass
 
 
+def taught_by(runs: Iterable[Run]) -> Predictor:
+    """The default predictor, which has seen *runs*.
+
+    Threads are worlds of their own here, but the users of one service, so they learn together.
+    """
+    predictor = default_predictor(apart=False)
+    for run in runs:
+        for history, calls in run.decisions():
+            predictor.learn(history, calls)
+    return predictor
+
+
 def model_turns(history: History) -> int:
     """How many messages of the model a history holds."""
     return sum(type(event).__name__ == "ModelTurn" for event in history.events)
@@ -105,14 +141,25 @@ def speculating_agent(
     reading: Mapping[str, bool],
     predictor: Predictor | None,
     middleware: Sequence[AgentMiddleware[Any, Any]] = (),
-    limits: Limits | None = None,
+    *,
+    declared: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Any:
-    """The same agent with tools run ahead; those that only read are declared, with every default but for *limits*.
+    """The same agent with tools run ahead; those that only read are declared, with every default but for *settings*.
 
     Each performance has a world of its own, so a write in one does not concern another: they are partitioned by thread.
+
+    Args:
+        model: Of the agent.
+        tools: Its tools.
+        reading: For each tool whether it only reads.
+        predictor: Who guesses.
+        middleware: Around model and tools.
+        declared: What else is said of every tool that only reads.
+        settings: Of the policy.
     """
-    declared = {tool.name: True for tool in tools if reading[tool.name]}
-    policy = SpeculationPolicy(tools=declared, partition_by=("thread_id",), limits=limits or Limits())  # type: ignore[arg-type]
+    entries = {tool.name: {"read_only": True, **(declared or {})} for tool in tools if reading[tool.name]}
+    policy = SpeculationPolicy(tools=entries, partition_by=("thread_id",), **settings)  # type: ignore[arg-type]
     return speculate(plain_agent(model, tools, middleware), policy, predictor=predictor)
 
 
@@ -144,6 +191,12 @@ class _EagerTool:
     async def __call__(self, arguments: dict[str, Any]) -> Any:
         answer = await self._tool.ainvoke(arguments)
         return answer.content if isinstance(answer, ToolMessage) else answer
+
+
+def _calls_made(scripts: Sequence[Script], reading: Mapping[str, bool]) -> list[Call]:
+    """Every call to a reading tool, once."""
+    made = {r.call for script in scripts for step in script.steps for r in step.calls if reading[r.call.name]}
+    return sorted(made, key=lambda call: call.key)
 
 
 def _mistaken(call: Call) -> Call:

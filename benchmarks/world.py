@@ -11,7 +11,8 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from benchmarks.script import Script
 from langgraph_speculate.core import Call
+from langgraph_speculate.host import clock
 
 WORLD = "world"
 """The key of `configurable` under which an agent's run finds its world."""
@@ -30,7 +32,7 @@ _KINDS: Sequence[tuple[type, str]] = (
 
 @dataclass
 class Execution:
-    """One execution of a tool's body: whether the tool reads, when it ran (`time.perf_counter`), what it answers."""
+    """One execution of a tool's body: whether the tool reads, when it ran (`clock.now`), what it answers."""
 
     call: Call
     reads: bool
@@ -49,6 +51,7 @@ class World:
         latency_s: Seconds that a body takes.
         executions: What ran, in the order of starting.
         latency_of: Seconds of the tools that take others.
+        service: What every async body has to be let into first.
     """
 
     script: Script
@@ -56,6 +59,7 @@ class World:
     latency_s: float
     executions: list[Execution] = field(default_factory=list)
     latency_of: Mapping[str, float] = field(default_factory=dict)
+    service: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,14 +89,14 @@ class World:
         with self._lock:
             reads = self.reading[call.name]
             answer = self._seen(call) if reads else self._done(call)
-            execution = Execution(call, reads, time.perf_counter(), answer)
+            execution = Execution(call, reads, clock.now(), answer)
             self.executions.append(execution)
         return execution
 
     def end(self, execution: Execution) -> str:
         """A body ends."""
         with self._lock:
-            execution.ended = time.perf_counter()
+            execution.ended = clock.now()
             self._state += not execution.reads
         return execution.answer
 
@@ -136,9 +140,10 @@ def _tool(tool: str, arguments: Mapping[str, set[str]]) -> BaseTool:
 
     async def arun(**args: Any) -> str:
         world = world_of_run()
-        execution = world.begin(Call(tool, args))
-        await asyncio.sleep(world.seconds(tool))
-        return world.end(execution)
+        async with world.service():
+            execution = world.begin(Call(tool, args))
+            await asyncio.sleep(world.seconds(tool))
+            return world.end(execution)
 
     description = f"{tool}, as recorded."
     properties = {name: {"type": sorted(kinds)} for name, kinds in arguments.items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
@@ -55,6 +56,7 @@ def speculate(
     patterns: PatternSource | None = None,
     predictor: Predictor | None = None,
     observers: Iterable[Observer] = (),
+    executor: Executor | None = None,
     force_streaming: bool = False,
 ) -> G:
     """Return *graph* with its tool calls predicted and run ahead while the model is still generating.
@@ -70,6 +72,8 @@ def speculate(
             None: in memory, gone with the process.
         predictor: Who guesses; None is `default_predictor()`, which learns from every run.
         observers: Called with every event (`langgraph_speculate.core.events`).
+        executor: Where sync tools run ahead that can be sent there, such as a `ProcessPoolExecutor`; it stays yours to
+            shut down. None: in threads of this process.
         force_streaming: Stream the model's turns although nobody asked for it. Some metadata of messages then differs
             from the plain graph's (see "Forcing the model to stream" in the documentation); what a model's owner set
             against streaming wins.
@@ -79,6 +83,7 @@ def speculate(
     Raises:
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
+        TypeError: *executor* is none.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     >>> from langchain.agents import create_agent
@@ -98,7 +103,7 @@ def speculate(
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
     observers = tuple(observers)
-    asked = tools or observers or force_streaming or (policy, patterns, predictor) != (None,) * 3
+    asked = tools or observers or force_streaming or (policy, patterns, predictor, executor) != (None,) * 4
     if _is_wrapped(graph) and not asked:
         return cast(G, graph)
     for tool in tools:
@@ -109,7 +114,7 @@ def speculate(
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns, force_streaming)
+    engine = Engine(settings, guess, observers, patterns, force_streaming, executor)
     return cast(G, _wrap(found, toolboxes, engine))
 
 

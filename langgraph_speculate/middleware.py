@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -74,10 +75,12 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         patterns: As in `speculate()`.
         predictor: As in `speculate()`.
         observers: As in `speculate()`.
+        executor: As in `speculate()`.
         force_streaming: As in `speculate()`.
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
+        TypeError: *executor* is none.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     Attributes:
@@ -103,12 +106,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         patterns: PatternSource | None = None,
         predictor: Predictor | None = None,
         observers: Iterable[Observer] = (),
+        executor: Executor | None = None,
         force_streaming: bool = False,
     ) -> None:
         super().__init__()
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
-        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming)
+        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming, executor)
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from langgraph_speculate.core.calls import Call, key_of
-from langgraph_speculate.core.candidates import Candidate, Predictor, StreamPredictor
+from langgraph_speculate.core.candidates import Candidate, NamePredictor, Predictor, StreamPredictor
 from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History, Origin
 from langgraph_speculate.core.sums import Learner
@@ -25,7 +25,8 @@ _K = 10
 
 
 def check_predictor(make: Callable[[], Predictor]) -> None:
-    """Check what `speculate()` and `evaluate` rely on; of those that offer `narrow` (`StreamPredictor`), that too.
+    """Check what `speculate()` and `evaluate` rely on; of those that offer `narrow` (`StreamPredictor`) or
+    `names` (`NamePredictor`), that too.
 
     Args:
         make: Builds a predictor that has learned nothing; called several times.
@@ -45,6 +46,7 @@ def check_predictor(make: Callable[[], Predictor]) -> None:
         _leaves_what_it_is_given,
         _survives_odd_runs,
         _hands_over_what_it_learned,
+        _names_soundly,
         _narrows_soundly,
         _does_not_learn_by_narrowing,
     ):
@@ -205,6 +207,26 @@ def _hands_over_what_it_learned(make: Callable[[], Predictor]) -> None:
         for history, _ in recorded_runs(4, seed=1):
             answers = one.predict(history, k=_K), other.predict(history, k=_K)
             _must(answers[0] == answers[1], f"the order of sums must not matter: {answers}")
+
+
+# -- for those that tell how likely a tool is --------------------------------------------------------------------------
+
+
+def _names_soundly(make: Callable[[], Predictor]) -> None:
+    """Probabilities by tool, none where nothing was said or learned; to be asked for them changes nothing."""
+    asked, silent = make(), make()
+    if not isinstance(asked, NamePredictor):
+        return
+    _must(not asked.names(History()), "nothing was said or learned, and yet it names tools")
+    for history, calls in recorded_runs():
+        chances = asked.names(history)
+        _must(all(isinstance(name, str) for name in chances), f"tools by their names, not {list(chances)}")
+        _must(all(0.0 <= chance <= 1.0 for chance in chances.values()), f"{dict(chances)} in [0, 1]")
+        asked.learn(history, calls)
+        silent.learn(history, calls)
+    for history, _ in recorded_runs(4, seed=1):
+        same = asked.predict(history, k=_K) == silent.predict(history, k=_K)
+        _must(same, "to be asked for names changed what it predicts later")
 
 
 # -- for those that make use of what the model has written -------------------------------------------------------------

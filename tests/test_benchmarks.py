@@ -3,39 +3,51 @@ clear. Nothing here asserts a time."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from langchain_openai import ChatOpenAI
 
 from benchmarks import (
+    capacity,
     chains,
+    decisions,
     evidence,
+    grid,
     learning,
+    load,
     overhead,
     recorded,
+    services,
     squash,
     stream_overhead,
     streaming,
     support,
     three_turns,
 )
+from benchmarks.guesses import Guesses
 from benchmarks.play import BEGIN, BOTH, STREAM, Attempt, Hidden, Message, Play, plays
 from benchmarks.play import EAGER as EAGER_ALONE
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
+from benchmarks.services import Api, Service, Slots, TooManyRequests, Use
 from benchmarks.streaming import EAGER_START, Schedule
 from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
-from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG, Frozen
+from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG, Frozen, Guessing
+from benchmarks.virtual import in_virtual_time
 from benchmarks.wire import completions, contradicted_at, differences
 from benchmarks.world import World
-from langgraph_speculate.core import Call, Candidate, History
+from langgraph_speculate.core import Call, Candidate, History, events
 from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.demo.loopback import ApiError, LoopbackServer
+from langgraph_speculate.host import clock
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.predict import LastFollower
 
@@ -309,6 +321,174 @@ def test_every_public_recording_can_be_played():
     """No run of the public recordings opens in a way that a script cannot take."""
     for path in sorted(FOLDER.glob("*.jsonl.gz")):
         assert all(script_of(run) is not None for run in read([path])), path.name
+
+
+def test_virtual_time_plays_the_same_runs(recording: Path, capsys: pytest.CaptureFixture[str]):
+    """Transcripts, requests and writes are the same, and time is exactly that of model and tools."""
+    (report,) = played(capsys, recording, "--virtual", "--concurrency", "1")["sets"]
+    assert set(report["variants"]) == {PLAIN, OURS, ORACLE, WRONG}
+    for name, figures in report["variants"].items():
+        same = [figures[f"{what}_identical"] for what in ("transcripts", "writes", "requests")]
+        assert (same, figures["failed"]) == ([report["test_runs"]] * 3, 0), name
+    # In a run 5 messages of 0.03 s and 3 calls of 0.02 s; both reads are hidden by an oracle, the write by nobody.
+    assert report["plain_over_ideal"] == pytest.approx(1.0)
+    assert report["variants"][PLAIN]["median_s"] == pytest.approx(0.21)
+    assert report["variants"][ORACLE]["median_s"] == pytest.approx(0.17)
+    assert report["variants"][WRONG]["median_s"] == pytest.approx(0.21)
+
+
+def test_thrifts_and_tool_times_are_compared(recording: Path, capsys: pytest.CaptureFixture[str]):
+    """Every thrift is an agent of its own, and every tool time a table of its own."""
+    options = ["--virtual", "--variant", OURS, "--thrift", "0,1"]
+    reports = played(capsys, recording, *options, "--tool-latency", "2x,0.01")["sets"]
+    assert [report["tool_latency_s"] for report in reports] == [0.06, 0.01]
+    for report in reports:
+        assert list(report["variants"]) == [PLAIN, "ours t0", "ours t1"]
+
+
+def test_virtual_time_is_for_the_async_interface(recording: Path, capsys: pytest.CaptureFixture[str]):
+    """Threads would wait in real time."""
+    with pytest.raises(SystemExit):
+        recorded.main([str(recording), "--virtual", "--sync"])
+    assert "--virtual is for the async interface" in capsys.readouterr().err
+
+
+def test_a_call_that_was_written_is_no_guess():
+    """It answers a call, but nobody foresaw it; a guess is right, wasted, or still open."""
+    guesses = Guesses()
+    for id, stage in (("a", "complete"), ("b", "begin"), ("c", "text"), ("d", "begin")):
+        launched = {"turn": "t", "tool": "look", "probability": 0.5, "source": ""}
+        guesses.see(events.Launched(run="r", at=0.0, id=id, stage=stage, **launched))
+    for id in ("a", "b"):
+        guesses.see(events.Committed(run="r", at=1.0, id=id, tool="look"))
+    guesses.see(events.Discarded(run="r", at=1.0, id="c", tool="look", reason="contradicted"))
+    figures = guesses.figures()
+    assert (figures["guesses"], figures["right"], figures["wasted_guesses"]) == (3, 1, 1)
+    assert figures["wasted_per_right"] == 1.0
+
+
+# -- services and load ------------------------------------------------------------------------------------------------
+
+
+def came(service: Service, *starts: float, seconds: float = 1.0) -> list[float | None]:
+    """When bodies that come at *starts* are let in; None: not at all."""
+
+    async def body(start: float) -> float | None:
+        await asyncio.sleep(start)
+        try:
+            async with service():
+                began = clock.now()
+                await asyncio.sleep(seconds)
+                return began
+        except TooManyRequests:
+            return None
+
+    async def all_of_them() -> list[float | None]:
+        return await asyncio.gather(*map(body, starts))
+
+    return in_virtual_time(all_of_them())
+
+
+def test_who_finds_no_slot_stands_in_line():
+    """First come, first served; nobody is in a real call's way but real calls."""
+    slots = Slots(2)
+    assert came(slots, 0.0, 0.1, 0.2, 0.3) == pytest.approx([0.0, 0.1, 1.0, 1.1])
+    assert [round(use.waited_s, 3) for use in slots.uses] == [0.0, 0.0, 0.8, 0.8]
+    assert not any(use.before for use in slots.uses)
+
+
+def test_an_api_rejects_what_comes_too_often():
+    """The window slides, and what was rejected does not count."""
+    api = Api(2)
+    assert came(api, 0.0, 0.5, 0.9, 1.1, 1.2) == [0.0, 0.5, None, 1.1, None]
+    assert [use.rejected for use in api.uses] == [False, False, True, False, True]
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small service, and few runs to learn from and to play."""
+    for name, count in (("SLOT_COUNT", 2), ("REQUESTS", 1), ("LEAST_RUNS", 2), ("TAUGHT", 20)):
+        monkeypatch.setattr(load, name, count)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("service", [load.SLOTS, load.RATE])
+def test_load_reports_every_load_plain_and_speculating(service: str, capsys: pytest.CaptureFixture[str]):
+    """The same runs, all to their ends; real bodies that early ones held up are counted, and plain has none of them."""
+    options = ["--loads", "1,5", "--service", service, "--repeats", "1", "--quiet"]
+    assert load.main([*options, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [(cell["load"], cell["runs"]) for cell in report["cells"]] == [(1, 2), (5, 5)]
+    for cell in report["cells"]:
+        (plain,), (ours,) = cell[PLAIN], cell[OURS]
+        assert cell["change"]["median_s"] == pytest.approx(ours["median_s"] / plain["median_s"] - 1)
+        assert (plain["failed"], ours["failed"], cell["spread"]) == (0, 0, 0.0)
+        assert plain["queued_for_early"] == plain["rejected_for_unwanted"] == 0
+        assert ours["queued"] >= ours["queued_for_early"] >= ours["queued_for_unwanted"]
+    (crowded,) = report["cells"][1][PLAIN]
+    assert crowded["queued" if service == load.SLOTS else "rejected"] > 0
+    assert report["cells"][0][OURS][0]["right"] > 0
+
+
+def test_a_body_knows_whether_it_ran_ahead_and_was_wanted(monkeypatch: pytest.MonkeyPatch):
+    """Early ones count as wanted from the moment at which a real call has their result."""
+    real = Use.begin()
+    adopted: list[Callable[[], None]] = []
+    early = SimpleNamespace(on_commit=adopted.append)
+    monkeypatch.setattr(services, "current_speculation", lambda: early)
+    use = Use.begin()
+    assert [(one.early, one.wanted) for one in (real, use)] == [(False, True), (True, False)]
+    adopted[0]()
+    assert use.wanted
+
+
+# -- the grid, decisions, capacity ------------------------------------------------------------------------------------
+
+
+def test_the_grid_adds_processor_time_to_waiting(capsys: pytest.CaptureFixture[str]):
+    """A right predictor saves waiting, a wrong one none; what each costs the processor is on top."""
+    assert grid.main(["--runs", "2", "--tools-ms", "5,1000", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    for line, tool_s in zip(report["rows"], (0.005, 1.0), strict=True):
+        assert line["tool_ms"] == tool_s * 1e3
+        for name in (grid.RIGHT, grid.LEARNED, grid.RANDOM, grid.ADVERSARIAL):
+            cell = line[name]
+            added = cell["cpu_ms_a_run"] / 1e3 * report["runs"] / line[PLAIN]
+            assert cell["change"] == pytest.approx(cell["waiting"] + added)
+        assert line[grid.RANDOM]["waiting"] == pytest.approx(0.0, abs=1e-6)
+        assert line[grid.ADVERSARIAL]["waiting"] == pytest.approx(0.0, abs=1e-6)
+        assert line[grid.ADVERSARIAL]["right"] == 0
+    assert report["rows"][1][grid.RIGHT]["waiting"] < -0.1
+
+
+def test_the_random_predictor_names_calls_that_exist():
+    """Each once, with any probability."""
+    script = script_of(Run("r", "t", conversation(1)))
+    assert script is not None
+    (candidate,) = Guessing([script], READING, 0).predict(History(), k=3)
+    assert candidate.call == Call("get_order", {"order_id": "SO-1"})
+    assert 0 <= candidate.probability <= 1
+
+
+def test_decisions_are_those_of_a_run(capsys: pytest.CaptureFixture[str]):
+    """Likely reads are launched, unlikely ones and tools of nobody are not."""
+    assert decisions.main(["--rounds", "1", "--json"]) == 0
+    kinds = json.loads(capsys.readouterr().out)["kinds"]
+    launches = {kind: figures["launches_a_turn"] for kind, figures in kinds.items()}
+    assert (launches[decisions.POOR], launches[decisions.UNDECLARED]) == (0, 0)
+    assert launches[decisions.GOOD] > 0
+    assert launches[decisions.MIXED] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc how much memory is in use")
+def test_capacity_measures_each_agent_in_a_process_of_its_own(capsys: pytest.CaptureFixture[str]):
+    """All runs end, ours adopts calls, and the peak is no less than what is in use afterwards."""
+    assert capacity.main(["--runs", "4", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report[OURS]["real_calls"] == (4 + 1) * report["steps"]
+    assert report[OURS]["hits"] > 0
+    for name in (PLAIN, OURS):
+        assert report[name]["peak_mb"] > report[name]["after_mb"] > 0
 
 
 # -- the other two ----------------------------------------------------------------------------------------------------

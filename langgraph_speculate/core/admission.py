@@ -27,6 +27,7 @@ class Refusal(StrEnum):
     MAX_WASTED_S = "max_wasted_s_per_run"
     MAX_WASTED_THREAD = "max_wasted_per_thread"
     MAX_GHOST = "max_ghost_per_run"
+    REMEMBERED = "remembered"  # the run has an answer to it that may be given again
     CALL_LIMIT = "call_limit"  # a limit on tool calls leaves no room for one that nobody may want
 
 

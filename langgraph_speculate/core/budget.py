@@ -78,6 +78,17 @@ class Budget:
             leaves=policy.open_world,
         )
 
+    def has_room(self) -> bool:
+        """Whether one more body fits of a call that a real call waits for."""
+        alike, limits = sum(other.stage is Stage.COMPLETE for other in self._table), self._limits
+        return (
+            self._table.in_flight < limits.max_in_flight
+            and self._economy.in_process() < limits.max_in_process
+            and self._table.wasted(guesses=False) + alike < limits.max_wasted_per_run
+            and self._wasted_s < limits.max_wasted_s_per_run
+            and self._thread.total() < limits.max_wasted_per_thread
+        )
+
     def launched(self, speculation: Speculation) -> None:
         """It starts."""
         is_guess = speculation.stage is not Stage.COMPLETE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -75,4 +75,26 @@ class StreamPredictor(Predictor, Protocol):
 
         Probabilities are those of the message holding the call, given what is written of it.
         """
+        ...
+
+
+@runtime_checkable
+class NamePredictor(Predictor, Protocol):
+    """A predictor that also knows how likely a tool is whatever its arguments, for warming it up.
+
+    Of others the probabilities of their candidates are added up by tool.
+
+    >>> class Sundays:
+    ...     def predict(self, history, *, k):
+    ...         return []
+    ...     def names(self, history):
+    ...         return {"search": 0.75}
+    ...     def learn(self, history, calls):
+    ...         pass
+    >>> isinstance(Sundays(), NamePredictor)
+    True
+    """
+
+    def names(self, history: History) -> Mapping[str, float]:
+        """Return P(the next message calls the tool) by tool, in [0, 1]; never changes the model."""
         ...

@@ -1,7 +1,7 @@
 """One frozen record per thing that happened.
 
 Values stay out: a record names tools and ids, never arguments or results. `at` is seconds on the host's monotonic
-clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation.
+clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation, `warm_up` one warm-up.
 
 A log of all records is a history that can be checked (`observe/audit.py`): `number` says in which order things happened
 in a run, epochs in which order writes and reads did across runs, and marks (`core/marks.py`) stand for what was read
@@ -145,6 +145,40 @@ class Matched(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hedged(Event):
+    """A real call has waited for a body for longer than nearly all take, so the call was started once more beside it.
+
+    Attributes:
+        id: The speculation that it waits for.
+        twin: The second one. At most one of the two is committed.
+    """
+
+    id: str
+    tool: str
+    twin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated(Event):
+    """The remembered answer of an earlier call of the run answers the same call again.
+
+    Attributes:
+        age_s: Seconds since the body that made it started.
+        ttl_s: Seconds for which it may be used.
+        since: The epoch of the run's resources when that body started.
+        epoch: The epoch now.
+        reads: Marks of what it read.
+    """
+
+    tool: str
+    age_s: float
+    ttl_s: float
+    since: int
+    epoch: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed(Event):
     """A speculation's result became the answer of the real call that asked for it."""
 
@@ -190,6 +224,47 @@ class Ghost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpBegan(Event):
+    """The owner's function that makes calls of a tool faster was started.
+
+    Attributes:
+        probability: That the tool is called and no guess of it runs already.
+    """
+
+    turn: str
+    warm_up: str
+    tool: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpEnded(Event):
+    """That function ended after *seconds*, well or not."""
+
+    warm_up: str
+    tool: str
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpUsed(Event):
+    """A real call of the tool came while it was warm."""
+
+    warm_up: str
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpWasted(Event):
+    """No real call of the tool came in time: *seconds* of that function were for nothing."""
+
+    warm_up: str
+    tool: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnded(Event):
     """The model's message is complete: how many calls it made, and how many of them stood among the predictions."""
 
@@ -221,7 +296,9 @@ class CallSettled(Event):
         id: The speculation it adopted, or None for a miss.
         joined: It waited for that speculation to finish.
         waited_s: Seconds the call took as the agent saw it.
-        tool_s: Seconds the tool's body took, early or not.
+        tool_s: Seconds the tool's body took, early or not; of a repeat, which has none, those that the call took.
+        twin: The speculation it adopted is the second body of a hedged one.
+        repeat: A remembered answer was given again: neither a hit nor a miss.
         depth: How far ahead that speculation was launched; 1 for a miss, too.
     """
 
@@ -230,6 +307,8 @@ class CallSettled(Event):
     joined: bool
     waited_s: float
     tool_s: float
+    twin: bool = False
+    repeat: bool = False
     depth: int = 1
 
 

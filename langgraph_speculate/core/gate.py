@@ -13,6 +13,7 @@ from typing import Any
 from langgraph_speculate.core import egress
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.provenance import Provenance
+from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.policy import Rule
@@ -164,10 +165,10 @@ def decide(
     found: Provenance | None = None,
     call_id: str | None = None,
     depth: int = 1,
-    commits: Speculation | None = None,
+    commits: Speculation | Remembered | None = None,
     real: Moment | None = None,
 ) -> Allow | Deny:
-    """Whether *call* may run ahead; with *commits*, whether that speculation's result may be used now.
+    """Whether *call* may run ahead; with *commits*, whether that result may be used now.
 
     Args:
         call: The call with coerced arguments, or None when they do not fit the tool's schema.
@@ -178,7 +179,7 @@ def decide(
         found: Where its arguments come from, and where they would go; needed if its tool leaves the trust boundary.
         call_id: The id of the model's own call, if its tool is handed that and it is known.
         depth: How far ahead it would run: beyond 1, it takes for granted what nobody has seen yet.
-        commits: The speculation a real call wants, at commit.
+        commits: The speculation a real call wants, or the remembered answer that would do, at commit.
         real: When and under which circumstances the real call arrived, at commit.
     """
     try:
@@ -295,7 +296,7 @@ def _egress(tool: ToolFacts, found: Provenance | None) -> str | None:
     return "nobody looked where it goes" if found is None else egress.objection(policy, found)
 
 
-def _commit(call: Call | None, view: RunView, speculation: Speculation, real: Moment | None) -> _Verdict:
+def _commit(call: Call | None, view: RunView, speculation: Speculation | Remembered, real: Moment | None) -> _Verdict:
     if call is None or real is None or call.key != speculation.call.key:
         return Reason.OTHER_CALL, "it is the result of another call"
     if speculation.call_id is not None and speculation.call_id != real.call_id:

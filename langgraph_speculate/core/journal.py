@@ -6,6 +6,7 @@ from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.gate import Deny
+from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.policy import Limits
@@ -72,6 +73,24 @@ class Journal:
         id, tool, reads = speculation.id, speculation.call.name, self._epochs.marks.of(speculation.reads)
         self.note(events.Matched, now, id=id, tool=tool, epoch=self._epochs.now, reads=reads)
         self.committed(speculation, now)
+
+    def hedged(self, speculation: Speculation, twin: Speculation, now: float) -> None:
+        """The call of a speculation was started once more."""
+        self.note(events.Hedged, now, id=speculation.id, tool=speculation.call.name, twin=twin.id)
+
+    def repeated(self, answer: Remembered, now: float) -> None:
+        """A remembered answer is given again."""
+        self._epochs.marks.note(answer.reads)
+        self.note(
+            events.Repeated,
+            now,
+            tool=answer.call.name,
+            age_s=now - answer.launched_at,
+            ttl_s=answer.ttl_s,
+            since=answer.epoch,
+            epoch=self._epochs.now,
+            reads=self._epochs.marks.of(answer.reads),
+        )
 
     def committed(self, speculation: Speculation, now: float) -> None:
         """If a speculation is committed, tell."""

@@ -56,12 +56,13 @@ class Sketch:
     (0.2, 0.0)
     """
 
-    __slots__ = ("_curve", "_cut", "_ended", "_stale", "version", "weight")
+    __slots__ = ("_curve", "_cut", "_ended", "_mean", "_stale", "version", "weight")
 
     def __init__(self) -> None:
         self._ended = [0.0] * (_TOP + 1)
         self._cut = [0.0] * (_TOP + 1)
         self._curve: tuple[float, ...] = ()
+        self._mean: float | None = None
         self._stale = 0
         self.weight = 0.0
         self.version = 0
@@ -88,7 +89,7 @@ class Sketch:
         self._renew()
 
     def _renew(self) -> None:
-        self._curve, self._stale = (), 0
+        self._curve, self._mean, self._stale = (), None, 0
         self.version += 1
 
     def scale(self, factor: float) -> None:
@@ -123,8 +124,10 @@ class Sketch:
         return _EDGES[index] * _MIDDLE
 
     def mean(self) -> float:
-        """The expected seconds."""
-        return shorter_of(self, None, 0.0)
+        """The expected seconds; computed anew with the curve."""
+        if self._mean is None:
+            self._mean = shorter_of(self, None, 0.0)
+        return self._mean
 
 
 def bucket_of(seconds: float) -> int:

@@ -7,7 +7,7 @@ and changes nothing; every speculation ends in exactly one terminal state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -96,6 +96,11 @@ class Discard(StrEnum):
     NO_SLOT = "no_slot"  # the worker pool was full
     PREEMPTED = "preempted"  # made room for something better
     RUN_ENDED = "run_ended"  # the run is over
+    HEDGED = "hedged"  # a real call waited for two bodies, and the other one ended well first
+
+
+HEDGE = "hedge"
+"""The source of a second body, started because a real call had waited too long for the first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -159,6 +164,25 @@ class Speculation:
     state: State = State.RUNNING
     outcome: Outcome | None = None
     reason: Discard | None = None
+
+    def twin(self, id: str, epoch: int, now: float) -> Speculation:
+        """The same call once more: no guess any more, because a real call waits for this one.
+
+        Args:
+            id: The twin's.
+            epoch: The epoch before it starts reading.
+            now: When it is launched.
+        """
+        return replace(
+            self,
+            id=id,
+            epoch=epoch,
+            launched_at=now,
+            probability=1.0,
+            source=HEDGE,
+            stage=Stage.COMPLETE,
+            state=State.RUNNING,
+        )
 
     @property
     def over(self) -> bool:

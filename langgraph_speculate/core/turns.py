@@ -16,12 +16,14 @@ from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import Deny, RunView, decide, forbids
+from langgraph_speculate.core.gate import Deny, Moment, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.warming import WarmUps
 from langgraph_speculate.core.worth import worth
 from langgraph_speculate.policy import Limits, ToolPolicy
 
@@ -40,6 +42,7 @@ class Turns:
 
     Attributes:
         table: The run's speculations, and the ledger.
+        warm_ups: Its warm-ups.
         closed: Whether the run is over.
     """
 
@@ -60,6 +63,8 @@ class Turns:
         self._economy = economy or Economy()
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)
+        self._repeats = Repeats()
+        self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)
         self._step = 0
         self._open: dict[str, OpenTurn] = {}
         self._ended: dict[str, bool] = {}  # turns of this step, and whether their messages can be relied on
@@ -168,6 +173,8 @@ class Turns:
         opened = self._open[turn] if proposal.depth == 1 else OpenTurn()
         if opened.has_begun(bid.key, proposal.stage):
             refusal = Refusal.DUPLICATE
+        elif self._is_remembered(proposal, now):
+            refusal = Refusal.REMEMBERED
         commands: list[Command] = []
         if refusal is Refusal.MAX_PER_TURN and (worse := self._worse(turn, bid)) is not None:
             commands = self._rule_out(turn, [worse], now, "preempt", Discard.PREEMPTED)
@@ -193,6 +200,21 @@ class Turns:
         standing = [s for s in own if s.state is not State.PROMOTED and s.stage is not Stage.COMPLETE]
         worst = min(standing, key=lambda speculation: speculation.worth, default=None)
         return worst if worst is not None and bid.worth > _BETTER * max(worst.worth, 0.0) else None
+
+    def _is_remembered(self, proposal: Proposal, now: float) -> bool:
+        call, tool = proposal.call, proposal.tool
+        if call is None or tool is None:
+            return False
+        real = Moment(now, self._step, proposal.circumstances, proposal.objection, proposal.call_id)
+        return isinstance(self._recall(call, tool, proposal.venue, real), Remembered)
+
+    def _recall(self, call: Call, tool: ToolFacts, venue: str, real: Moment) -> Remembered | Deny | None:
+        """The answer that the run remembers of a call, or why that may not be given at this moment."""
+        answer = self._repeats.find(call.key, venue)
+        if answer is None:
+            return None
+        verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
+        return verdict if isinstance(verdict, Deny) else answer
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
 

@@ -134,6 +134,21 @@ class Reply:
         """Why the message ended."""
         return self.finish_reason or ("tool_calls" if self.tool_calls else "stop")
 
+    def deltas(self) -> Iterator[dict[str, Any]]:
+        """Its pieces as they are streamed, in order: text, then for each call its name and the pieces of its arguments.
+
+        >>> [delta["tool_calls"][0]["function"] for delta in Reply(tool_calls=[("1", "ping", {})]).deltas()]
+        [{'name': 'ping', 'arguments': ''}, {'arguments': '{}'}]
+        """
+        if self.text or not self.tool_calls:
+            for piece in _pieces(self.text, self.max_pieces) or [""]:
+                yield {"content": piece}
+        for index, (call_id, name, args) in enumerate(self.tool_calls):
+            call = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+            yield {"tool_calls": [call]}
+            for piece in _pieces(_arguments(args), self.max_pieces):
+                yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
 
 class ApiError(Exception):
     """What a script raises to let the server answer with an error, such as `ApiError(429, "slow down")`.
@@ -270,7 +285,7 @@ class _Answer:
             "service_tier": "default",
             "system_fingerprint": "fp_loopback",
         }
-        deltas = list(_deltas(reply))
+        deltas = list(reply.deltas())
         due = [arrived + offset for offset in pace.offsets(len(deltas))]
         self.sent = Sent(arrived, deltas, due, due[-1] + pace.tail_s)
 
@@ -312,18 +327,6 @@ class _Answer:
         prompt = math.ceil(len(json.dumps(self._body["messages"])) / _TOKEN_CHARS)
         completion = len(self.sent.deltas)
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
-    """The pieces of a reply, in order: text, then for each call its name and the pieces of its arguments."""
-    if reply.text or not reply.tool_calls:
-        for piece in _pieces(reply.text, reply.max_pieces) or [""]:
-            yield {"content": piece}
-    for index, (call_id, name, args) in enumerate(reply.tool_calls):
-        call = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
-        yield {"tool_calls": [call]}
-        for piece in _pieces(_arguments(args), reply.max_pieces):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
 
 
 def _pieces(text: str, at_most: int | None) -> list[str]:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, BaseCallbackManager, CallbackManager
@@ -206,6 +206,11 @@ def runtime_of(config: Mapping[str, Any]) -> Any:
     return (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
 
 
+def with_runtime(config: Mapping[str, Any], runtime: Any) -> RunnableConfig:
+    """*config* with another LangGraph runtime."""
+    return cast(RunnableConfig, {**config, CONF: {**(config.get(CONF) or {}), CONFIG_KEY_RUNTIME: runtime}})
+
+
 def stops_of(config: Mapping[str, Any]) -> tuple[Any, Any] | None:
     """Static interrupts of the run that a node with that *config* belongs to: before and after which nodes it stops.
 
@@ -349,10 +354,14 @@ def middleware_of(bound: Any) -> Any:
 # -- tools -----------------------------------------------------------------------------------------------------------
 
 
+RUN_MANAGER = "run_manager"
+"""The parameter of a tool's body that its `run` fills with the callback manager of the call."""
+
+
 @functools.lru_cache(maxsize=512)
 def body_slots(function: Callable[..., Any]) -> frozenset[str]:
     """Names of the parameters of a tool's body that its `run` fills in, which are no arguments of the call."""
-    slots = {"run_manager"} & inspect.signature(function).parameters.keys()
+    slots = {RUN_MANAGER} & inspect.signature(function).parameters.keys()
     config_slot = _get_runnable_config_param(function)
     return frozenset(slots | ({config_slot} if config_slot else set()))
 

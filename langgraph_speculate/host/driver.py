@@ -45,7 +45,7 @@ class Driver:
         self._warn = warn
 
     def decide(
-        self, step: Callable[[float], list[Command]], start: Callable[[Speculation], Attempt] | None = None
+        self, step: Callable[[float], list[Command]], start: Callable[[Speculation], Attempt[Speculation]] | None = None
     ) -> None:
         """Take a step that only commands; *start* makes the attempt of each launch."""
         self.answer(lambda now: (None, step(now)), None, start)
@@ -63,7 +63,7 @@ class Driver:
         self,
         step: Callable[[float], tuple[Answer, list[Command]]],
         otherwise: Answer,
-        start: Callable[[Speculation], Attempt] | None = None,
+        start: Callable[[Speculation], Attempt[Speculation]] | None = None,
     ) -> Answer:
         """Take one step of the session under the lock, then carry out what it commands."""
         answer = otherwise

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -28,9 +29,11 @@ from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums
+from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host.compat import namespace_depth
+from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
@@ -89,11 +92,13 @@ class Engine:
         observers: Called with every event; one that raises is logged once and taken off.
         patterns: Where what is learned is kept; None keeps it in memory.
         force_streaming: Whether the model's turns are streamed although nobody asked for it.
+        executor: Where sync bodies run that can be sent there, or None.
 
     Attributes:
         patterns: The keeper of what is learned, or None.
 
     Raises:
+        TypeError: *executor* is none.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
     """
 
@@ -104,10 +109,13 @@ class Engine:
         observers: Iterable[Observer] = (),
         patterns: PatternSource | None = None,
         force_streaming: bool = False,
+        executor: Executor | None = None,
     ) -> None:
         self.force_streaming = force_streaming
+        self.dispatcher = Dispatcher(executor)
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
+        self.warm_times = WarmTimes()
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         prices = Prices(policy.thrift, policy.value_per_second)
         self.economy = Economy(Latencies(), prices, in_process)
@@ -117,6 +125,7 @@ class Engine:
         self._observers: list[Observer] = [*observers]
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
+        self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
         self._warned: set[str] = set()
         self._threads: LRUCache[str, Counter[str]] = LRUCache(_THREADS)
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.candidates import Candidate, Predictor, StreamPredictor
+from langgraph_speculate.core.candidates import Candidate, NamePredictor, Predictor, StreamPredictor
 from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History
 from langgraph_speculate.host import clock
@@ -29,6 +29,7 @@ from langgraph_speculate.predict.stream import conditioned
 PATIENCE_S = 0.005
 """Seconds a model call may be held up by a predictor."""
 _BACKLOG = 256
+_NAMES = 1_000  # tools that a predictor may name
 _OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)  # no other end of a guess is the run's
 _LOG = logging.getLogger("langgraph_speculate")
 
@@ -65,6 +66,7 @@ class Forecaster:
         self.inline = bool(getattr(predictor, "bounded", False))
         self._following = predictor if self.inline and isinstance(predictor, StreamPredictor) else None
         self.follows = self._following is not None
+        self._naming = predictor if isinstance(predictor, NamePredictor) else None
         self._warn = warn
         self._asking = threading.Lock()  # calls to one predictor never overlap
         self._queueing = threading.Lock()
@@ -105,6 +107,28 @@ class Forecaster:
         except Exception as error:  # noqa: BLE001 - values of guesses are of somebody else's classes
             self._warn("predictor-values", f"guesses that cannot be compared are ignored: {type(error).__name__}")
             return []
+
+    def names(self, history: History, told: Sequence[Candidate]) -> dict[str, float]:
+        """P(the model's message calls a tool) by tool; to be asked where the predictor has answered `predict`.
+
+        Args:
+            history: What the run had seen before it.
+            told: What the predictor answered at its beginning.
+        """
+        if self._naming is None:
+            chances: defaultdict[str, float] = defaultdict(float)
+            for candidate in told:
+                chances[candidate.call.name] += candidate.probability
+            return {name: min(1.0, chance) for name, chance in chances.items()}
+        try:
+            with self._asking:
+                answer = list(islice(self._naming.names(history).items(), _NAMES))
+        except _OURS_TO_PASS_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
+            self._warn("predictor-names", f"the predictor failed, so no tool is warmed up: {type(error).__name__}")
+            return {}
+        return {name: chance for name, chance in answer if isinstance(name, str) and _is_chance(chance)}
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """Tell what the model asked for after *history*."""
@@ -188,8 +212,10 @@ def _is_sound(candidate: Any) -> bool:
         and isinstance(candidate.call, Call)
         and isinstance(candidate.call.name, str)
         and hasattr(candidate.call.args, "keys")
-        and isinstance(candidate.probability, (int, float))
-        and math.isfinite(candidate.probability)
-        and 0.0 <= candidate.probability <= 1.0
+        and _is_chance(candidate.probability)
         and isinstance(candidate.source, str)
     )
+
+
+def _is_chance(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and 0.0 <= value <= 1.0

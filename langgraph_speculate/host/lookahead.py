@@ -55,10 +55,10 @@ class Lookahead:
         self._raw: dict[str, Call] = {}  # by speculation: its call as the model would write it
         self._spots: dict[str, Spot] = {}  # by speculation: where its message would be written
 
-    def starting(self, made: Proposed, place: Place) -> Callable[[Speculation], Attempt]:
+    def starting(self, made: Proposed, place: Place) -> Callable[[Speculation], Attempt[Speculation]]:
         """What makes the attempt of each launch among these proposals."""
 
-        def start(guess: Speculation) -> Attempt:
+        def start(guess: Speculation) -> Attempt[Speculation]:
             key = guess.call.key
             if self._is_on:
                 self._raw[guess.id] = made.raw[key]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call, Outcome, size_of
@@ -32,11 +33,13 @@ class Body:
     Attributes:
         entry: The tool.
         arguments: Its arguments, coerced.
+        raw: The same as the model would write them.
         found: Where they would go, if the tool leaves the trust boundary.
     """
 
     entry: Entry
     arguments: Arguments
+    raw: Mapping[str, Any]
     found: Provenance | None
 
     @property
@@ -148,10 +151,28 @@ class Proposer:
             return unfit
         found = self._provenance(call, history) if entry.facts.leaves else None
         made.calls[call.key], made.raw[call.key] = call, candidate.call
-        made.bodies[call.key] = Body(entry, arguments, found)
+        made.bodies[call.key] = Body(entry, arguments, candidate.call.args, found)
         asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
+
+    def without_arguments(self, name: str, chance: float, history: History, place: Place) -> Proposal | None:
+        """What the gate is to be asked about a tool whose arguments nobody knows, or None if there is none.
+
+        Args:
+            name: The tool's name.
+            chance: That it is called, with whatever arguments.
+            history: What the run has seen so far.
+            place: The model's node.
+        """
+        entry, call = self._toolbox.get(name), Call(name)
+        if entry is None:
+            return None
+        venue = self._toolbox.venue(entry.facts, self._is_async)
+        found = self._provenance(call, history) if entry.facts.leaves else None
+        against = place.objection(call)
+        # What comes with the call alone (its id) is no reason against what needs no call.
+        return Proposal(Candidate(call, chance), call, entry.facts, venue, objection=against, found=found, call_id="")
 
     def as_received(self, call: Call) -> Call | None:
         """The call as the tool's body will receive it."""
@@ -175,9 +196,9 @@ class Proposer:
         return None if entry is None or outcome is None else text_shown(entry.tool, outcome.value)
 
     def attempt(
-        self, speculation: Speculation, body: Body, place: Place, then: Callable[[Speculation], None]
-    ) -> Attempt:
-        """The body of a speculation, ready to start; *then* hears of its end."""
+        self, speculation: Speculation, body: Body, place: Place, then: Callable[[Speculation], None] | None = None
+    ) -> Attempt[Speculation]:
+        """The body of a speculation, ready to start; *then*, if anything, hears of its end."""
         entry, arguments = body.entry, body.arguments
         sandbox = Sandbox(
             entry.facts.name,
@@ -200,9 +221,30 @@ class Proposer:
 
         def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
             self._ended(speculation, outcome, started, now)
-            then(speculation)
+            if then is not None:
+                then(speculation)
 
-        return Attempt(speculation, sandbox, run, ended, self._engine.policy.limits.attempt_timeout_s)
+        errand = None
+        if speculation.venue == THREAD:
+            errand = self._engine.dispatcher.errand(speculation.id, entry, arguments, place, body.hosts)
+        return Attempt(
+            speculation,
+            sandbox,
+            run,
+            ended,
+            self._engine.policy.limits.attempt_timeout_s,
+            again=partial(self._again, speculation.call, body),
+            errand=errand,
+        )
+
+    def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt[Speculation]] | None:
+        """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
+        if body.entry.injection is not None:
+            return None
+        arguments = body.entry.coerce(body.raw)
+        if arguments is None or keyable(made := body.entry.call(arguments)) is None or made != call:
+            return None  # a schema that makes something else of the same words each time
+        return lambda twin: self.attempt(twin, replace(body, arguments=arguments), place)
 
     def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
         name = speculation.call.name

@@ -1,7 +1,8 @@
 """Carries out the core's commands; owns every task and thread that a speculation runs in.
 
 The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are
-bound to one loop), everything else runs in a daemon thread (`threads.py`).
+bound to one loop), everything else runs in a daemon thread (`threads.py`), or from there in the owner's executor
+(`executors.py`).
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from typing import Any
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.executors import Errand
+from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
@@ -22,8 +27,26 @@ from langgraph_speculate.host.toolbox import TASK
 
 _GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
 
-Report = Callable[[Speculation, Outcome, float | None, float], None]
-"""What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
+
+class Work(Protocol):
+    """What a body runs early for: a speculation, or a warm-up."""
+
+    id: str
+    venue: str
+
+    @property
+    def call_id(self) -> str | None:
+        """The id of the call that it was handed, if any."""
+        ...
+
+
+W = TypeVar("W", bound=Work)
+Report = Callable[[W, Outcome, float | None, float], None]
+"""What a runner tells when a body ended: what it was for, how, when the body really started, when it ended."""
+
+
+Again = Callable[[Place], "Callable[[Speculation], Attempt[Speculation]] | None"]
+"""Returns what makes a second attempt at the same call, for a twin of its speculation; None if nothing can."""
 
 
 class _Running:
@@ -46,29 +69,45 @@ def in_process() -> int:
     return _RUNNING.count
 
 
-class Attempt:
+class Attempt(Generic[W]):
     """One body that runs early.
 
     Args:
-        speculation: What it is for.
+        work: What it is for.
         sandbox: Where it runs.
         body: A function without arguments; returns a coroutine where the venue is a task.
         report: Told once when the body has ended, before anybody who waits is woken.
         timeout_s: Seconds after which a task is stopped; a thread cannot be.
+        again: For a second attempt. It must not keep the first one's place: a body that hangs would, with it.
+        errand: Runs the body in the owner's executor, if it can go there.
+
+    Attributes:
+        over: Is done when the body has ended and that was reported.
+        task: The task it runs in, once there is one.
     """
 
     def __init__(
-        self, speculation: Speculation, sandbox: Sandbox, body: Callable[[], Any], report: Report, timeout_s: float
+        self,
+        work: W,
+        sandbox: Sandbox,
+        body: Callable[[], Any],
+        report: Report[W],
+        timeout_s: float,
+        *,
+        again: Again | None = None,
+        errand: Errand | None = None,
     ) -> None:
-        self.speculation = speculation
+        self.work = work
+        self.again = again
+        self._errand = errand
         self._sandbox = sandbox
         self._body = body
         self._report = report
         self._timeout_s = timeout_s
         self._started: float | None = None
         self._ended = threading.Lock()
-        self._over: Future[None] = Future()
-        self._task: asyncio.Task[None] | None = None
+        self.over: Future[None] = Future()
+        self.task: asyncio.Task[None] | None = None
         self._cancelled = False
 
     # -- in a thread -------------------------------------------------------------------------------------------------
@@ -82,12 +121,23 @@ class Attempt:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
         self._started = clock.now()
+        self._end(self._away() or self._here())
+
+    def _away(self) -> Outcome | None:
+        """How the body ended elsewhere; None if it has to run here."""
+        if self._errand is None:
+            return None
+        outcome = self._errand.run(self._timeout_s)
+        if self._errand.seconds is not None:
+            self._started = clock.now() - self._errand.seconds  # it may have stood in line
+        return None if outcome is None else replace(outcome, effects=self._sandbox.recorder)
+
+    def _here(self) -> Outcome:
         try:
             value = self._sandbox.run(self._body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-            self._end(Outcome(error=error, taint=self._sandbox.taint))
-        else:
-            self._end(self._outcome(value))
+            return Outcome(error=error, taint=self._sandbox.taint)
+        return self._outcome(value)
 
     # -- on the run's loop -------------------------------------------------------------------------------------------
 
@@ -106,11 +156,11 @@ class Attempt:
         if self._cancelled:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
-        self._task = loop.create_task(self._as_task(), context=self._sandbox.context)
+        self.task = loop.create_task(self._as_task(), context=self._sandbox.context)
         # In the sandbox's context, or they would keep that of the model's node alive.
         context = self._sandbox.context
-        alarm = loop.call_later(self._timeout_s, self._task.cancel, context=context)
-        self._task.add_done_callback(lambda _task: self._done(alarm), context=context)
+        alarm = loop.call_later(self._timeout_s, self.task.cancel, context=context)
+        self.task.add_done_callback(lambda _task: self._done(alarm), context=context)
 
     def _done(self, alarm: asyncio.TimerHandle) -> None:
         alarm.cancel()
@@ -130,19 +180,17 @@ class Attempt:
 
     # -- both --------------------------------------------------------------------------------------------------------
 
-    def wait(self, timeout: float) -> None:
-        """Block until the body ended, at most *timeout* seconds."""
-        clock.wait(self._over, timeout)
-
-    async def await_(self, timeout: float) -> None:
-        """`wait` on the loop the task runs on."""
-        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
-            await asyncio.wait({self._task}, timeout=max(0.0, timeout))
+    def hurry(self) -> None:
+        """A real call waits for it: it must not stand in line."""
+        if self._errand is not None:
+            self._errand.hurry()
 
     def cancel(self) -> asyncio.Task[None] | None:
         """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
         self._cancelled = True
-        task = self._task
+        if self._errand is not None:
+            self._errand.cancel()
+        task = self.task
         if task is None or task.done():
             return None
         loop = task.get_loop()
@@ -158,7 +206,7 @@ class Attempt:
 
     def _outcome(self, value: Any) -> Outcome:
         # One that was handed its call's id may answer with what carries it: no other call gets that.
-        taint = self._sandbox.taint or (unadoptable(value) if self.speculation.call_id is None else None)
+        taint = self._sandbox.taint or (unadoptable(value) if self.work.call_id is None else None)
         return Outcome(value=value, taint=taint, effects=self._sandbox.recorder)
 
     def _end(self, outcome: Outcome) -> None:
@@ -166,9 +214,9 @@ class Attempt:
             return
         _RUNNING.add(-1)
         try:
-            self._report(self.speculation, outcome, self._started, clock.now())
+            self._report(self.work, outcome, self._started, clock.now())
         finally:
-            self._over.set_result(None)
+            self.over.set_result(None)
 
 
 class Runner:
@@ -182,20 +230,20 @@ class Runner:
         THREADS.open()
         self._open = True
         self._loop = loop
-        self._attempts: dict[str, Attempt] = {}
+        self._attempts: dict[str, Attempt[Any]] = {}
 
-    def start(self, attempt: Attempt) -> None:
+    def start(self, attempt: Attempt[Any]) -> None:
         """Start an attempt where its venue says."""
         _RUNNING.add(1)
-        self._attempts[attempt.speculation.id] = attempt
-        if attempt.speculation.venue == TASK:
+        self._attempts[attempt.work.id] = attempt
+        if attempt.work.venue == TASK:
             started = self._loop is not None and attempt.start_task(self._loop)
         else:
             started = attempt.start_thread()
         if not started:
             attempt.refuse(RuntimeError("no thread or loop to run in"))
 
-    def get(self, id: str) -> Attempt | None:
+    def get(self, id: str) -> Attempt[Any] | None:
         """The attempt of that speculation, while its body runs."""
         return self._attempts.get(id)
 
@@ -215,6 +263,28 @@ class Runner:
             self._open = False
             THREADS.close()
         return winding_down
+
+
+def wait(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
+    """Block until the body of one of these ended, at most *timeout* seconds."""
+    first: Future[None] = Future()
+
+    def ended(_: Future[None]) -> None:
+        with suppress(InvalidStateError):
+            first.set_result(None)
+
+    for attempt in attempts:
+        attempt.hurry()
+        attempt.over.add_done_callback(ended)
+    clock.wait(first, timeout)
+
+
+async def await_(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
+    """`wait` on the loop that the attempts' tasks run on."""
+    here = asyncio.get_running_loop()
+    tasks = {attempt.task for attempt in attempts if attempt.task is not None and attempt.task.get_loop() is here}
+    if tasks:
+        await asyncio.wait(tasks, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
 
 
 async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.gate import ToolFacts
-from langgraph_speculate.host.compat import body_parameters, has_own_run, runtime_of
+from langgraph_speculate.host.compat import RUN_MANAGER, body_parameters, has_own_run, runtime_of
 from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import context_variables
@@ -30,12 +30,17 @@ class Arguments:
 
     Attributes:
         positional, named: The arguments.
-        config: The config that `run` handed to the body, if the body takes one.
+        slots: What `run` filled in besides: the config and the run manager, under the names of the body's parameters.
     """
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
-    config: RunnableConfig | None = None
+    slots: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> RunnableConfig | None:
+        """The config that `run` handed to the body, if the body takes one."""
+        return next((value for name, value in self.slots.items() if name != RUN_MANAGER), None)
 
     def call(self, name: str, hidden: Collection[str] = ()) -> Call:
         """The call these arguments make, to be compared with others; *hidden* are the ones the host supplies."""
@@ -118,6 +123,10 @@ class Toolbox:
         gated: Names of tools that wait for an approval.
         limits: Limits on tool calls that middleware keeps.
 
+    Attributes:
+        ambiguous: Names that two tools share.
+        warmable: Names of tools whose owner says how to warm them up.
+
     Raises:
         PolicyError: A tool's metadata or a resource template is wrong.
     """
@@ -138,6 +147,7 @@ class Toolbox:
         self._venues: dict[tuple[str, bool], str] = {}
         self._clones: dict[str, BaseTool] = {}  # by name: the object that was last found to be the entry's tool
         self.ambiguous: set[str] = set()
+        self.warmable: set[str] = set()
         for tool in tools:
             self.add(tool)
 
@@ -154,6 +164,8 @@ class Toolbox:
             self.ambiguous.add(tool.name)
         elif known is None:
             self._entries[tool.name] = entry = self._describe(tool)
+            if entry.facts.rule.tool is not None and entry.facts.rule.tool.warm is not None:
+                self.warmable.add(tool.name)
             if (pin := Pin.of(tool, entry.facts.rule)) is not None:
                 self._pins[tool.name] = pin
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
+from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History, Origin, text_of
@@ -24,6 +25,7 @@ from langgraph_speculate.host.proposer import Proposed, Proposer
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.toolbox import keyable
+from langgraph_speculate.host.warmer import Warmer
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -43,11 +45,13 @@ class Turns:
         engine: What the runs of one wrapped graph share.
         driver: The run's session and runner.
         proposer: Makes attempts out of candidates.
+        warmer: Warms tools up.
         origin: Whose run it is.
     """
 
-    def __init__(self, engine: Engine, driver: Driver, proposer: Proposer, origin: Origin) -> None:
+    def __init__(self, engine: Engine, driver: Driver, proposer: Proposer, warmer: Warmer, origin: Origin) -> None:
         self._engine = engine
+        self._warmer = warmer
         self._driver = driver
         self._origin = origin
         self._proposer = proposer
@@ -64,7 +68,9 @@ class Turns:
             history = replace(history, origin=self._origin)
         self._last_history = history
         place = Place(config, self.variables(), self._engine.policy.guards)
-        turn = self._open[id] = Turn(id, history, place, self._engine, self._driver, self._proposer, self._lookahead)
+        turn = self._open[id] = Turn(
+            id, history, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer
+        )
         self._driver.decide(lambda now: self._driver.session.begin_turn(id, now, model))
         turn.inherit()
         return self._engine.forecaster.predict(history, self._engine.width, turn.predicted)
@@ -134,6 +140,7 @@ class Turn:
         driver: Driver,
         proposer: Proposer,
         lookahead: Lookahead,
+        warmer: Warmer,
     ) -> None:
         self.history = history
         self.coerced: dict[str, Call] = {}
@@ -143,6 +150,7 @@ class Turn:
         self._driver = driver
         self._proposer = proposer
         self._lookahead = lookahead
+        self._warmer = warmer
         self._candidates: Sequence[Candidate] = ()
         self._guesses = Guesses()
 
@@ -173,18 +181,25 @@ class Turn:
             lambda now: session.predicted(self._id, made.proposals, now, made.headroom), self._starting(made)
         )
         self._lookahead.past_guesses(self.spot)
+        if self._warmer.needed:
+            names = self._engine.forecaster.names(self.history, candidates)
+            self._warmer.warm(self._id, names, self.history, self._place, made.proposals)
 
     def heard(self, stage: Stage) -> None:
         """The stream says more: squash what it rules out, and launch what it makes likely."""
         draft, session = self.reading.draft, self._driver.session
+        proposals: Sequence[Proposal] = ()
         answer = self._engine.forecaster.narrow(self.history, draft, self._candidates, self._engine.width)
         ruled_out, new = self._guesses.heard(draft, answer)
-        if not (ruled_out or new):
-            return
-        made = self._proposer.propose(new, self.history, self._place, stage)
-        self._driver.decide(
-            lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom), self._starting(made)
-        )
+        if ruled_out or new:
+            made = self._proposer.propose(new, self.history, self._place, stage)
+            proposals = made.proposals
+            self._driver.decide(
+                lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom),
+                self._starting(made),
+            )
+        if stage is Stage.NAME and self._warmer.needed and draft.current is not None:
+            self._warmer.warm(self._id, {draft.current.name: 1.0}, self.history, self._place, proposals)
 
     def doubts(self) -> bool:
         """Whether the argument that is being written contradicts a guess that has fitted so far."""
@@ -215,13 +230,13 @@ class Turn:
         self._engine.warn(f"stream-{kind}", f"a model's stream could not be read, so nothing is made of it: {kind}")
         self.revised()
 
-    def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt]:
+    def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt[Speculation]]:
         """What makes the attempt of each launch among these proposals."""
         for key, call in made.raw.items():
             self.coerced[call.key] = made.calls[key]
         begin = self._lookahead.starting(made, self._place)
 
-        def start(speculation: Speculation) -> Attempt:
+        def start(speculation: Speculation) -> Attempt[Speculation]:
             if speculation.stage is not Stage.COMPLETE:
                 key, fits = speculation.call.key, speculation.stage is not Stage.BEGIN
                 self._guesses.add(key, made.raw[key], fits=fits)

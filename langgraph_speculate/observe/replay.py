@@ -28,6 +28,7 @@ class Standing:
         failed: Its body ended, but not well.
         running: Its body runs.
         committed, settled: The records that said so, or 0.
+        twin: The speculation that the same real call waits for beside it, or None.
     """
 
     launched: events.Launched
@@ -37,6 +38,7 @@ class Standing:
     running: bool = True
     committed: int = 0
     settled: int = 0
+    twin: Standing | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_guess(self) -> bool:
@@ -79,7 +81,7 @@ class Replay:
         if not event.at >= self.at:  # also finds NaN
             self.report("order", None, record, f"time runs backwards, from {self.at} to {event.at}")
         self.at = event.at
-        if isinstance(event, events.Launched | events.Matched | events.Wrote):
+        if isinstance(event, events.Launched | events.Matched | events.Wrote | events.Repeated):
             self._epoch_is(event, record)
         if not isinstance(event, events.Discarded | events.Wasted | events.Ghost):
             self._no_orphans(record)
@@ -96,6 +98,10 @@ class Replay:
                 standing = self.known.get(event.id)
                 if standing is not None:
                     _TAKES[type(event)](self, event, standing, record)
+            case events.Hedged():
+                self._hedge(event, record)
+            case events.Repeated():
+                self._repeat(event, record)
             case events.CallSettled(id=str(id)) if (standing := self.known.get(id)) is not None:
                 self._settle(event, standing, record)
             case events.TurnEnded(calls=calls):
@@ -112,7 +118,7 @@ class Replay:
                 )
         self._orphans, self._made = [], ()
 
-    def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote, record: int) -> None:
+    def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote | events.Repeated, record: int) -> None:
         made = isinstance(event, events.Wrote)
         if event.epoch < self._epoch + made:
             told = f"epoch {event.epoch} after epoch {self._epoch}"
@@ -157,7 +163,22 @@ class Replay:
         elif standing.state is not State.COMMITTED:
             how = "its body failed" if standing.failed else f"it is {standing.state.value}"
             self.report("commit", event.id, record, f"committed, but {how} since record {standing.at}")
+        elif standing.twin is not None and standing.twin.committed:
+            told = f"committed, but so was its twin {standing.twin.launched.id} in record {standing.twin.committed}"
+            self.report("commit", event.id, record, told)
         standing.committed = record
+
+    def _hedge(self, event: events.Hedged, record: int) -> None:
+        first, twin = self.known.get(event.id), self.known.get(event.twin)
+        if first is None or twin is None or first.state is not State.PROMOTED or first.twin is not None:
+            self.report("lifecycle", event.id, record, "hedged, but no real call waits for it, and for it alone")
+            return
+        first.twin, twin.twin = twin, first
+
+    def _repeat(self, event: events.Repeated, record: int) -> None:
+        if not event.age_s <= event.ttl_s:  # also finds NaN
+            told = f"an answer is given again after {event.age_s:g} s, but ttl_s is {event.ttl_s:g}"
+            self.report("commit", None, record, told)
 
     def _finished(self, event: events.Finished, standing: Standing, record: int) -> None:
         if not standing.running:
@@ -220,7 +241,17 @@ def _name(event: events.Event) -> str:
     return type(event).__name__
 
 
-_NOT_AFTER_THE_END = (events.Launched, events.Matched, events.Committed, events.Discarded, events.RunClosed)
+_NOT_AFTER_THE_END = (
+    events.Launched,
+    events.Matched,
+    events.Committed,
+    events.Discarded,
+    events.Hedged,
+    events.Repeated,
+    events.WarmUpBegan,
+    events.WarmUpUsed,
+    events.RunClosed,
+)
 _TAKES: dict[type[events.Event], Callable[..., None]] = {
     events.Matched: Replay._matched,
     events.Committed: Replay._committed,

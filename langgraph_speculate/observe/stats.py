@@ -20,6 +20,9 @@ class Counts:
         predicted: Candidates that the predictor named.
         launched: Speculations that were started.
         hits: Real calls that adopted one; `ready` had finished by then, `joined` were still running.
+        hedged: Joined speculations that took too long, so that the call was started once more; of these `hedge_wins`
+            were answered by the second body.
+        repeats: Real calls that a remembered answer of the same run answered (`read_through`); neither hits nor misses.
         misses: Real calls that ran as in the plain graph.
         wasted: Speculations that were discarded.
         denied: Why candidates were not started, or results not used: gate and budget reasons with their counts.
@@ -28,6 +31,8 @@ class Counts:
         wasted_cost: What they cost in money, as the policy's `cost` says.
         tool_wait_s: Seconds that steps waited for their tools.
         amplification: All executions of tool bodies over real calls; 1.0 without speculation.
+        warmed: Warm-ups that were started; `warm_used` are those that a real call of the tool came for.
+        warm_wasted_s: Seconds of those that none came for.
     """
 
     real_calls: int = 0
@@ -36,6 +41,9 @@ class Counts:
     hits: int = 0
     ready: int = 0
     joined: int = 0
+    hedged: int = 0
+    hedge_wins: int = 0
+    repeats: int = 0
     misses: int = 0
     wasted: int = 0
     denied: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -44,6 +52,9 @@ class Counts:
     wasted_cost: float = 0.0
     tool_wait_s: float = 0.0
     amplification: float = 1.0
+    warmed: int = 0
+    warm_used: int = 0
+    warm_wasted_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +102,11 @@ class _Tally:
 
 
 NO_SUCH_TOOL = "(no such tool)"
-_COUNTED = ("real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted")
-_TIMED = ("hidden_s", "wasted_s", "wasted_cost", "tool_wait_s")
+_COUNTED = (
+    *("real_calls", "predicted", "launched", "hits", "ready", "joined"),
+    *("hedged", "hedge_wins", "repeats", "misses", "wasted", "warmed", "warm_used"),
+)
+_TIMED = ("hidden_s", "wasted_s", "wasted_cost", "tool_wait_s", "warm_wasted_s")
 
 
 class StatsCollector:
@@ -155,6 +169,20 @@ class StatsCollector:
             for name, value in seconds.items():
                 tally.seconds[name] += value
 
+    def _settle(self, call: events.CallSettled) -> None:
+        hit = call.id is not None
+        self._hits.update([call.depth] if hit else ())
+        self._add(
+            call.tool,
+            real_calls=1,
+            hits=hit,
+            joined=hit and call.joined,
+            ready=hit and not call.joined,
+            hedge_wins=call.twin,
+            repeats=call.repeat,
+            misses=not (hit or call.repeat),
+        )
+
     def _take(self, event: events.Event) -> None:
         match event:
             case events.TurnBegan():
@@ -178,12 +206,18 @@ class StatsCollector:
                 self._spend(tool, wasted_s=seconds, wasted_cost=cost)
             case events.Ghost(destinations=destinations):
                 self._ghosts.update(destinations)
+            case events.WarmUpBegan(tool=tool):
+                self._add(tool, warmed=1)
+            case events.WarmUpUsed(tool=tool):
+                self._add(tool, warm_used=1)
+            case events.WarmUpWasted(tool=tool, seconds=seconds):
+                self._spend(tool, warm_wasted_s=seconds)
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
-            case events.CallSettled(tool=tool, id=id, joined=joined, depth=depth):
-                hit = id is not None
-                self._hits.update([depth] if hit else ())
-                self._add(tool, real_calls=1, hits=hit, misses=not hit, joined=hit and joined, ready=hit and not joined)
+            case events.Hedged(tool=tool):
+                self._add(tool, hedged=1)
+            case events.CallSettled():
+                self._settle(event)
             case events.StepSettled(tool=tool, tool_s=tool_s, waited_s=waited_s):
                 self._spend(tool, hidden_s=tool_s - waited_s, tool_wait_s=waited_s)
             case events.RunClosed():

@@ -143,6 +143,12 @@ class ToolPolicy:
         return PROBABILITY_FLOORS[self.eagerness]
 
     @property
+    def is_rationed(self) -> bool:
+        """Whether calls are paid for, counted, or shared with others, so that none is made twice to save time."""
+        shared = (self.run_limit, self.thread_limit, self.rate, self.host, self.slots, self.rate_limiter)
+        return self.cost > 0 or any(said is not None for said in shared)
+
+    @property
     def effective_writes(self) -> tuple[str, ...]:
         """Templates of what a real call changes: nothing if `read_only`, everything if nobody said."""
         if self.read_only:

@@ -169,10 +169,13 @@ class BlendedPredictor(Experience):
     def _remember(self, moment: Moment) -> None:
         self._looked.put(id(moment.history.events), moment)
 
+    def names(self, history: History) -> dict[str, float]:
+        """Return P(the next message calls the tool) by tool, most probable first."""
+        return self._tools.predict(signatures(history, self._tools.order), details(history))
+
     def call_chance(self, history: History) -> float:
         """P(the next message calls a tool), in [0, 1]; what is left is the chance of an answer."""
-        tools = self._tools.predict(signatures(history, self._tools.order), details(history))
-        return min(1.0, sum(tools.values()))
+        return min(1.0, sum(self.names(history).values()))
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""

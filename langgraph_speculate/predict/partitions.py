@@ -82,6 +82,11 @@ class PartitionedPredictor:
             return []
         return known.predict(history, k=k)
 
+    def names(self, history: History) -> Mapping[str, float]:
+        """Return P(the next message calls the tool) by tool, most probable first."""
+        known = self._predictors.get(self._name(history))
+        return {} if known is None else known.names(history)
+
     def call_chance(self, history: History) -> float:
         """P(the next message calls a tool), in [0, 1]."""
         known = self._predictors.get(self._name(history))

@@ -144,7 +144,8 @@ def test_every_refusal_has_a_case_here():
     """
     The names stand in traces and reports.
     """
-    others = {Refusal.LOW_PROBABILITY, Refusal.NOT_WORTH_IT, Refusal.TOO_FAST, Refusal.DUPLICATE, Refusal.MAX_GHOST}
+    likely = {Refusal.LOW_PROBABILITY, Refusal.NOT_WORTH_IT, Refusal.TOO_FAST}
+    others = {*likely, Refusal.DUPLICATE, Refusal.REMEMBERED, Refusal.MAX_GHOST}
     assert {*FULL, *others} == set(Refusal)
 
 

@@ -86,6 +86,9 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "hits": 2,
         "ready": 1,
         "joined": 1,
+        "hedged": 0,
+        "hedge_wins": 0,
+        "repeats": 0,
         "misses": 1,
         "wasted": 1,
         "denied": {"not_read_only": 1, "max_per_turn": 2},
@@ -95,8 +98,12 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "hits_by_depth": {1: 2},
         "hidden_s": 0.5,
         "wasted_s": 2.0,
+        "wasted_cost": 0.0,
         "tool_wait_s": 1.0,
         "amplification": 4 / 3,  # three bodies early, one for real, for three calls
+        "warmed": 0,
+        "warm_used": 0,
+        "warm_wasted_s": 0.0,
     }
     assert list(by_tool) == ["get", "list", "set"]
     get = by_tool["get"]
@@ -247,6 +254,7 @@ any_event = st.one_of(
     st.builds(events.RunClosed, run=st.just("r"), at=quarters, launched=st.just(1), hits=st.just(1), hidden_s=quarters),
 )
 SUMMED = ["real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted"]
+SUMMED += ["hedged", "hedge_wins", "repeats"]
 SUMMED += ["hidden_s", "wasted_s", "tool_wait_s"]
 
 
@@ -260,7 +268,7 @@ def test_what_tools_have_adds_up_to_the_whole(happened: list[events.Event]):
         assert getattr(stats, name) == sum(getattr(tool, name) for tool in stats.by_tool.values())
     for reason, count in stats.denied.items():
         assert count == sum(tool.denied.get(reason, 0) for tool in stats.by_tool.values())
-    assert stats.hits + stats.misses == stats.real_calls
+    assert stats.hits + stats.misses + stats.repeats == stats.real_calls
     assert stats.ready + stats.joined == stats.hits
     assert stats.wasted == sum(stats.discarded.values())
 
@@ -274,3 +282,27 @@ def test_it_does_not_matter_how_events_are_handed_over(happened: list[events.Eve
     collector.add(happened[:cut])
     collector.add(iter(happened[cut:]))
     assert collector.snapshot() == stats_of(*happened)
+
+
+def test_warm_ups_are_counted_apart_from_hits():
+    """
+    Each is used or wasted in the end, in all and for its tool; no speculation is counted for it.
+    """
+    collector = StatsCollector()
+    at = {"run": "r", "at": 0.0}
+    for warm_up, tool in (("w1", "search"), ("w2", "search"), ("w3", "other")):
+        collector.add([events.WarmUpBegan(**at, turn="t", warm_up=warm_up, tool=tool, probability=0.5)])
+        collector.add([events.WarmUpEnded(**at, warm_up=warm_up, tool=tool, seconds=0.5, ok=True)])
+    collector.add([events.WarmUpUsed(**at, warm_up="w1", tool="search")])
+    collector.add(
+        [
+            events.WarmUpWasted(**at, warm_up=id, tool=tool, seconds=0.5)
+            for id, tool in (("w2", "search"), ("w3", "other"))
+        ]
+    )
+    stats = collector.snapshot()
+
+    assert (stats.warmed, stats.warm_used, stats.warm_wasted_s) == (3, 1, 1.0)
+    assert (stats.launched, stats.hits, stats.wasted, stats.wasted_s) == (0, 0, 0, 0.0)
+    search = stats.by_tool["search"]
+    assert (search.warmed, search.warm_used, search.warm_wasted_s) == (2, 1, 0.5)

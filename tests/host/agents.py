@@ -273,8 +273,9 @@ def notebook(world: World, flavour: str = "sync", latency_s: float = 0.0) -> lis
     return [make_tool(body.__name__, body, flavour, latency_s) for body in (find, read, write)]
 
 
-_EAGERLY = {"read_only": True, "eagerness": "immediate"}  # its tools answer at once, so that nothing is worth it
-NOTEBOOK_POLICY: dict[str, Any] = {"tools": {"find": _EAGERLY, "read": _EAGERLY}}
+EAGERLY = {"read_only": True, "eagerness": "immediate"}  # for tools that answer at once: none is worth a guess
+
+NOTEBOOK_POLICY: dict[str, Any] = {"tools": {"find": EAGERLY, "read": EAGERLY}}
 NOTEBOOK_SCRIPT = [
     ask(("find", {"query": "a"}), ("read", {"id": 1}), text="looking"),
     ask(("read", {"id": 2, "detail": "long"})),

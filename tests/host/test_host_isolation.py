@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from agents import (
+    EAGERLY,
     GRAPHS,
     START_INPUT,
     Fixed,
@@ -33,7 +34,7 @@ from langgraph_speculate.host.results import handed_over
 from langgraph_speculate.host.sandbox import mark
 
 SCRIPT = [ask(("whoami", {"id": 1}), ("inbox", {"id": 1})), ask(("inbox", {"id": 2})), AIMessage("done")]
-POLICY: dict[str, Any] = {"tools": {"whoami": True, "inbox": True}}
+POLICY: dict[str, Any] = {"tools": {"whoami": EAGERLY, "inbox": EAGERLY}}
 TENANT: ContextVar[str] = ContextVar("tenant")
 
 
@@ -174,7 +175,7 @@ def test_a_listed_context_variable_has_the_runs_value_in_early_bodies(native: bo
     """
     Ten runs at once, a tenant each: every adopted answer is the own tenant's.
     """
-    answers, hits = _tenants(_tenant_tool(native), {"tools": {"tenant": True}, "propagate_context": [TENANT]})
+    answers, hits = _tenants(_tenant_tool(native), {"tools": {"tenant": EAGERLY}, "propagate_context": [TENANT]})
     assert answers == [f"t{number}" for number in range(10)]
     assert hits == 10
 
@@ -184,7 +185,7 @@ def test_a_tool_that_reads_an_unlisted_context_variable_never_runs_ahead(native:
     """
     It would see the variable unset and answer for nobody; the real call answers for its own tenant.
     """
-    answers, hits = _tenants(_tenant_tool(native), {"tools": {"tenant": True}})
+    answers, hits = _tenants(_tenant_tool(native), {"tools": {"tenant": EAGERLY}})
     assert answers == [f"t{number}" for number in range(10)]
     assert hits == 0
 
@@ -199,17 +200,17 @@ def test_an_unlisted_context_variable_behind_a_wrapper_of_another_module_changes
     def tenant(id: int) -> str:
         return TENANT.get("nobody")
 
-    answers, _ = _tenants(make_tool("tenant", tenant, "async" if native else "sync"), {"tools": {"tenant": True}})
+    answers, _ = _tenants(make_tool("tenant", tenant, "async" if native else "sync"), {"tools": {"tenant": EAGERLY}})
     assert answers == [f"t{number}" for number in range(10)]
 
 
 # -- stale reads -----------------------------------------------------------------------------------------------------
 
 TEMPLATED = {
-    "read": {"read_only": True, "reads": ["note:{id}"]},
+    "read": {**EAGERLY, "reads": ["note:{id}"]},
     "write": {"writes": ["note:{id}"]},
 }
-DECLARED: dict[str, dict[str, Any]] = {"templates": {"tools": TEMPLATED}, "undeclared": {"tools": {"read": True}}}
+DECLARED: dict[str, dict[str, Any]] = {"templates": {"tools": TEMPLATED}, "undeclared": {"tools": {"read": EAGERLY}}}
 
 
 def _shared_notebook(world: World, during_write: Any = None) -> list[BaseTool]:
@@ -424,7 +425,7 @@ def test_a_mutable_result_is_not_shared_between_state_and_anything_kept(world: W
         agent_graph(
             ScriptedModel(script=script, pace_s=0.01), [make_tool("read", read, response_format="content_and_artifact")]
         ),
-        {"tools": {"read": {"read_only": True, "scope": "run"}}},
+        {"tools": {"read": {**EAGERLY, "scope": "run"}}},
         predictor=Oracle(script),
     )
     first = graph.invoke(START_INPUT)["messages"][-2].artifact

@@ -180,7 +180,11 @@ def _always(program: Program, plain: Side, early: Side) -> Iterator[Mismatch]:
         yield Mismatch("leak", "tasks", f"{ours} beside {left}")
     if early.ran.loop.complaints != plain.ran.loop.complaints:
         yield Mismatch("leak", "complaints", f"{early.ran.loop.complaints} beside {plain.ran.loop.complaints}")
-    if len(early.ran.hung) > len(plain.ran.hung) and "hang" not in program.faults.values() and not _can_hang(program):
+    if (
+        len(early.ran.hung) > len(plain.ran.hung)
+        and not {"hang", "first"} & {*program.faults.values()}
+        and not _can_hang(program)
+    ):
         yield Mismatch("leak", "threads", f"{early.ran.hung} beside {plain.ran.hung}")
     allowed = program.may_run_early
     for body in early.world.bodies:

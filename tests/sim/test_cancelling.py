@@ -69,7 +69,7 @@ def runs_are_never_closed() -> Iterator[None]:
 @breaks("task", 2)
 def drains_are_never_cancelled() -> Iterator[None]:
     def close(self: Runner) -> Any:
-        winding_down = self.cancel([id for id, attempt in self._attempts.items() if not attempt.speculation.drain])
+        winding_down = self.cancel([id for id, attempt in self._attempts.items() if not attempt.work.drain])
         if self._open:
             self._open = False
             THREADS.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from agents import START_INPUT, WAYS, Oracle, ScriptedModel, World, adrive, agent_graph, ask, drive, make_tool
+from agents import EAGERLY, START_INPUT, WAYS, Oracle, ScriptedModel, World, adrive, agent_graph, ask, drive, make_tool
 from early import bodies, contents, last_state, moment, readers
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
@@ -28,7 +28,7 @@ def _wrapped(tools: list[BaseTool], policy: SpeculationPolicy, script: list[Any]
 
 
 def _policy(*guards: Any, **settings: Any) -> SpeculationPolicy:
-    return SpeculationPolicy(tools={"read": {"read_only": True, **settings}}, guards=guards, propagate_context=(USER,))
+    return SpeculationPolicy(tools={"read": {**EAGERLY, **settings}}, guards=guards, propagate_context=(USER,))
 
 
 @pytest.mark.parametrize("bounded", [True, False], ids=["inline", "own_thread"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents import WAYS, Oracle, ScriptedModel, agent_graph, ask, drive
+from agents import EAGERLY, WAYS, Oracle, ScriptedModel, agent_graph, ask, drive
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, tool
 
@@ -44,7 +44,7 @@ def searching(log: list[str]) -> BaseTool:
 
 
 def policy(level: str, disclosure: str, ghosts: int) -> dict[str, Any]:
-    search = {"read_only": True, "open_world": True, "disclosure": disclosure}
+    search = {**EAGERLY, "open_world": True, "disclosure": disclosure}
     return {"level": level, "tools": {"search": search}, "limits": {"max_ghost_per_run": ghosts}}
 
 

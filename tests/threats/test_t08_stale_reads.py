@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 import pytest
-from agents import WAYS, Fixed, ScriptedModel, ask, hand_written_graph, make_tool, tool_node_graph
+from agents import EAGERLY, WAYS, Fixed, ScriptedModel, ask, hand_written_graph, make_tool, tool_node_graph
 from attacks import answers, beside_each_other, final, holding
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
@@ -112,11 +112,12 @@ def _tools(times: Timeline, draw: random.Random) -> list[BaseTool]:
     return both
 
 
-READS = {"read_only": True, "reads": ["note:{note}"]}
+READS = {**EAGERLY, "reads": ["note:{note}"]}
 HONEST: dict[str, Any] = {
     "templates": {"read": READS, "write": {"writes": ["note:{note}"]}},
     "kept for the run": {"read": READS | {"scope": "run"}, "write": {"writes": ["note:{note}"]}},
-    "nothing said about the writer": {"read": {"read_only": True}},
+    "given again": {"read": READS | {"read_through": True}, "write": {"writes": ["note:{note}"]}},
+    "nothing said about the writer": {"read": {**EAGERLY}},
 }
 LYING = {"read": READS | {"scope": "run"}, "write": {"writes": ["something else"]}}
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agents import WAYS, Fixed, ScriptedModel, World, agent_graph, ask, hand_written_graph, make_tool
+from agents import EAGERLY, WAYS, Fixed, ScriptedModel, World, agent_graph, ask, hand_written_graph, make_tool
 from attacks import answers, final, holding
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -94,7 +94,7 @@ def test_a_call_that_a_hook_edits_is_answered_for_the_edited_arguments(hook: str
             [_look(world)],
             middleware=[HOOKS[hook]()],
         ),
-        {"tools": {"look": True}},
+        {"tools": {"look": EAGERLY}},
         predictor=Fixed(("look", {"id": 1})),
     )
     assert answers(final(graph, way)) == ["2 short"]
@@ -115,7 +115,7 @@ def test_a_guess_of_the_edited_arguments_is_adopted(hook: str, way: str, world: 
             [_look(world)],
             middleware=[HOOKS[hook]()],
         ),
-        {"tools": {"look": {"read_only": True, "scope": "run"}}},
+        {"tools": {"look": {**EAGERLY, "scope": "run"}}},
         predictor=Fixed(("look", {"id": 2})),
     )
     assert answers(final(graph, way)) == ["2 short"]
@@ -147,7 +147,9 @@ def test_values_that_look_alike_are_different_calls(way: str) -> None:
     asked: list[Any] = [None]
     script = [lambda messages: ask(("look", {"id": asked[0]})), AIMessage("done")]
     graph = speculate(
-        hand_written_graph(ScriptedModel(script=script), [_look(world)]), {"tools": {"look": True}}, predictor=Guess()
+        hand_written_graph(ScriptedModel(script=script), [_look(world)]),
+        {"tools": {"look": EAGERLY}},
+        predictor=Guess(),
     )
     draw = random.Random(WAYS.index(way))
     hits = 0
@@ -190,7 +192,7 @@ def test_nothing_is_answered_for_a_call_that_was_only_half_written(way: str) -> 
     for prefix in sorted(prefixes):
         graph = speculate(
             hand_written_graph(Dribbling(script=[ask(("look", whole)), AIMessage("done")]), [_look(world)]),
-            {"tools": {"look": True}},
+            {"tools": {"look": EAGERLY}},
             predictor=Fixed(("look", json.loads(prefix))),
         )
         assert answers(final(graph, way)) == ["1234 long and longer"]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from agents import (
     ASYNC_WAYS,
+    EAGERLY,
     START_INPUT,
     WAYS,
     Fixed,
@@ -88,7 +89,7 @@ def test_an_early_body_is_who_its_run_is(way: str, flavour: str) -> None:
     seen, users = Seen(), 200 if way == "ainvoke" else 60
     graph = speculate(
         agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.002), [_whoami(seen, flavour)]),
-        {"tools": {"whoami": True}, "propagate_context": [WHO]},
+        {"tools": {"whoami": EAGERLY}, "propagate_context": [WHO]},
         predictor=Oracle(SCRIPT),
     )
     assert _everybody(graph, way, users) == [[f"u{number}"] * 2 for number in range(users)]
@@ -118,7 +119,7 @@ def test_an_early_body_never_sees_what_was_not_listed(way: str, flavour: str) ->
     )
     graph = speculate(
         agent_graph(wrong, [make_tool("peek", peek, flavour)]),
-        {"tools": {"peek": True}},
+        {"tools": {"peek": EAGERLY}},
         predictor=Fixed(("peek", {"page": 1})),
     )
     context = contextvars.Context()
@@ -137,7 +138,7 @@ def test_a_listed_variable_that_is_not_set_is_not_set_early_either(way: str) -> 
     seen = Seen()
     graph = speculate(
         agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.002), [_whoami(seen, "both")]),
-        {"tools": {"whoami": True}, "propagate_context": [WHO]},
+        {"tools": {"whoami": EAGERLY}, "propagate_context": [WHO]},
         predictor=Oracle(SCRIPT),
     )
     for user in ("ann", None, "bob", None):
@@ -170,7 +171,7 @@ def test_who_changes_after_the_early_read_is_answered_anew(way: str) -> None:
             [whoami],
             RunnableLambda(run_tools, afunc=arun_tools, name="tools"),
         ),
-        {"tools": {"whoami": True}, "propagate_context": [WHO]},
+        {"tools": {"whoami": EAGERLY}, "propagate_context": [WHO]},
         predictor=Oracle(SCRIPT),
     )
     context = contextvars.Context()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from agents import (
     ASYNC_WAYS,
+    EAGERLY,
     NOTEBOOK_POLICY,
     START_INPUT,
     WAYS,
@@ -36,8 +37,8 @@ from langgraph_speculate import speculate, speculation_of
 SCRIPT = [ask(("read", {"id": 1})), ask(("read", {"id": 2}), ("read", {"id": 3})), AIMessage("done")]
 POLICY: dict[str, Any] = {
     "tools": {
-        "find": True,
-        "read": {"read_only": True, "reads": ["note:{id}"], "scope": "run"},
+        "find": EAGERLY,
+        "read": {**EAGERLY, "reads": ["note:{id}"], "scope": "run"},
         "write": {"writes": ["note:{id}"]},
     }
 }

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import pytest
-from agents import WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, hand_written_graph, make_tool
+from agents import EAGERLY, WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, hand_written_graph, make_tool
 from attacks import answers, final
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, StructuredTool
@@ -23,7 +23,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_speculate import PolicyError, SpeculationPolicy, speculate, speculation_of
 
 LIMITS = {"max_per_turn": 20, "max_in_flight": 20, "max_per_run": 100, "max_wasted_per_run": 100}
-UNSTEADY: dict[str, Any] = {"read_only": True, "deterministic": False}
+UNSTEADY: dict[str, Any] = {**EAGERLY, "deterministic": False}
 
 
 def _tickets() -> BaseTool:
@@ -67,7 +67,7 @@ def test_a_sample_does_not_outlive_its_step(way: str, deterministic: bool, hits:
         def predict(self, history: Any, *, k: int) -> Any:
             return [] if history.calls else super().predict(history, k=k)
 
-    entry = UNSTEADY if not deterministic else {"read_only": True, "scope": "run"}
+    entry = UNSTEADY if not deterministic else {**EAGERLY, "scope": "run"}
     script = [ask(("ticket", {"queue": 2})), ask(("ticket", {"queue": 1})), AIMessage("done")]
     graph = speculate(
         agent_graph(ScriptedModel(script=script, pace_s=0.003), [_tickets()]),
@@ -101,7 +101,7 @@ def test_what_must_be_of_the_moment_is_never_read_ahead(way: str) -> None:
         slow = ScriptedModel(script=script, pace_s=0.005, during=think if ttl_s == 0 else None)
         graph = speculate(
             agent_graph(slow, [make_tool("clock", clock, "both")]),
-            {"tools": {"clock": {"read_only": True, "ttl_s": ttl_s}}},
+            {"tools": {"clock": {**EAGERLY, "ttl_s": ttl_s}}},
             predictor=Oracle(script),
         )
         assert answers(final(graph, way)) == expected
@@ -161,3 +161,11 @@ def test_answers_are_distributed_as_in_the_plain_graph(way: str) -> None:
     assert _distance(*samples) < critical
     fast = [value for value in samples[1] if value < 0.8]  # the control: without the slowest fifth
     assert _distance(samples[0], fast) > critical
+
+
+def test_an_answer_that_is_another_each_time_is_never_given_again() -> None:
+    """
+    `read_through` of a tool that says so of itself is refused before anything runs.
+    """
+    with pytest.raises(PolicyError, match="read_through needs a deterministic tool"):
+        SpeculationPolicy(tools={"ticket": UNSTEADY | {"read_through": True}})

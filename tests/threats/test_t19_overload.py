@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import pytest
-from agents import WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, make_tool, tool_node_graph
+from agents import EAGERLY, WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, make_tool, tool_node_graph
 from attacks import Gauge, beside_each_other, final, is_early
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
@@ -82,7 +82,7 @@ def test_a_flood_of_guesses_never_costs_more_than_the_budgets(way: str) -> None:
         build = draw.choice([agent_graph, tool_node_graph])
         graph = speculate(
             build(ScriptedModel(script=script, pace_s=0.002), [service.tool()]),
-            {"tools": {"look": {"read_only": True, "scope": draw.choice(["step", "run"])}}, "limits": limits},
+            {"tools": {"look": {**EAGERLY, "scope": draw.choice(["step", "run"])}}, "limits": limits},
             predictor=Flood(seed),
         )
         final(graph, way)
@@ -104,7 +104,7 @@ def test_without_budgets_the_same_flood_would_overload_the_service(way: str) -> 
     script = _script(random.Random(1))
     graph = speculate(
         agent_graph(ScriptedModel(script=script, pace_s=0.004), [service.tool()]),
-        {"tools": {"look": True}, "limits": PLENTY},
+        {"tools": {"look": EAGERLY}, "limits": PLENTY},
         predictor=Flood(1),
     )
     final(graph, way)
@@ -124,7 +124,7 @@ def test_right_guesses_cost_nothing(way: str) -> None:
     script.append(AIMessage("done"))
     graph = speculate(
         agent_graph(ScriptedModel(script=script, pace_s=0.005), [service.tool()]),
-        {"tools": {"look": True}},
+        {"tools": {"look": EAGERLY}},
         predictor=Oracle(script),
     )
     final(graph, way)
@@ -143,7 +143,7 @@ def test_each_of_many_runs_has_its_own_budget_and_no_more(way: str) -> None:
     script = [ask(("look", {"id": 99})), ask(("look", {"id": 98})), AIMessage("done")]
     graph = speculate(
         agent_graph(ScriptedModel(script=script, pace_s=0.002), [service.tool()]),
-        {"tools": {"look": True}, "limits": {"max_wasted_per_run": 2}},
+        {"tools": {"look": EAGERLY}, "limits": {"max_wasted_per_run": 2}},
         predictor=Flood(3),
     )
     beside_each_other(graph, way, [({"messages": [("user", "go")]}, None)] * runs)

@@ -12,7 +12,7 @@ import random
 from typing import Any
 
 import pytest
-from agents import WAYS, ScriptedModel, World, ask, make_tool, tool_node_graph
+from agents import EAGERLY, WAYS, ScriptedModel, World, ask, make_tool, tool_node_graph
 from attacks import answers, final, is_early
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
@@ -22,11 +22,11 @@ from langgraph_speculate import speculate, speculation_of
 RUNS = 24
 POLICY: dict[str, Any] = {
     "tools": {
-        "find": True,
-        "read": True,
+        "find": EAGERLY,
+        "read": EAGERLY,
         "write": {"writes": ["*"]},
-        "pay": {"read_only": True},
-        "browse": {"read_only": True, "open_world": True},
+        "pay": {**EAGERLY},
+        "browse": {**EAGERLY, "open_world": True},
     },
     "approval_gated": ["pay"],
     "limits": {"max_wasted_per_run": 4},

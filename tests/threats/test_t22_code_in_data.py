@@ -21,7 +21,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 UNSAFE_IMPORTS = {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "jsonpickle"}
 UNSAFE_IMPORTS |= {"langchain_core.load", "langchain_core.load.load", "langgraph.checkpoint.serde", "runpy", "code"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
-UNSAFE_METHODS = {"import_module", "find_class", "system", "popen"}
+UNSAFE_METHODS = {"import_module", "resolve_name", "find_class", "system", "popen"}
+ADDRESSES = PACKAGE / "host" / "executors.py"  # names a function of a loaded module to the owner's own workers
 
 
 def _unsafe(source: str) -> list[str]:
@@ -44,9 +45,10 @@ def _unsafe(source: str) -> list[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_module_can_run_what_it_reads(module: Path) -> None:
     """
-    No pickle, joblib, YAML, `eval`, `exec` or LangChain's `load()` anywhere in the package.
+    No pickle, joblib, YAML, `eval`, `exec` or LangChain's `load()` anywhere in the package. One module finds a function
+    by the address that it wrote itself.
     """
-    assert _unsafe(module.read_text("utf-8")) == []
+    assert _unsafe(module.read_text("utf-8")) == ([".resolve_name"] if module == ADDRESSES else [])
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,7 @@ def test_no_module_can_run_what_it_reads(module: Path) -> None:
         "exec(text)",
         "import os\nos.system(text)",
         "import importlib\nimportlib.import_module(name)",
+        "import pkgutil\npkgutil.resolve_name(name)",
     ],
 )
 def test_the_search_finds_what_it_looks_for(source: str) -> None:

@@ -12,7 +12,7 @@ import random
 from typing import Any
 
 import pytest
-from agents import WAYS, Oracle, ScriptedModel, ask, make_tool, sync_only_graph, tool_node_graph
+from agents import EAGERLY, WAYS, Oracle, ScriptedModel, ask, make_tool, sync_only_graph, tool_node_graph
 from attacks import final
 from langchain_core.messages import AIMessage
 
@@ -20,7 +20,7 @@ from langgraph_speculate import speculate, speculation_of
 
 SECRETS = ("oncology", "dentistry")
 POLICY: dict[str, Any] = {
-    "tools": {"look": {"read_only": True, "scope": "run", "ttl_s": 3600}},
+    "tools": {"look": {**EAGERLY, "scope": "run", "ttl_s": 3600}},
     "partition_by": ["user"],
 }
 
