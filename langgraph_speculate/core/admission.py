@@ -29,6 +29,10 @@ class Refusal(StrEnum):
     MAX_GHOST = "max_ghost_per_run"
     REMEMBERED = "remembered"  # the run has an answer to it that may be given again
     CALL_LIMIT = "call_limit"  # a limit on tool calls leaves no room for one that nobody may want
+    BREAKER = "breaker"  # guesses like it have cost more than they saved, so they are only scored for a while
+    COOLING_DOWN = "cooling_down"  # its service said that it is overloaded, or attempts failed one after the other
+    SLOTS = "slots"  # its service could not run a real call as well
+    RATE = "rate"  # its service's rate, as far as real calls leave some of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What all runs of a graph share when they decide what is worth running: latencies, prices, the process's load."""
+"""What all runs of a graph share when they decide what is worth running: latencies, prices, restraints, load."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.worth import Expectation, Prices
 from langgraph_speculate.policy import Limits, ToolPolicy
 
@@ -23,11 +24,13 @@ class Economy:
     Attributes:
         latencies: How long tools take, and how long models leave them.
         prices: What waste weighs.
+        restraints: Breakers, and what the services bear.
         in_process: How many attempts of all graphs run in this process.
     """
 
     latencies: Latencies = field(default_factory=Latencies)
     prices: Prices = field(default_factory=Prices)
+    restraints: Restraints = field(default_factory=Restraints)
     in_process: Callable[[], int] = _idle
 
     def expectation(

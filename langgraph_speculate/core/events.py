@@ -328,6 +328,33 @@ class StepSettled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Switched(Event):
+    """Running ahead went off, is probed, or is on again, for a part of what a graph does.
+
+    Attributes:
+        scope: What kind of part: guesses of one source for one tool (`pattern`), a `tool`, the `graph`, or all tools
+            of a `host`.
+        name: Which one.
+        state: `off`: nothing of it runs ahead. `probing`: a few launches, to see. `on`: as ever.
+        reason: `worth`: it costs more than it saves, or does no longer. `overloaded`: its service said so. `failing`:
+            attempts of it failed one after the other.
+        worth_s: What the guesses that were looked at were worth together, in seconds that nobody waited.
+        settled: How many they were; for `failing`, how many attempts failed.
+        status: The status that its service answered with, or 0.
+        pause_s: Seconds for which it is off, unless its guesses come true, or never do, in the meantime.
+    """
+
+    scope: str
+    name: str
+    state: str
+    reason: str
+    worth_s: float = 0.0
+    settled: int = 0
+    status: int = 0
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunClosed(Event):
     """The run is over, however it ended; nothing of it is left running."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from langgraph_speculate.core import events
@@ -28,12 +30,14 @@ class Journal:
         self._epochs = epochs
         self._events: list[events.Event] = []
         self._noted = 0
+        self._at = -math.inf
 
     def note(self, kind: type[events.Event], now: float, **facts: Any) -> None:
         """Something of that kind happened."""
         if not self._noted and kind is not events.RunBegan:
             self._began(now)
         self._noted += 1
+        self._at = now
         self._events.append(kind(run=self._run, at=now, number=self._noted, **facts))
 
     def _began(self, now: float) -> None:
@@ -118,6 +122,14 @@ class Journal:
         self.note(events.Wasted, now, id=id, tool=tool, seconds=speculation.ran_s, cost=cost)
         if speculation.leaves:
             self.note(events.Ghost, now, id=id, tool=tool, destinations=speculation.destinations)
+
+    def switched(self, event: events.Switched) -> None:
+        """Running ahead of something went off or on; the run that is asked next tells, maybe a moment later."""
+        if not self._noted:
+            self._began(event.at)
+        self._noted += 1
+        self._at = max(event.at, self._at)
+        self._events.append(replace(event, run=self._run, at=self._at, number=self._noted))
 
     def take(self) -> list[events.Event]:
         """What happened since this was last asked."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from langgraph_speculate.core.calls import Call, key_of
+from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.gate import Deny
 from langgraph_speculate.core.speculation import Speculation, Stage
 
@@ -21,6 +22,7 @@ class OpenTurn:
         asked: Calls that the model has written completely, by key.
         started: Bodies that were started for it, by key, without those that the stream ruled out.
         inherited: Ids of the speculations that were launched for it before it began.
+        held_back: Guesses that breakers did not let run, by source and key.
     """
 
     foreseen: list[Call] = field(default_factory=list)
@@ -28,6 +30,7 @@ class OpenTurn:
     asked: Counter[str] = field(default_factory=Counter)
     started: Counter[str] = field(default_factory=Counter)
     inherited: frozenset[str] = frozenset()
+    held_back: dict[tuple[str, str], Proposal] = field(default_factory=dict)
 
     def inherit(self, speculations: Iterable[Speculation]) -> None:
         """Take over what was launched for it before it began."""
@@ -37,7 +40,7 @@ class OpenTurn:
 
     def has_foreseen(self, call: Call) -> bool:
         """Whether *call*, as the model wrote it, stands among the predictions."""
-        return any(_alike(call, guess) for guess in self.foreseen)
+        return any(alike(call, guess) for guess in self.foreseen)
 
     def has_begun(self, key: str, stage: Stage) -> bool:
         """Whether a guess was started before: one that failed is not tried with each piece of the message."""
@@ -45,7 +48,7 @@ class OpenTurn:
         return stage is not Stage.COMPLETE and told and self.started[key] > 0
 
 
-def _alike(call: Call, guess: Call) -> bool:
+def alike(call: Call, guess: Call) -> bool:
     """Whether a guess was right: equality first, because it costs a fraction of two keys."""
     try:
         return call.name == guess.name and call.args == guess.args and key_of(call) == key_of(guess)

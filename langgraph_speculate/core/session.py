@@ -271,6 +271,8 @@ class Session(Foresight):
         self._pace.arrived(now - waited_s)
         if hit is None and not repeat:
             self._economy.latencies.took(tool, tool_s)
+        if hit is not None:
+            self._restraints.adopted(hit, tool_s - waited_s, now)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(
             events.CallSettled,
@@ -303,6 +305,8 @@ class Session(Foresight):
 
     def take_events(self) -> list[events.Event]:
         """What happened since this was last asked."""
+        for switch in self._restraints.take_switches():
+            self._journal.switched(switch)
         return self._journal.take()
 
     def _settle_step(self, now: float) -> None:

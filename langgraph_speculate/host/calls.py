@@ -248,11 +248,17 @@ class RealCalls:
         if facts.writes:
             tags = self._driver.answer(lambda now: self._driver.session.begin_call(facts, real.call, now), tags)
         token = _INSIDE.set(self)
+        error: BaseException | None = None
+        self._engine.brakes.began(facts.name, facts.rule.tool, began)
         try:
             with self._witnessing(real) as execution:
                 yield execution
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             _INSIDE.reset(token)
+            self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
             self._driver.note(lambda now: self._executed(facts, tags, now - real.at, now - began, now))
 
     @contextmanager
@@ -291,7 +297,8 @@ class RealCalls:
     @contextmanager
     def _adopting(self, answer: Commit, joined: bool, real: RealCall) -> Iterator[None]:
         """Around what is made up for when a result is adopted."""
-        hit = answer.speculation
+        hit, facts = answer.speculation, real.entry.facts
+        self._engine.brakes.adopted(facts.name, facts.rule.tool, real.at)
         try:
             yield
             if real.remembers and hit.call_id is None and not answer.outcome.effects.effects:

@@ -19,19 +19,24 @@ from weakref import WeakSet, WeakValueDictionary
 
 from cachetools import LRUCache
 
+from langgraph_speculate.core.admission import Refusal
+from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.events import Event
+from langgraph_speculate.core.events import Event, Switched
 from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums
 from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.brakes import Brakes
 from langgraph_speculate.host.compat import namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.forecast import Forecaster
@@ -48,6 +53,7 @@ _LOG = logging.getLogger("langgraph_speculate")
 _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
 
 _THREADS = 4096  # whose early bodies are counted
+_BREAKERS = 1024  # of patterns and tools, those used last
 
 Observer = Callable[[Event], None]
 
@@ -116,9 +122,12 @@ class Engine:
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
         self.warm_times = WarmTimes()
+        self.brakes = Brakes(policy, self.warn)
+        self._breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         prices = Prices(policy.thrift, policy.value_per_second)
-        self.economy = Economy(Latencies(), prices, in_process)
+        restraints = Restraints(self._breakers, self.brakes, prices)
+        self.economy = Economy(Latencies(), prices, restraints, in_process)
         self.patterns = None if patterns is None else self._keeper(patterns)
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)
@@ -149,7 +158,7 @@ class Engine:
         for toolbox, blocked in self.views:
             toolbox.recheck()
             view = RunView(level, blocked, Epochs(), self._tripped)
-            verdicts += [_verdict(entry.facts, toolbox, view) for entry in toolbox]
+            verdicts += [self._held_back(entry.facts) or _verdict(entry.facts, toolbox, view) for entry in toolbox]
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool))
 
     def events(self, observer: Observer) -> Callable[[], None]:
@@ -164,6 +173,24 @@ class Engine:
             run.close()
         if self.patterns is not None:
             self.patterns.close()
+
+    def _held_back(self, facts: ToolFacts) -> ToolVerdict | None:
+        """What keeps a tool from running ahead for a while, or None."""
+        now = clock.now()
+        service = self.brakes.resting(facts.name, facts.rule.tool, now)
+        with self.lock:
+            breaker = self._breakers.off(facts.name, now)
+        if service is not None:
+            cause = (
+                f"its service answered {service.status}" if service.status else "attempts failed one after the other"
+            )
+            reason, detail = Refusal.COOLING_DOWN, f"{cause}; it is left alone for {service.resting_until - now:.0f} s"
+        elif breaker is not None:
+            cause = f"{breaker.count} guesses cost {-breaker.worth:.3g} s more than they saved"
+            reason, detail = Refusal.BREAKER, f"{cause}; they are only scored for {breaker.due - now:.0f} s"
+        else:
+            return None
+        return ToolVerdict(facts.name, False, reason.value, detail, facts.rule.origin)
 
     # -- for the host ------------------------------------------------------------------------------------------------
 
@@ -221,6 +248,9 @@ class Engine:
         if not happened:
             return
         self._collector.add(happened)
+        for event in happened:
+            if isinstance(event, Switched):
+                _LOG.info("speculation: %s", _told(event))
         for event in happened if self._observers else ():
             for observer in tuple(self._observers):
                 try:
@@ -317,3 +347,11 @@ def _verdict(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict:
         detail = f"{verdict.detail}; it starts once the model has written the call" if once_written else verdict.detail
         return ToolVerdict(facts.name, False, verdict.reason.value, detail, origin)
     return ToolVerdict(facts.name, True, "allowed", "", origin)
+
+
+def _told(event: Switched) -> str:
+    """One line about a switch, with the figures that caused it."""
+    what = " ".join(filter(None, (event.scope, printable(event.name))))
+    figures = {"worth_s": event.worth_s, "settled": event.settled, "status": event.status, "pause_s": event.pause_s}
+    told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if value)
+    return f"{what} is {event.state} ({event.reason}{told and ': ' + told})"

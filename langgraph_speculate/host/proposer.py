@@ -219,7 +219,10 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
+        policy = entry.facts.rule.tool
+
         def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
+            self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now)
             self._ended(speculation, outcome, started, now)
             if then is not None:
                 then(speculation)

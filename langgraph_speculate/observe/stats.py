@@ -69,6 +69,7 @@ class Stats(Counts):
         ghosts: Who outside of the trust boundary saw calls that nobody asked for, with counts.
         launched_by_depth, hits_by_depth: Speculations by how far ahead they were started (`limits.max_depth`), and
             those of them that real calls adopted.
+        switched: How often running ahead went off or on again, by scope and state, such as `"tool off"`.
         by_tool: The same fields for each tool.
     """
 
@@ -79,6 +80,7 @@ class Stats(Counts):
     ghosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     launched_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     hits_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    switched: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -130,6 +132,7 @@ class StatsCollector:
         self._ghosts: Counter[str] = Counter()
         self._launched: Counter[int] = Counter()  # by depth
         self._hits: Counter[int] = Counter()
+        self._switched: Counter[str] = Counter()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -150,6 +153,7 @@ class StatsCollector:
                 ghosts=MappingProxyType(dict(self._ghosts)),
                 launched_by_depth=MappingProxyType(dict(sorted(self._launched.items()))),
                 hits_by_depth=MappingProxyType(dict(sorted(self._hits.items()))),
+                switched=MappingProxyType(dict(self._switched)),
                 by_tool=MappingProxyType(by_tool),
             )
 
@@ -212,6 +216,8 @@ class StatsCollector:
                 self._add(tool, warm_used=1)
             case events.WarmUpWasted(tool=tool, seconds=seconds):
                 self._spend(tool, warm_wasted_s=seconds)
+            case events.Switched(scope=scope, state=state):
+                self._switched[f"{scope} {state}"] += 1
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
             case events.Hedged(tool=tool):

@@ -33,7 +33,7 @@ class Limits:
         attempt_timeout_s: Seconds after which an attempt is given up.
         rate_share: How much of a declared rate attempts may use, in [0, 1].
         cool_down_s: Seconds for which a tool is left alone after its service said that it is overloaded, or an attempt
-            of it failed time and again; at first also for which what does not pay is only predicted.
+            of it failed time and again; at first also for which what does not pay is only predicted. 0 turns both off.
 
     Raises:
         PolicyError: A value is out of range.

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from langgraph_speculate.core import events
+from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
@@ -24,6 +25,7 @@ from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import RunView, ToolFacts
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation
 from langgraph_speculate.core.worth import Prices
@@ -178,7 +180,8 @@ class OneRun(RuleBasedStateMachine):
             **{**wide, **({tight: bound} if tight else {}), "max_result_bytes": MAX_BYTES, "max_depth": depth}
         )
         view = RunView("declared", None, Epochs(), self.tripped)
-        economy = Economy(Steady(), Prices(thrift=0))
+        tireless = Restraints(Breakers({}, cool_down_s=0.0))  # this is about a run's own budgets
+        economy = Economy(Steady(), Prices(thrift=0), tireless)
         self.session = Session("r", view, self.limits, economy=economy)
         self.other = Session("other", view, self.limits, economy=economy)
 

@@ -391,7 +391,7 @@ def test_what_has_no_call_or_no_policy_is_never_launched(facts: ToolFacts | None
     """
     Not even by a gate that lets everything pass.
     """
-    monkeypatch.setattr("langgraph_speculate.core.turns.decide", lambda *asked, **more: ALLOW)
+    monkeypatch.setattr("langgraph_speculate.core.launches.decide", lambda *asked, **more: ALLOW)
     session = a_session()
     session.begin_turn("t1", 0.0)
     call = None if facts is GET else SEVEN

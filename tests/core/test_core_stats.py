@@ -59,6 +59,7 @@ ONE_RUN: list[events.Event] = [
     events.StepSettled(**AT, tool="get", tool_s=1.0, waited_s=0.25),
     events.TurnBegan(**AT, turn="t2"),
     events.StepSettled(**AT, tool="set", tool_s=0.5, waited_s=0.75),
+    *(events.Switched(**AT, scope="tool", name="get", state=state, reason="worth") for state in ("off", "on", "off")),
     events.RunClosed(**AT, launched=3, hits=2, hidden_s=0.5),
 ]
 
@@ -91,6 +92,7 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "repeats": 0,
         "misses": 1,
         "wasted": 1,
+        "switched": {"tool off": 2, "tool on": 1},
         "denied": {"not_read_only": 1, "max_per_turn": 2},
         "discarded": {"contradicted": 1},
         "ghosts": {},

@@ -84,7 +84,7 @@ def test_nothing_is_worth_more_than_what_it_hides(
     """
     expected = Expectation(probability, takes_s, hidden * takes_s, cost, crowding)
     prices = Prices(thrift=thrift)
-    assert worth(expected, prices) <= probability * hidden * takes_s - COORDINATION_S
+    assert worth(expected, prices) <= probability * hidden * takes_s - COORDINATION_S + 1e-9
     assert worth(Expectation(0.0, takes_s, hidden * takes_s, cost, crowding), prices) < 0
 
 

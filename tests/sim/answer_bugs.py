@@ -11,10 +11,10 @@ from unittest.mock import patch
 from langgraph_speculate.core import session
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.gate import ALLOW, Reason
+from langgraph_speculate.core.launches import Launches
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
-from langgraph_speculate.core.turns import Turns
 from langgraph_speculate.host import calls
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.witness import Witness
@@ -32,13 +32,13 @@ def bug(make: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
 
 def _recalling(*reasons: Reason) -> AbstractContextManager[Any]:
     """These do not keep an answer from being given again; only that which the run itself let go of is gone."""
-    real = Turns._recall
+    real = Launches._recall
 
-    def recall(self: Turns, *args: Any) -> Any:
+    def recall(self: Launches, *args: Any) -> Any:
         with ignoring(*reasons):
             return real(self, *args)
 
-    return patch.object(Turns, "_recall", recall)
+    return patch.object(Launches, "_recall", recall)
 
 
 # -- repeats ---------------------------------------------------------------------------------------------------------
@@ -102,13 +102,13 @@ def repeats_of_any_call_of_the_tool() -> Iterator[None]:
 @bug
 def repeats_of_other_runs() -> Iterator[None]:
     shared = Repeats()
-    real = Turns.__init__
+    real = Launches.__init__
 
-    def init(self: Turns, *args: Any) -> None:
+    def init(self: Launches, *args: Any) -> None:
         real(self, *args)
         self._repeats = shared
 
-    with patch.object(Turns, "__init__", init), _recalling(Reason.CHANGED):
+    with patch.object(Launches, "__init__", init), _recalling(Reason.CHANGED):
         yield
 
 

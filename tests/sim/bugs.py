@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from langgraph_speculate.core import admission, budget, gate, resources, session
-from langgraph_speculate.core import turns as core_turns
+from langgraph_speculate.core import admission, budget, gate, launches, resources, session
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
@@ -128,9 +127,9 @@ def undeclared_tools_write_nothing() -> Iterator[None]:
 def expired_results_pass_the_gate() -> Iterator[None]:
     real = Session.begin_turn
 
-    def begin_turn(self: Session, turn: str, now: float) -> Any:
+    def begin_turn(self: Session, *args: Any) -> Any:
         with patch.object(Session, "_drop", lambda *args: []):
-            return real(self, turn, now)
+            return real(self, *args)
 
     with (
         ignoring(Reason.EXPIRED),
@@ -147,7 +146,7 @@ def expired_results_pass_the_gate() -> Iterator[None]:
 def key_is_the_tool_name() -> Iterator[None]:
     with (
         patch.object(session, "decide", lambda *args, **kwargs: gate.ALLOW),
-        patch.object(core_turns, "decide", lambda *args, **kwargs: gate.ALLOW),
+        patch.object(launches, "decide", lambda *args, **kwargs: gate.ALLOW),
         patch.object(
             Table, "candidates_for", lambda self, key, venue: [s for s in self if s.state is not State.PROMOTED]
         ),

@@ -223,7 +223,7 @@ class SweepWitness:
 
 def _going(run: Run) -> int:
     """How many early bodies of a run are tasks that are not done."""
-    tasks = [attempt._task for attempt in run._driver.runner._attempts.values()]
+    tasks = [attempt.task for attempt in run._driver.runner._attempts.values()]
     return sum(task is not None and not task.done() for task in tasks)
 
 

@@ -14,7 +14,7 @@ from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard
 from langgraph_speculate.host import run
 from langgraph_speculate.host.run import Run
-from langgraph_speculate.host.runner import Runner
+from langgraph_speculate.host.runner import Attempt, Runner
 from langgraph_speculate.host.threads import THREADS
 from tests.sim.bugs import ignoring
 from tests.sim.cancelling import WAYS, Point, Tally, campaign, portion
@@ -119,7 +119,7 @@ def writes_run_ahead() -> Iterator[None]:
 
 @breaks("late body", 5)
 def a_body_that_waits_for_its_thread_cannot_be_stopped() -> Iterator[None]:
-    with patch.object(run.Attempt, "cancel", lambda self: self._task and self._task.cancel() and None):
+    with patch.object(Attempt, "cancel", lambda self: self.task and self.task.cancel() and None):
         yield
 
 

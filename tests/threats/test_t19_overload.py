@@ -1,15 +1,19 @@
 """T19: reads that nobody asked for overload a service, use up its rate limit, or cost more than they save.
 
 The library promises budgets that always hold: bodies run at most as often as in the plain graph plus
-`max_wasted_per_run`, never more than `max_in_flight` at once nor `max_per_turn` per model turn. (That a tool is left
-alone when it answers 429 or nobody wants its guesses, and its declared rate, are not part of it yet: issue 6.)
+`max_wasted_per_run`, never more than `max_in_flight` at once nor `max_per_turn` per model turn; and guesses that never
+come true stop. (Services with limits of their own: `test_t19_rates.py`.)
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
 import random
+import re
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +24,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate import speculate, speculation_of
 
-PLENTY = {"max_in_flight": 50, "max_per_turn": 50, "max_per_run": 200, "max_wasted_per_run": 200}
+PLENTY = {"max_in_flight": 50, "max_per_turn": 50, "max_per_run": 200, "max_wasted_per_run": 200, "cool_down_s": 0}
 
 
 class Service:
@@ -32,7 +36,7 @@ class Service:
         self.gate = threading.Lock()
         self._latency_s = latency_s
 
-    def tool(self) -> BaseTool:
+    def tool(self, name: str = "look") -> BaseTool:
         def look(id: int) -> str:
             "Look something up."
             early = is_early()
@@ -43,7 +47,7 @@ class Service:
                     time.sleep(self._latency_s)
             return f"{id}"
 
-        return make_tool("look", look, "both")
+        return make_tool(name, look, "both")
 
 
 class Flood(Fixed):
@@ -149,3 +153,62 @@ def test_each_of_many_runs_has_its_own_budget_and_no_more(way: str) -> None:
     beside_each_other(graph, way, [({"messages": [("user", "go")]}, None)] * runs)
     assert runs * 2 < len(service.asked) <= runs * (2 + 2)
     assert speculation_of(graph).stats().wasted <= runs * 2
+
+
+class AlwaysWrong(Fixed):
+    """Three guesses a turn, of other arguments each time, of the tools in turns."""
+
+    def __init__(self, tools: Sequence[str]) -> None:
+        super().__init__()
+        self._fresh = itertools.count(1000)
+        self._tools = itertools.cycle(tools)
+
+    def predict(self, history: Any, *, k: int) -> Any:
+        self._calls = tuple((next(self._tools), {"id": next(self._fresh)}) for _ in range(3))
+        return super().predict(history, k=k)
+
+
+@pytest.mark.tools_block  # the service is asked from wherever the body runs
+@pytest.mark.parametrize("names", [["look"], ["look", "find"], ["look", "find", "read", "list", "peek"]])
+@pytest.mark.parametrize("way", WAYS)
+def test_guesses_that_never_come_true_stop_within_fifty(way: str, names: list[str]) -> None:
+    """
+    Over many runs, each with its own budget for waste; then they are only scored, and the owner can see why.
+    """
+    service = Service()
+    tools = [service.tool(name) for name in names]
+    script = [*(ask(("look", {"id": id})) for id in range(8)), AIMessage("done")]
+    graph = speculate(
+        agent_graph(ScriptedModel(script=script, pace_s=0.001), tools),
+        {"tools": {key: {"read_only": True, "eagerness": "moderate"} for key in names}},  # however fast they are
+        predictor=AlwaysWrong(names),
+    )
+    for _ in range(8):
+        final(graph, way)
+    stats = speculation_of(graph).stats()
+    assert stats.predicted >= 8 * 8 * 3
+    assert stats.launched <= 50
+    assert stats.denied["breaker"] > 0
+    assert len(service.asked) <= 8 * 8 + 50
+    verdict = next(verdict for verdict in speculation_of(graph).explain() if verdict.tool == "look")
+    assert (verdict.allowed, verdict.reason) == (False, "breaker")
+    assert "more than they saved" in verdict.detail
+
+
+def test_a_switch_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    With the figures that caused it.
+    """
+    service = Service()
+    script = [*(ask(("look", {"id": id})) for id in range(8)), AIMessage("done")]
+    graph = speculate(
+        agent_graph(ScriptedModel(script=script), [service.tool()]),
+        {"tools": {"look": {"read_only": True, "eagerness": "moderate"}}},
+        predictor=AlwaysWrong(["look"]),
+    )
+    with caplog.at_level(logging.INFO, "langgraph_speculate"):
+        for _ in range(4):
+            final(graph, "invoke")
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert [line.split(":")[1].split(" is ")[0].strip() for line in lines] == ["pattern fixed", "tool look"]
+    assert re.fullmatch(r"speculation: tool look is off \(worth: worth_s -0\.\d+, settled 16, pause_s 60\)", lines[1])

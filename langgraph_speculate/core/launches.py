@@ -1,0 +1,243 @@
+"""Launches of one agent run, as decisions: which proposals are worth a body, and which bodies are let go.
+
+The gate says what may run, its worth and the budgets what does. When that is asked, and of what, is said by the moments
+of a run (`turns.py`, `foresight.py`, `session.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from langgraph_speculate.core import events
+from langgraph_speculate.core.admission import Refusal
+from langgraph_speculate.core.budget import Budget
+from langgraph_speculate.core.calls import Call, key_of
+from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
+from langgraph_speculate.core.economy import Economy
+from langgraph_speculate.core.gate import Deny, Moment, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.openturn import OpenTurn
+from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.repeats import Remembered, Repeats
+from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
+from langgraph_speculate.core.table import Table
+from langgraph_speculate.core.warming import WarmUps
+from langgraph_speculate.core.worth import worth
+from langgraph_speculate.policy import Limits, ToolPolicy
+
+_BETTER = 2.0  # times as much must a guess be worth to take the place of one that runs already
+
+
+@dataclass(frozen=True, slots=True)
+class _Bid:
+    """A call that may run ahead, its canonical key, its tool's entry, and what running it is worth."""
+
+    proposal: Proposal
+    key: str
+    policy: ToolPolicy
+    worth: float
+
+
+class Launches:
+    """What a run launches and lets go.
+
+    Args:
+        run: The run's id.
+        view: What the gate may know about the run.
+        limits: Its budgets.
+        thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        economy: What all runs of the graph share; None for a run on its own.
+
+    Attributes:
+        table: The run's speculations, and the ledger.
+        warm_ups: Its warm-ups.
+        closed: Whether the run is over.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        view: RunView,
+        limits: Limits,
+        thread: Counter[str] | None = None,
+        economy: Economy | None = None,
+    ) -> None:
+        self.run = run
+        self.view = view
+        self.limits = limits
+        self.table = Table()
+        self.closed = False
+        self._journal = Journal(run, limits, view.epochs)
+        self._economy = economy or Economy()
+        self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
+        self._pace = Pace(self._economy.latencies, limits.max_depth)
+        self._restraints = self._economy.restraints
+        self._repeats = Repeats()
+        self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)
+        self._step = 0
+        self._open: dict[str, OpenTurn] = {}
+        self._ended: dict[str, bool] = {}  # turns of this step, and whether their messages can be relied on
+
+    # -- launching --------------------------------------------------------------------------------------------------
+
+    def _launch(self, turn: str, proposals: Sequence[Proposal], now: float, headroom: int | None) -> list[Command]:
+        """Gate what is proposed, and launch what of it is worth most, as far as budgets go."""
+        forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
+        denied: Counter[tuple[str, Deny]] = Counter()
+        allowed: list[_Bid] = []
+        for proposal in proposals:
+            name = proposal.candidate.call.name
+            if name not in forbidden:
+                forbidden[name] = forbids(proposal.tool, proposal.venue, self.view, proposal.call_id, proposal.depth)
+            outcome = forbidden[name] or self._bid(proposal, now)
+            if isinstance(outcome, Deny):
+                denied[name, outcome] += 1
+            elif outcome is not None:
+                allowed.append(outcome)
+        allowed.sort(key=lambda bid: bid.worth, reverse=True)
+        commands = [command for bid in allowed for command in self._admit(turn, bid, now, headroom)]
+        known = self._open.get(turn, OpenTurn()).denied
+        for (name, verdict), count in denied.items():
+            if proposals[0].stage is Stage.BEGIN or (name, verdict) not in known:  # a stream asks again and again
+                known.add((name, verdict))
+                self._journal.denied(turn, name, verdict, now, count)
+        return commands
+
+    def _bid(self, proposal: Proposal, now: float) -> _Bid | Deny | None:
+        """What a proposal is worth, or why the gate denies it; None for what can never be matched."""
+        call, tool = proposal.call, proposal.tool
+        if call is not None and key_of(call) is None:
+            call = None
+        verdict = decide(
+            call,
+            tool,
+            proposal.venue,
+            self.view,
+            objection=proposal.objection,
+            found=proposal.found,
+            call_id=proposal.call_id,
+            depth=proposal.depth,
+        )
+        if isinstance(verdict, Deny):
+            return verdict
+        policy = tool.rule.tool if tool is not None else None
+        if call is None or policy is None:  # the gate allows neither
+            return None
+        if proposal.stage is Stage.COMPLETE:
+            return _Bid(proposal, call.key, policy, math.inf)
+        self._pace.reached(proposal.stage, now)
+        expected = self._economy.expectation(proposal, policy, self.limits, self._pace, now)
+        return _Bid(proposal, call.key, policy, worth(expected, self._economy.prices))
+
+    def _admit(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> list[Command]:
+        proposal = bid.proposal
+        opened = self._open[turn] if proposal.depth == 1 else OpenTurn()
+        refusal = self._refusal(turn, opened, bid, now, headroom)
+        commands: list[Command] = []
+        if refusal is Refusal.MAX_PER_TURN and (worse := self._worse(turn, bid)) is not None:
+            commands = self._rule_out(turn, [worse], now, "preempt", Discard.PREEMPTED)
+            refusal = self._refusal(turn, opened, bid, now, headroom)
+        if refusal is not None:
+            asked_again = proposal.depth > 1 and refusal is Refusal.DUPLICATE  # whenever more is known
+            if proposal.stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
+                tool = proposal.candidate.call.name
+                self._journal.note(events.Refused, now, turn=turn, tool=tool, reason=refusal.value)
+            return commands
+        id = f"{self.run}:{self.table.issued + 1}"
+        step = self._step + proposal.depth - 1
+        speculation = proposal.speculation(id, turn, step, self.view.epochs.now, now, bid.worth)
+        self.table.launch(speculation)
+        self._budget.launched(speculation)
+        self._restraints.launched(speculation)
+        opened.started[bid.key] += 1
+        self._journal.launched(speculation, now)
+        return [*commands, Launch(speculation)]
+
+    def _worse(self, turn: str, bid: _Bid) -> Speculation | None:
+        """A guess of the turn about the same message that should make room for a better one, or None."""
+        own = [s for s in self.alive_in(turn) if s.turn == turn and s.depth == bid.proposal.depth]
+        standing = [s for s in own if s.state is not State.PROMOTED and s.stage is not Stage.COMPLETE]
+        worst = min(standing, key=lambda speculation: speculation.worth, default=None)
+        return worst if worst is not None and bid.worth > _BETTER * max(worst.worth, 0.0) else None
+
+    def _is_remembered(self, proposal: Proposal, now: float) -> bool:
+        call, tool = proposal.call, proposal.tool
+        if call is None or tool is None:
+            return False
+        real = Moment(now, self._step, proposal.circumstances, proposal.objection, proposal.call_id)
+        return isinstance(self._recall(call, tool, proposal.venue, real), Remembered)
+
+    def _recall(self, call: Call, tool: ToolFacts, venue: str, real: Moment) -> Remembered | Deny | None:
+        """The answer that the run remembers of a call, or why that may not be given at this moment."""
+        answer = self._repeats.find(call.key, venue)
+        if answer is None:
+            return None
+        verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
+        return verdict if isinstance(verdict, Deny) else answer
+
+    def _refusal(self, turn: str, opened: OpenTurn, bid: _Bid, now: float, headroom: int | None) -> Refusal | None:
+        proposal = bid.proposal
+        if opened.has_begun(bid.key, proposal.stage):
+            return Refusal.DUPLICATE
+        if self._is_remembered(proposal, now):
+            return Refusal.REMEMBERED
+        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
+        refusal = refusal or self._restraints.refusal(proposal, bid.policy, now)
+        if refusal is Refusal.BREAKER:
+            opened.held_back[proposal.candidate.source, bid.key] = proposal
+        return refusal
+
+    # -- who stands -------------------------------------------------------------------------------------------------
+
+    def _of(self, turn: str, opened: OpenTurn) -> list[Speculation]:
+        return [s for s in self.table if (s.turn == turn and s.depth == 1) or s.id in opened.inherited]
+
+    def alive_in(self, turn: str) -> list[Speculation]:
+        """The guesses of a turn that the model has not written yet, and that its stream may rule out."""
+        open_turn = self._open.get(turn)
+        if self.closed or open_turn is None:
+            return []
+        return [s for s in self._of(turn, open_turn) if s.scope == "step" and not open_turn.asked[s.call.key]]
+
+    # -- letting go --------------------------------------------------------------------------------------------------
+
+    def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
+        """Discard these, and then what rests on them."""
+        commands: list[Command] = []
+        fallen: list[str] = []
+        for speculation in lost:
+            if speculation.over or (speculation.state is State.PROMOTED and event != "fail"):
+                continue  # a real call waits for it: only its own end, or that of the run, ends it
+            self.table.discard(speculation, event, reason)
+            fallen.append(speculation.id)
+            self._journal.discarded(speculation, now)
+            if speculation.ended_at is None:
+                commands.append(Cancel(speculation.id, speculation.drain))
+            else:
+                self._wasted(speculation, now)
+        orphans = [orphan for id in fallen for orphan in self.table.lineage(id)]
+        return [*commands, *(self._drop(orphans, "squash", Discard.LINEAGE, now) if orphans else ())]
+
+    def _wasted(self, speculation: Speculation, now: float) -> None:
+        """Its body has ended, and nobody wants the result."""
+        self._journal.wasted(speculation, now)
+        self._budget.wasted(speculation)
+        self._restraints.wasted(speculation, now)
+
+    def _rule_out(
+        self,
+        turn: str,
+        lost: Sequence[Speculation],
+        now: float,
+        event: str = "squash",
+        reason: Discard = Discard.CONTRADICTED,
+    ) -> list[Command]:
+        """Let go of guesses of an open turn; others may take their places."""
+        lost = [speculation for speculation in lost if speculation.state is not State.PROMOTED]  # a real call waits
+        for speculation in lost:
+            self._budget.contradicted(speculation)
+            self._open[turn].started[speculation.call.key] -= 1
+        return self._drop(lost, event, reason, now)

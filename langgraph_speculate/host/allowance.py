@@ -1,0 +1,112 @@
+"""A declared rate, and what of it early calls may use.
+
+Real calls are counted and never asked to wait. Early ones get what is left when those are set aside that the service
+has seen at its busiest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from limits import RateLimitItem, parse
+from limits.strategies import MovingWindowRateLimiter
+
+from langgraph_speculate.host.windows import Windows
+
+_REMEMBERED_S = 300.0  # for at least so long it is remembered how many real calls there were at once,
+_REMEMBERED_WINDOWS = 10  # and for as many windows of a rate
+
+
+@dataclass(slots=True)
+class Busiest:
+    """The most that real calls have needed lately.
+
+    Args:
+        memory_s: For how many seconds that is remembered.
+
+    >>> busiest = Busiest(memory_s=60.0)
+    >>> busiest.saw(3, now=0.0)
+    >>> busiest.saw(1, now=10.0)
+    >>> busiest.expected(1, now=20.0), busiest.expected(1, now=61.0)
+    (3, 1)
+    """
+
+    memory_s: float = _REMEMBERED_S
+    _count: int = 0
+    _at: float = -math.inf
+
+    def saw(self, count: int, now: float) -> None:
+        """Real calls needed *count*."""
+        if count >= self.expected(0, now):
+            self._count, self._at = count, now
+
+    def expected(self, count: int, now: float) -> int:
+        """What they are expected to need, when they need *count* now."""
+        return max(count, self._count) if 0.0 <= now - self._at <= self.memory_s else count
+
+
+class Allowance:
+    """The calls under one declared rate.
+
+    Args:
+        rate: In the notation of `limits`.
+        share: How much of it early calls may use, in [0, 1]. Where that is less than one call in a window, it is one
+            call in as many windows as make it one.
+
+    Attributes:
+        whole: The rate.
+        early: What early calls may use of it.
+
+    >>> allowance = Allowance("10/second", share=0.2)
+    >>> for _ in range(3):
+    ...     if allowance.has_room(now=0.0):
+    ...         allowance.began_early(now=0.0)
+    >>> allowance.early, allowance.has_room(now=0.5), allowance.has_room(now=1.5)
+    (2 per 1 second, False, True)
+    >>> Allowance("4/second", 0.2).early
+    1 per 2 second
+    """
+
+    def __init__(self, rate: str, share: float) -> None:
+        self.whole: RateLimitItem = parse(rate)
+        part = share * self.whole.amount
+        windows = math.ceil(1 / part) if 0 < part < 1 else 1
+        self.early = type(self.whole)(math.floor(part * windows), self.whole.multiples * windows)
+        self._busiest = Busiest(max(_REMEMBERED_S, _REMEMBERED_WINDOWS * self.whole.get_expiry()))
+        self._windows = Windows()
+        self._limiter = MovingWindowRateLimiter(self._windows)
+
+    def has_room(self, now: float) -> bool:
+        """Whether an early call stays within its share, and within what real calls are expected to leave."""
+        self._windows.now = now
+        asked = self._count(_ASKED)
+        busiest = self._busiest.expected(asked, now)
+        still_to_come = busiest + math.isqrt(busiest) - asked  # a record is there to be beaten: by about its deviation
+        within = self._count(_BODIES) + still_to_come + 1 <= self.whole.amount
+        return within and self._limiter.test(self.early, _EARLY)
+
+    def began_early(self, now: float) -> None:
+        """An early body starts."""
+        self._windows.now = now
+        self._limiter.hit(self.early, _EARLY)
+        self._note(_BODIES)
+
+    def asked(self, now: float) -> None:
+        """A real call came: one with a body of its own, or one that adopts an early one's result."""
+        self._windows.now = now
+        self._busiest.saw(self._note(_ASKED), now)
+
+    def began(self, now: float) -> None:
+        """The body of a real call starts."""
+        self._windows.now = now
+        self._note(_BODIES)
+
+    def _count(self, what: str) -> int:
+        return self.whole.amount - self._limiter.get_window_stats(self.whole, what).remaining
+
+    def _note(self, what: str) -> int:
+        return self._windows.incr(self.whole.key_for(what), self.whole.get_expiry())
+
+
+_ASKED, _BODIES, _EARLY = "asked", "bodies", "early"
