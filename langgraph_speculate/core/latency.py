@@ -239,7 +239,9 @@ class Latencies:
     def hedge_after(self, tool: str) -> float | None:
         """Seconds after which one in twenty bodies of *tool* is still at it; None while little is known of it."""
         sketch = self._tools.get(tool)
-        return None if sketch is None or sketch.weight < _FEW else sketch.quantile(_HEDGED)
+        if sketch is None or sketch.weight < _FEW:
+            return None
+        return sketch.quantile(_HEDGED) / _MIDDLE  # the bucket's upper edge: before that an even tool is not late
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 

@@ -138,6 +138,17 @@ def test_a_hedge_waits_until_few_bodies_are_still_at_it():
     assert latencies.hedge_after("search") == pytest.approx(0.11, rel=0.15)
 
 
+@pytest.mark.parametrize("seconds", [0.4, 0.8, 1.08, 2.7])
+def test_a_tool_that_always_takes_the_same_is_never_hedged(seconds: float):
+    """
+    Times are known to a fifth only: a hedge waits for the end of the bucket, or it would start a second body each time.
+    """
+    latencies = Latencies()
+    for _ in range(32):
+        latencies.took("search", seconds)
+    assert latencies.hedge_after("search") > seconds
+
+
 def test_the_lead_depends_on_the_model_the_stage_and_how_far_ahead():
     """
     A slow model hides more of a slow tool; a message that is half written hides less.
