@@ -16,6 +16,7 @@ from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.gate import RunView
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.warming import Warming, WarmUp, may_run
+from langgraph_speculate.host import clock
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposer import Proposer
@@ -74,6 +75,8 @@ class Warmer:
             policy = None if proposal is None or proposal.tool is None else proposal.tool.rule.tool
             if proposal is None or policy is None or policy.warm is None:
                 continue
+            if self._engine.brakes.resting(name, policy, clock.now()) is not None:
+                continue  # its service has too much to do already
             warming = self._begin(turn, proposal, policy.warm)
             if warming is not None:
                 args = tuple(_shown(guess) for guess in guesses if _is_of(name, guess) and may_run(guess, self._view))

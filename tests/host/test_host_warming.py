@@ -423,6 +423,30 @@ def test_nothing_is_warmed_up_where_nothing_may_run_ahead(level: str) -> None:
     assert pool.told == []
 
 
+def test_a_service_that_has_too_much_to_do_is_not_warmed_up() -> None:
+    """
+    A connection more is no help to it.
+    """
+
+    class TooMany(Exception):
+        status_code = 429
+
+    def search(q: str) -> str:
+        if len(pool.told) == 1:
+            raise TooMany
+        return "found"
+
+    pool = Pool()
+    # Its second run cannot wait for what must not come.
+    graph = warmed(pool.fill, there=lambda: pool.told, tool=make_tool("search", search, "sync"))
+    with pytest.raises(TooMany):
+        drive(graph, "invoke")
+    with pytest.raises(TooMany):
+        drive(graph, "invoke")
+
+    assert len(pool.told) == 1
+
+
 @pytest.mark.parametrize("level", ["declared", "open_world"])
 def test_tools_that_leave_the_trust_boundary_are_warmed_up_at_their_level_only(level: str) -> None:
     """
