@@ -108,6 +108,8 @@ def _speculation(stats: Stats) -> dict[str, Any]:
         "joined": stats.joined,
         "wasted": stats.wasted,
         "wasted_s": stats.wasted_s,
+        "launched_by_depth": dict(stats.launched_by_depth),
+        "hits_by_depth": dict(stats.hits_by_depth),
         "wasted_per_hit": _ratio(stats.wasted, stats.hits) if stats.hits else None,
         "hidden_s": stats.hidden_s,
         "hidden_share": _ratio(stats.hidden_s, stats.hidden_s + stats.tool_wait_s),

@@ -125,32 +125,51 @@ def prepare(path: Path, settings: Settings) -> Material:
 
 def measure(material: Material, settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
     """Play every script of *material* through every agent, and report."""
-    tools = recorded_tools(material.every_script, material.reading)
     train_ids = {run.id for run in material.train}
     seen = [script for script in material.every_script if script.id in train_ids]
+    predictors: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
+    if OURS in settings.variants:
+        predictors[OURS] = taught(material, settings)
+
+    def graphs(model: ChatOpenAI, tools: Sequence[BaseTool]) -> dict[str, Any]:
+        names = (PLAIN, *settings.variants)
+        return {name: _graph(name, model, tools, material.reading, predictors) for name in names}
+
+    return compare(material, settings, graphs, tell)
+
+
+def taught(material: Material, settings: Settings) -> Predictor:
+    """The shipped predictor, having learned from the training part."""
     # Threads are worlds of their own here, but the users of one service, so they learn together.
-    predictors: dict[str, Predictor] = {OURS: default_predictor(apart=False), ORACLE: Oracle()}
-    predictors[WRONG] = AlwaysWrong(seen, material.reading)
-    for run in material.train if OURS in settings.variants else ():
+    predictor = default_predictor(apart=False)
+    for run in material.train:
         for history, calls in run.decisions():
-            predictors[OURS].learn(history, calls)
-    if settings.frozen:
-        predictors[OURS] = Frozen(predictors[OURS])
+            predictor.learn(history, calls)
+    return Frozen(predictor) if settings.frozen else predictor
+
+
+def compare(
+    material: Material,
+    settings: Settings,
+    make: Callable[[ChatOpenAI, Sequence[BaseTool]], Mapping[str, Any]],
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Play every script of *material* through the graphs that *make* makes by name, the plain one first."""
+    tools = recorded_tools(material.every_script, material.reading)
     player = Player({script.id: script for script in (*material.scripts, _WARM_UP)})
     with undisturbed(), LoopbackServer(player) as server:
         key: Any = "none"
         model = ChatOpenAI(model="recorded", base_url=server.base_url, api_key=key, streaming=True)
-        names = (PLAIN, *settings.variants)
-        graphs = {name: _graph(name, model, tools, material.reading, predictors) for name in names}
+        graphs = make(model, tools)
+        handles = {name: speculation_of(graph) for name, graph in graphs.items() if name not in (PLAIN, EAGER)}
         try:
             stage = _Stage(material, settings, graphs, tell)
             played = stage.play() if settings.sync else asyncio.run(stage.aplay())
-            stats = {name: speculation_of(graphs[name]).stats() for name in graphs if name in predictors}
+            stats = {name: handle.stats() for name, handle in handles.items()}
         finally:
-            for name in graphs:
-                if name in predictors:
-                    speculation_of(graphs[name]).close()
-    return _report(material, settings, played, stats, player)
+            for handle in handles.values():
+                handle.close()
+    return _report(material, list(graphs), played, stats, player)
 
 
 class _Stage:
@@ -225,12 +244,11 @@ def _graph(
 
 def _report(
     material: Material,
-    settings: Settings,
+    names: Sequence[str],
     played: list[dict[str, Performance]],
     stats: Mapping[str, Stats],
     player: Player,
 ) -> dict[str, Any]:
-    names = [PLAIN, *settings.variants]
     same_requests = {
         name: sum(
             player.requests[f"{at}{script.id}"] == player.requests[f"0{script.id}"] for script in material.scripts

@@ -21,6 +21,7 @@ from benchmarks.script import Script
 from benchmarks.world import world_of_run
 from langgraph_speculate import SpeculationPolicy, speculate
 from langgraph_speculate.core import Call, Candidate, History, Predictor
+from langgraph_speculate.policy import Limits
 
 PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
 EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
@@ -104,13 +105,14 @@ def speculating_agent(
     reading: Mapping[str, bool],
     predictor: Predictor | None,
     middleware: Sequence[AgentMiddleware[Any, Any]] = (),
+    limits: Limits | None = None,
 ) -> Any:
-    """The same agent with tools run ahead; those that only read are declared, with every default.
+    """The same agent with tools run ahead; those that only read are declared, with every default but for *limits*.
 
     Each performance has a world of its own, so a write in one does not concern another: they are partitioned by thread.
     """
     declared = {tool.name: True for tool in tools if reading[tool.name]}
-    policy = SpeculationPolicy(tools=declared, partition_by=("thread_id",))  # type: ignore[arg-type]
+    policy = SpeculationPolicy(tools=declared, partition_by=("thread_id",), limits=limits or Limits())  # type: ignore[arg-type]
     return speculate(plain_agent(model, tools, middleware), policy, predictor=predictor)
 
 

@@ -51,6 +51,12 @@ _CLONES = 1024  # tools whose adopting clones are kept
 _UNSEEN = "the agent around SpeculationMiddleware cannot be seen; wrap the agent with speculate() instead"
 
 
+def _model(model: Any) -> str:
+    """The name of a chat model, as far as it tells."""
+    told = (getattr(model, name, None) for name in ("model_name", "model"))
+    return next((name for name in told if isinstance(name, str)), "")
+
+
 def _bounds_of_call() -> str | None:
     """Why nothing may run ahead in the run that this is called in, because of how the agent was called."""
     before, after = stops_of(child_config() or {}) or ((), ())
@@ -157,7 +163,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if run is None:
             return handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {})
+        prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))
         if prediction is not None:
             prediction.wait()
         try:
@@ -177,7 +183,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         if run is None:
             return await handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {})
+        prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))
         if prediction is not None:
             await prediction.await_()
         try:

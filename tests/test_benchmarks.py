@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 from langchain_openai import ChatOpenAI
 
-from benchmarks import evidence, learning, overhead, recorded, squash, stream_overhead, streaming, support, three_turns
+from benchmarks import (
+    chains,
+    evidence,
+    learning,
+    overhead,
+    recorded,
+    squash,
+    stream_overhead,
+    streaming,
+    support,
+    three_turns,
+)
 from benchmarks.play import BEGIN, BOTH, STREAM, Attempt, Hidden, Message, Play, plays
 from benchmarks.play import EAGER as EAGER_ALONE
 from benchmarks.script import ModelPace, Player, script_of, split_by_effect
@@ -620,3 +631,37 @@ def test_evidence_reports_every_stage_and_variant(
     shown = capsys.readouterr().out
     assert shown.startswith("inner parts of the training half")
     assert "| variant | hidden |" in shown
+
+
+# -- chains ----------------------------------------------------------------------------------------------------------
+
+
+def look_around(number: int) -> list[dict[str, Any]]:
+    """Three reads, one after the other, of what the user named."""
+    events = [user(f"Look at orders {number}1, {number}2 and {number}3.")]
+    for place in (1, 2, 3):
+        call = f"c{place}"
+        events += [says("", (call, "get_order", {"order_id": f"{number}{place}"})), answers(call, "open")]
+    return [*events, says("All are open.")]
+
+
+def test_depths_are_compared_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Each depth looks as far as it may, nobody's transcript changes, and ratios are those of the figures."""
+    path = write(tmp_path / "looks.jsonl", [look_around(number) for number in range(7)])
+    quick = ["--pace", "0.03", "--tools", "2", "--runs", "2", "--concurrency", "1", "--json", "--quiet"]
+    assert chains.main([str(path), *quick]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["sets"]
+    variants = report["variants"]
+    assert list(variants) == [PLAIN, "depth 1", "depth 2", "depth 3", ORACLE, f"{ORACLE} 3"]
+    assert all(figures["transcripts_identical"] == 2 for figures in variants.values())
+    assert [max(map(int, variants[f"depth {depth}"]["launched_by_depth"])) for depth in (1, 2)] == [1, 2]
+    assert set(variants[f"{ORACLE} 3"]["launched_by_depth"]) == {"1", "2", "3"}
+    own, first = variants["depth 2"], variants["depth 1"]
+    assert own["hidden_ratio"] == pytest.approx(own["hidden_s"] / first["hidden_s"])
+    assert "depth 3: saves" in "\n".join(chains.ratios(report, (1, 2, 3)))
+
+
+def test_a_chain_benchmark_on_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """One clear line, and the exit code of a wrong argument."""
+    assert chains.main([str(tmp_path / "gone.jsonl")]) == 2
+    assert capsys.readouterr().err.startswith("error:")

@@ -232,3 +232,19 @@ def test_rubbish_neither_raises_nor_takes_long(args, result):
         predictor.predict(history, k=5)
         predictor.learn(history, [Call("odd", copy.copy(args))])
         assert time.thread_time() - started < 0.25  # all of it new, on a slow machine; usually below 5 ms
+
+
+@given(messages)
+def test_a_look_further_ahead_changes_nothing_of_what_is_learned(steps):
+    """
+    What was only imagined between a prediction and the truth leaves no trace.
+    """
+    plain, looking = BlendedPredictor(), BlendedPredictor()
+    for history, made in moments(steps, grow=True):
+        expected, candidates = plain.predict(history, k=5), looking.predict(history, k=5)
+        assert written(candidates) == written(expected)
+        for candidate in candidates:
+            looking.predict(history.after([candidate.call]), k=5)
+        for predictor in (plain, looking):
+            predictor.learn(history, made)
+    assert looking.take() == plain.take()

@@ -26,6 +26,7 @@ def test_an_event_is_named_by_kind_tool_and_ending():
     """
     assert signatures(history_of("find", "bad"), 9) == ("^", "user", "find", "bad!")
     assert signatures(history_of(user="Order A1234"), 1) == ("user#",)
+    assert signatures(History().after([Call("find")]), 2) == ("^", "find")  # pending, it would be another event
     answered = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     assert signatures(History.from_messages(answered), 2) == ("user", "answer")
 

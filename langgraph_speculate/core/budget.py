@@ -6,6 +6,7 @@ from collections import Counter
 
 from langgraph_speculate.core.admission import Refusal, Spent, admit
 from langgraph_speculate.core.commands import Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.core.tally import Tally
@@ -22,18 +23,23 @@ class Budget:
         limits: The budgets.
         table: The run's speculations.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        economy: What all runs of the graph share.
     """
 
-    def __init__(self, limits: Limits, table: Table, thread: Counter[str]) -> None:
+    def __init__(self, limits: Limits, table: Table, thread: Counter[str], economy: Economy) -> None:
         self._limits = limits
         self._table = table
+        self._thread = thread
         self._tally = Tally(thread)
-        self._standing: Counter[str] = Counter()  # guesses by turn, without those that the model has contradicted
+        self._economy = economy
+        self._wasted_s = 0.0
+        # Guesses by turn and how far ahead, without those that the model has contradicted.
+        self._standing: Counter[tuple[str, int]] = Counter()
         self._guesses = 0
         self._ghosts = 0
 
     def refusal(
-        self, proposal: Proposal, key: str, policy: ToolPolicy, turn: str, headroom: int | None
+        self, proposal: Proposal, key: str, policy: ToolPolicy, turn: str, headroom: int | None, worth: float
     ) -> Refusal | None:
         """Why a call must not be launched now, or None if it may.
 
@@ -43,15 +49,19 @@ class Budget:
             policy: Its tool's entry.
             turn: The model turn.
             headroom: How many more calls the limits that are kept elsewhere leave, or None for no such limit.
+            worth: Expected seconds saved, net of what it costs.
         """
         is_guess = proposal.stage is not Stage.COMPLETE
         alike = [other for other in self._table if (other.stage is not Stage.COMPLETE) == is_guess]
         spent = Spent(
-            turn=self._standing[turn] if is_guess else 0,
+            turn=self._standing[turn, proposal.depth] if is_guess else 0,
             run=self._guesses if is_guess else 0,
             # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
             wasted=self._table.wasted(guesses=is_guess) + len(alike),
+            wasted_s=self._wasted_s,
+            thread_wasted=self._thread.total(),
             in_flight=self._table.in_flight,
+            in_process=self._economy.in_process(),
             ghosts=self._ghosts,
             room=self._tally.room(proposal.candidate.call.name, policy, proposal.asked, headroom),
         )
@@ -59,25 +69,41 @@ class Budget:
             key,
             proposal.candidate.probability,
             policy.probability_floor,
+            worth=worth,
+            too_fast=self._economy.takes_too_little(proposal.candidate.call.name),
             # That a call was written twice, and needs two bodies, is for the session to know.
             alive=[other.call.key for other in self._table] if is_guess else (),
             spent=spent,
             limits=self._limits,
             leaves=policy.open_world,
-            stage=proposal.stage,
+        )
+
+    def has_room(self) -> bool:
+        """Whether one more body fits of a call that a real call waits for."""
+        alike, limits = sum(other.stage is Stage.COMPLETE for other in self._table), self._limits
+        return (
+            self._table.in_flight < limits.max_in_flight
+            and self._economy.in_process() < limits.max_in_process
+            and self._table.wasted(guesses=False) + alike < limits.max_wasted_per_run
+            and self._wasted_s < limits.max_wasted_s_per_run
+            and self._thread.total() < limits.max_wasted_per_thread
         )
 
     def launched(self, speculation: Speculation) -> None:
         """It starts."""
         is_guess = speculation.stage is not Stage.COMPLETE
-        self._standing[speculation.turn] += is_guess
+        self._standing[speculation.turn, speculation.depth] += is_guess
         self._guesses += is_guess
         self._ghosts += speculation.leaves
         self._tally.launched(speculation.call.name)
 
     def contradicted(self, speculation: Speculation) -> None:
         """The model's stream has ruled it out: another guess may take its place in the turn."""
-        self._standing[speculation.turn] -= speculation.stage is not Stage.COMPLETE
+        self._standing[speculation.turn, speculation.depth] -= speculation.stage is not Stage.COMPLETE
+
+    def wasted(self, speculation: Speculation) -> None:
+        """Its body has ended, and nobody wants the result."""
+        self._wasted_s += speculation.ran_s
 
     def settled(self, tool: str, hit: Speculation | None) -> None:
         """A real call has its answer."""

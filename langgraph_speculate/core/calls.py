@@ -173,12 +173,14 @@ class Outcome:
         value: What the tool's body returned; meaningless unless `ok`.
         error: What it raised, or None. An error is never adopted: the real call runs.
         taint: Why the result must not be used although the body returned (it tripped a wire), or None.
+        stopped: It did not end by itself: it was cancelled, or its time was over.
         effects: What the body wrote to streams and callbacks, to be replayed when the result is adopted. Opaque here.
     """
 
     value: Any = None
     error: BaseException | None = None
     taint: str | None = None
+    stopped: bool = False
     effects: Any = None
 
     @property

@@ -33,6 +33,10 @@ class Predictor(Protocol):
     A predictor may also set `bounded = True`: its verbs always return within about a millisecond, so they may run where
     the model call starts. All others run on a thread of their own, and a run never waits more than 5 ms for one.
     Calls to one predictor never overlap.
+
+    Where guesses may reach beyond the next message (`Limits.max_depth`), it is asked about histories, too, that there
+    would be if a guess came true (`History.after`): their latest calls may have ended well without a result. It never
+    learns from one.
     """
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:

@@ -5,7 +5,7 @@ A shell has to know no more than this to carry out what the core decided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_speculate.core.calls import Call, Outcome
@@ -34,6 +34,8 @@ class Proposal:
         asked: How often the model has asked for this tool in this thread.
         stage: How much of the model's message is known.
         call_id: The id of the model's own call, if its tool is handed that and it is known.
+        depth: How far ahead: 1 for the message that is being written, 2 for the one after it, and so on.
+        parent: The speculation whose call it takes for granted, if any.
     """
 
     candidate: Candidate
@@ -46,8 +48,10 @@ class Proposal:
     asked: int = 0
     stage: Stage = Stage.BEGIN
     call_id: str | None = None
+    depth: int = 1
+    parent: str | None = None
 
-    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float) -> Speculation:
+    def speculation(self, id: str, turn: str, step: int, epoch: int, now: float, worth: float = 0.0) -> Speculation:
         """The speculation that launching this makes.
 
         Raises:
@@ -73,9 +77,18 @@ class Proposal:
             drain=policy.on_mispredict == "drain",
             launched_at=now,
             stage=self.stage,
+            depth=self.depth,
+            parent=self.parent,
             call_id=self.call_id,
+            worth=worth,
+            cost=policy.cost,
             circumstances=self.circumstances,
         )
+
+    def further(self, depth: int, parent: str | None, chance: float) -> Proposal:
+        """The same *depth* messages ahead, behind *parent*, which comes true with a probability of *chance*."""
+        candidate = replace(self.candidate, probability=self.candidate.probability * chance)
+        return replace(self, candidate=candidate, depth=depth, parent=parent)
 
     def _destinations(self, policy: ToolPolicy) -> tuple[str, ...]:
         """Who would see the call, in words that tell nothing of the user's."""

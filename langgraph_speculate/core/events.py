@@ -34,6 +34,7 @@ class RunBegan(Event):
     Attributes:
         partition: A hash of what sets its user apart; the same within one wrapped graph only.
         world: Names the resources it shares with the runs of its partition: their epochs have one order.
+        max_depth: And the others: the run's budgets (`policy/limits.py`).
     """
 
     partition: str
@@ -42,6 +43,7 @@ class RunBegan(Event):
     max_per_turn: int
     max_per_run: int
     max_wasted_per_run: int
+    max_depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ class Launched(Event):
         epoch: The epoch of the run's resources at that moment.
         ttl_s: Seconds for which its result may be used, or None if nobody said.
         stage: How much of the model's message was known (`core/speculation.py`, `Stage`).
+        depth: How far ahead: 1 for the message that was being written, 2 for the one after it, and so on.
+        parent: The speculation whose call it takes for granted, or None.
     """
 
     turn: str
@@ -110,6 +114,8 @@ class Launched(Event):
     epoch: int = 0
     ttl_s: float | None = None
     stage: str = "begin"
+    depth: int = 1
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +145,40 @@ class Matched(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hedged(Event):
+    """A real call has waited for a body for longer than nearly all take, so the call was started once more beside it.
+
+    Attributes:
+        id: The speculation that it waits for.
+        twin: The second one. At most one of the two is committed.
+    """
+
+    id: str
+    tool: str
+    twin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated(Event):
+    """The remembered answer of an earlier call of the run answers the same call again.
+
+    Attributes:
+        age_s: Seconds since the body that made it started.
+        ttl_s: Seconds for which it may be used.
+        since: The epoch of the run's resources when that body started.
+        epoch: The epoch now.
+        reads: Marks of what it read.
+    """
+
+    tool: str
+    age_s: float
+    ttl_s: float
+    since: int
+    epoch: int
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed(Event):
     """A speculation's result became the answer of the real call that asked for it."""
 
@@ -157,11 +197,17 @@ class Discarded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wasted(Event):
-    """What a discarded speculation cost in the end, once its body has stopped: *seconds* of tool time."""
+    """What a discarded speculation cost in the end, once its body has stopped.
+
+    Attributes:
+        seconds: Of tool time.
+        cost: In money, as its policy says; nothing if its body never started.
+    """
 
     id: str
     tool: str
     seconds: float
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +255,10 @@ class CallSettled(Event):
         id: The speculation it adopted, or None for a miss.
         joined: It waited for that speculation to finish.
         waited_s: Seconds the call took as the agent saw it.
-        tool_s: Seconds the tool's body took, early or not.
+        tool_s: Seconds the tool's body took, early or not; of a repeat, which has none, those that the call took.
+        twin: The speculation it adopted is the second body of a hedged one.
+        repeat: A remembered answer was given again: neither a hit nor a miss.
+        depth: How far ahead that speculation was launched; 1 for a miss, too.
     """
 
     tool: str
@@ -217,6 +266,9 @@ class CallSettled(Event):
     joined: bool
     waited_s: float
     tool_s: float
+    twin: bool = False
+    repeat: bool = False
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 from langgraph_speculate.core import egress
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.provenance import Provenance
+from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.policy import Rule
@@ -163,10 +164,11 @@ def decide(
     objection: str | None = None,
     found: Provenance | None = None,
     call_id: str | None = None,
-    commits: Speculation | None = None,
+    depth: int = 1,
+    commits: Speculation | Remembered | None = None,
     real: Moment | None = None,
 ) -> Allow | Deny:
-    """Whether *call* may run ahead; with *commits*, whether that speculation's result may be used now.
+    """Whether *call* may run ahead; with *commits*, whether that result may be used now.
 
     Args:
         call: The call with coerced arguments, or None when they do not fit the tool's schema.
@@ -176,11 +178,14 @@ def decide(
         objection: Why a guard does not let it run ahead, or None.
         found: Where its arguments come from, and where they would go; needed if its tool leaves the trust boundary.
         call_id: The id of the model's own call, if its tool is handed that and it is known.
-        commits: The speculation a real call wants, at commit.
+        depth: How far ahead it would run: beyond 1, it takes for granted what nobody has seen yet.
+        commits: The speculation a real call wants, or the remembered answer that would do, at commit.
         real: When and under which circumstances the real call arrived, at commit.
     """
     try:
-        forbidden = forbids(tool, venue, view, call_id if commits is None else commits.call_id)
+        if commits is not None:
+            call_id, depth = commits.call_id, commits.depth
+        forbidden = forbids(tool, venue, view, call_id, depth)
         if forbidden is not None:
             return forbidden
         reason, detail = (
@@ -191,7 +196,9 @@ def decide(
     return ALLOW if reason is None else Deny(reason, detail)
 
 
-def forbids(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | None = None) -> Deny | None:
+def forbids(
+    tool: ToolFacts | None, venue: str, view: RunView, call_id: str | None = None, depth: int = 1
+) -> Deny | None:
     """Why no call of *tool* may run ahead in this run, whatever its arguments, or None.
 
     Args:
@@ -199,9 +206,12 @@ def forbids(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
         venue: Where it would run.
         view: The run.
         call_id: The id of the model's own call, if it is known.
+        depth: How far ahead it would run.
     """
     try:
         reason, detail = _static(tool, venue, view, call_id)
+        if reason is None and depth > 1:
+            reason, detail = _far(tool)
     except Exception as error:  # noqa: BLE001 - doubt is a denial, whatever its shape
         return Deny(Reason.GATE_ERROR, type(error).__name__)
     return None if reason is None else Deny(reason, detail)
@@ -248,6 +258,23 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
     return None, ""
 
 
+def _far(tool: ToolFacts | None) -> _Verdict:
+    """Rules about a tool that would run for a message after the next: what it needs must be there already."""
+    policy = tool.rule.tool if tool is not None else None
+    if policy is None or policy.open_world:
+        return Reason.OPEN_WORLD, "what rests on a guess must not leave the trust boundary"
+    if policy.reads_state:
+        return Reason.INJECTED, "it reads state, and what that will be is not known yet"
+    if policy.run_limit is not None or policy.thread_limit is not None:
+        return Reason.CALL_LIMIT, "its calls are limited, and how many will be left is not known yet"
+    return None, ""
+
+
+def ends_foresight(tool: ToolFacts | None) -> bool:
+    """Whether nothing may be looked for behind a call of *tool*: it may write, ask somebody, or be the run's last."""
+    return tool is None or bool(tool.writes) or tool.gated or tool.return_direct
+
+
 def _issue(
     call: Call | None, tool: ToolFacts | None, view: RunView, objection: str | None, found: Provenance | None
 ) -> _Verdict:
@@ -269,12 +296,13 @@ def _egress(tool: ToolFacts, found: Provenance | None) -> str | None:
     return "nobody looked where it goes" if found is None else egress.objection(policy, found)
 
 
-def _commit(call: Call | None, view: RunView, speculation: Speculation, real: Moment | None) -> _Verdict:
+def _commit(call: Call | None, view: RunView, speculation: Speculation | Remembered, real: Moment | None) -> _Verdict:
     if call is None or real is None or call.key != speculation.call.key:
         return Reason.OTHER_CALL, "it is the result of another call"
     if speculation.call_id is not None and speculation.call_id != real.call_id:
         return Reason.OTHER_CALL, "it was handed the id of another call"
-    if speculation.scope == "step" and speculation.step != real.step:
+    ahead = speculation.step - real.step
+    if speculation.scope == "step" and not 0 <= ahead < speculation.depth:
         return Reason.EXPIRED, "its model turn is over"
     if not real.now - speculation.launched_at <= speculation.ttl_s:
         return Reason.EXPIRED, f"older than ttl_s = {speculation.ttl_s:g}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -52,8 +52,8 @@ class PastCall:
     Attributes:
         call: Name and arguments, as the model wrote them.
         id: The tool-call id.
-        result: The result's text, or None while it is pending.
-        status: `"success"`, `"error"` or `"pending"`.
+        result: The result's text, or None while it is not known.
+        status: `"success"`, `"error"` or `"pending"`; success without a result where it is taken to end well.
         step: Which model turn asked for it, counted from 0; calls of one message share it.
     """
 
@@ -159,6 +159,26 @@ class History:
             latest.append(event)
         return tuple(reversed(latest))
 
+    def after(self, calls: Sequence[Call], results: Sequence[str | None] = (), text: str = "") -> History:
+        """What the next model call would see if the model now made *calls*.
+
+        Args:
+            calls: The calls of one message.
+            results: The text of each one's result, as far as they are known: those that are not are taken to end well.
+            text: What the message says besides.
+
+        >>> history = History().after([Call("get_order", {"id": 7})])
+        >>> [(call.name, call.result, call.status) for call in history.calls]
+        [('get_order', None, 'success')]
+        """
+        step = next((event.step + 1 for event in reversed(self.events) if isinstance(event, ModelTurn)), 0)
+        known = (*results, *[None] * (len(calls) - len(results)))
+        made = [
+            PastCall(call, f"if-{step}-{at}", result, "success", step)
+            for at, (call, result) in enumerate(zip(calls, known, strict=True))
+        ]
+        return replace(self, events=(*self.events, ModelTurn(text, len(calls), step), *made), writing="", _sources=())
+
     @classmethod
     def from_messages(
         cls, messages: Sequence[Any], previous: History | None = None, origin: Origin = _NOWHERE
@@ -173,7 +193,7 @@ class History:
         Messages that cannot be read are skipped: a history only guides guesses.
         """
         seen = previous._sources if previous is not None else ()
-        if previous is not None and len(seen) <= len(messages) and all(map(operator.is_, seen, messages)):
+        if previous is not None and seen and len(seen) <= len(messages) and all(map(operator.is_, seen, messages)):
             events, kept = list(previous.events), {}
         else:
             seen, events = (), []

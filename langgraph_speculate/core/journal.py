@@ -6,6 +6,7 @@ from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.gate import Deny
+from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 from langgraph_speculate.policy import Limits
@@ -46,6 +47,7 @@ class Journal:
             max_per_turn=limits.max_per_turn,
             max_per_run=limits.max_per_run,
             max_wasted_per_run=limits.max_wasted_per_run,
+            max_depth=limits.max_depth,
         )
 
     def launched(self, speculation: Speculation, now: float) -> None:
@@ -62,6 +64,8 @@ class Journal:
             epoch=self._epochs.now,
             ttl_s=speculation.ttl_s,
             stage=speculation.stage.value,
+            depth=speculation.depth,
+            parent=speculation.parent,
         )
 
     def matched(self, speculation: Speculation, now: float) -> None:
@@ -69,6 +73,24 @@ class Journal:
         id, tool, reads = speculation.id, speculation.call.name, self._epochs.marks.of(speculation.reads)
         self.note(events.Matched, now, id=id, tool=tool, epoch=self._epochs.now, reads=reads)
         self.committed(speculation, now)
+
+    def hedged(self, speculation: Speculation, twin: Speculation, now: float) -> None:
+        """The call of a speculation was started once more."""
+        self.note(events.Hedged, now, id=speculation.id, tool=speculation.call.name, twin=twin.id)
+
+    def repeated(self, answer: Remembered, now: float) -> None:
+        """A remembered answer is given again."""
+        self._epochs.marks.note(answer.reads)
+        self.note(
+            events.Repeated,
+            now,
+            tool=answer.call.name,
+            age_s=now - answer.launched_at,
+            ttl_s=answer.ttl_s,
+            since=answer.epoch,
+            epoch=self._epochs.now,
+            reads=self._epochs.marks.of(answer.reads),
+        )
 
     def committed(self, speculation: Speculation, now: float) -> None:
         """If a speculation is committed, tell."""
@@ -92,7 +114,8 @@ class Journal:
     def wasted(self, speculation: Speculation, now: float) -> None:
         """The body of a discarded speculation has stopped."""
         id, tool = speculation.id, speculation.call.name
-        self.note(events.Wasted, now, id=id, tool=tool, seconds=speculation.ran_s)
+        cost = 0.0 if speculation.reason is Discard.NO_SLOT else speculation.cost
+        self.note(events.Wasted, now, id=id, tool=tool, seconds=speculation.ran_s, cost=cost)
         if speculation.leaves:
             self.note(events.Ghost, now, id=id, tool=tool, destinations=speculation.destinations)
 

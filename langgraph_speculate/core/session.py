@@ -1,27 +1,30 @@
 """One agent run, as decisions: the five moments, each returning commands for a shell to carry out.
 
 1 a model turn begins · 2 its stream says more · 3 it ends · 4 a real call arrives · 5 a call settles, the run ends.
-The first three are in `turns.py`. No clock, no tasks, no threads: time comes in as `now`, and the shell makes sure that
-no two methods run at once.
+The first three are in `turns.py`, and what is launched beyond the message being written in `foresight.py`. No clock, no
+tasks, no threads: time comes in as `now`, and the shell makes sure that no two methods run at once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
-from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Miss
+from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss
 from langgraph_speculate.core.critical_path import CriticalPath
+from langgraph_speculate.core.economy import Economy
+from langgraph_speculate.core.foresight import Foresight
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
+from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import render
-from langgraph_speculate.core.speculation import Discard, Speculation, State
-from langgraph_speculate.core.turns import Turns
+from langgraph_speculate.core.speculation import HEDGE, Discard, Speculation, State
 from langgraph_speculate.policy import Limits
 
 
-class Session(Turns):
+class Session(Foresight):
     """Decisions of one agent run.
 
     Args:
@@ -29,21 +32,34 @@ class Session(Turns):
         view: What the gate may know about the run.
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
+        economy: What all runs of the graph share; None for a run on its own.
     """
 
-    def __init__(self, run: str, view: RunView, limits: Limits, thread: Counter[str] | None = None) -> None:
-        super().__init__(run, view, limits, thread)
+    def __init__(
+        self,
+        run: str,
+        view: RunView,
+        limits: Limits,
+        thread: Counter[str] | None = None,
+        economy: Economy | None = None,
+    ) -> None:
+        super().__init__(run, view, limits, thread, economy)
         self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
+        self._twins: dict[str, Speculation] = {}  # by the id of the other one
 
-    def begin_turn(self, turn: str, now: float) -> list[Command]:
-        """A model call starts: the step before it is settled, and what was kept for that step only is let go."""
+    def begin_turn(self, turn: str, now: float, model: str = "") -> list[Command]:
+        """A call of *model* starts: the step before it is settled, and what was kept for that step only is let go."""
         if self._ended and not self.closed:
             self._settle_step(now)
-        return super().begin_turn(turn, now)
+        return super().begin_turn(turn, now, model)
 
     # -- moment 4 ----------------------------------------------------------------------------------------------------
+
+    def may_answer(self, tool: str) -> bool:
+        """Whether there is anything that could answer a call of that tool."""
+        return tool in self.alive_tools() or tool in self._repeats.tools
 
     def resolve(
         self,
@@ -54,8 +70,11 @@ class Session(Turns):
         circumstances: Any = None,
         objection: str | None = None,
         call_id: str | None = None,
-    ) -> tuple[Commit | Join | Miss, list[Command]]:
-        """A real call arrived in the tool's body: answer with a result, one to wait for, or a miss."""
+    ) -> tuple[Commit | Join | Remembered | Miss, list[Command]]:
+        """A real call arrived in the tool's body: answer with a result, one to wait for, or a miss.
+
+        What is remembered answers only where no speculation does: those are there for their call, and were read later.
+        """
         commands: list[Command] = []
         real = Moment(now, self._step, circumstances, objection, call_id)
         for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
@@ -72,23 +91,68 @@ class Session(Turns):
             if speculation.state is State.COMMITTED and outcome is not None:
                 return Commit(speculation, outcome), commands
             return Join(speculation), commands
-        return MISS, commands
+        return self._remembered(call, tool, venue, real) or MISS, commands
+
+    def _remembered(self, call: Call, tool: ToolFacts, venue: str, real: Moment) -> Remembered | None:
+        answer = None if self.closed else self._recall(call, tool, venue, real)
+        if isinstance(answer, Deny):
+            self._repeats.forget(call.key, venue)
+            self._journal.denied("", tool.name, answer, real.now)
+            return None
+        if answer is not None:
+            self._journal.repeated(answer, real.now)
+        return answer
+
+    def hedge(self, speculation: Speculation, tool: ToolFacts, now: float) -> list[Command]:
+        """A real call has waited long for *speculation*: start the call once more, if that costs nobody anything.
+
+        Whichever body ends well first answers the call. After Dean and Barroso, "The tail at scale" (2013).
+
+        Args:
+            speculation: What it waits for.
+            tool: What is known about its tool.
+            now: Seconds on the monotonic clock.
+        """
+        policy, call = tool.rule.tool, speculation.call
+        if speculation.state is not State.PROMOTED or speculation.id in self._twins:
+            return []
+        if policy is None or policy.is_rationed or not self._budget.has_room():
+            return []
+        if isinstance(decide(call, tool, speculation.venue, self.view, call_id=speculation.call_id), Deny):
+            return []
+        twin = speculation.twin(f"{self.run}:{self.table.issued + 1}", self.view.epochs.now, now)
+        self._twins[speculation.id], self._twins[twin.id] = twin, speculation
+        self.table.launch(twin)
+        self._budget.launched(twin)
+        self._journal.launched(twin, now)
+        self._journal.hedged(speculation, twin, now)
+        self.table.match(twin)
+        self._journal.matched(twin, now)
+        return [Launch(twin)]
 
     def claim(self, speculation: Speculation, now: float) -> tuple[Commit | Miss, list[Command]]:
-        """A real call has waited for *speculation*: its result, or a miss if it failed or is still running."""
-        if speculation.state is State.COMMITTED and speculation.outcome is not None:
-            return Commit(speculation, speculation.outcome), []
-        if speculation.state is State.PROMOTED:
-            return MISS, self._drop([speculation], "fail", Discard.OVERRUN, now)
-        return MISS, []
+        """A real call has waited for *speculation*: its result or its twin's, or a miss if neither ended well."""
+        pair = self._pair(speculation)
+        for ended in pair:
+            if ended.state is State.COMMITTED and ended.outcome is not None:
+                return Commit(ended, ended.outcome), []
+        return MISS, self._drop((s for s in pair if not s.over), "fail", Discard.OVERRUN, now)
 
     def abandon(self, speculation: Speculation, now: float) -> list[Command]:
         """The real call that waited for *speculation* was cancelled."""
-        return [] if speculation.over else self._drop([speculation], "fail", Discard.ABANDONED, now)
+        return self._drop((s for s in self._pair(speculation) if not s.over), "fail", Discard.ABANDONED, now)
+
+    def _pair(self, speculation: Speculation) -> list[Speculation]:
+        """What a real call has waited for, and will not any more."""
+        twin = self._twins.pop(speculation.id, None)
+        if twin is None:
+            return [speculation]
+        self._twins.pop(twin.id, None)
+        return [speculation, twin]
 
     # -- moment 5 ----------------------------------------------------------------------------------------------------
 
-    def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> None:
+    def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> list[Command]:
         """A speculation's body ended.
 
         Args:
@@ -103,28 +167,40 @@ class Session(Turns):
         was_over = before is not None and before.over
         speculation = self.table.finish(id, outcome, now, rejected)
         if speculation is None:
-            return
+            return []
         speculation.ran_s = seconds = 0.0 if started is None else now - started
         tool = speculation.call.name
         if started is not None:
+            if outcome.ok or outcome.stopped:
+                self._economy.latencies.took(tool, seconds, ended=outcome.ok)
             self._journal.note(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
         self._journal.committed(speculation, now)
         speculation.size = size
         if speculation.reason is None:
-            self._make_room(now)
+            commands = self._make_room(now)
         else:
             if not was_over:
                 self._journal.discarded(speculation, now)
-            self._journal.wasted(speculation, now)
+            self._wasted(speculation, now)
+            commands = self._drop(self.table.lineage(id), "squash", Discard.LINEAGE, now)
+        other = self._twins.get(id) if speculation.state is State.COMMITTED else None
+        if other is not None and not other.over:
+            commands += self._drop([other], "fail", Discard.HEDGED, now)
+        return commands
 
-    def _make_room(self, now: float) -> None:
-        """Let the oldest results go until those that wait take no more than the cache may hold."""
-        waiting = self.table.ready
-        total = sum(speculation.size for speculation in waiting)
+    def _make_room(self, now: float) -> list[Command]:
+        """Let the oldest results go until those that wait or are remembered take no more than the cache may hold."""
+        held = sorted([*self.table.ready, *self._repeats], key=lambda result: result.launched_at)
+        total = sum(result.size for result in held)
+        excess = []
         while total > self.limits.max_cache_bytes:
-            oldest = waiting.pop(0)
+            oldest = held.pop(0)
             total -= oldest.size
-            self._drop([oldest], "squash", Discard.EVICTED, now)
+            if isinstance(oldest, Speculation):
+                excess.append(oldest)
+            else:
+                self._repeats.forget(oldest.call.key, oldest.venue)
+        return self._drop(excess, "squash", Discard.EVICTED, now)
 
     def _rejection(self, outcome: Outcome, size: int, started: float | None) -> Discard | None:
         """Why the outcome of a body cannot be used, or None."""
@@ -143,6 +219,9 @@ class Session(Turns):
             return tags, []
         self.view.epochs.begin_write(tags)
         self._journal.wrote(tags, now, began=True)
+        for answer in self._repeats:
+            if self.view.epochs.changed(answer.reads, since=answer.epoch):
+                self._repeats.forget(answer.call.key, answer.venue)
         stale = [s for s in self.table if self.view.epochs.changed(s.reads, since=s.epoch)]
         return tags, self._drop(stale, "squash", Discard.STALE, now)
 
@@ -152,12 +231,45 @@ class Session(Turns):
             self.view.epochs.end_write(tags)
             self._journal.wrote(tags, now, began=False)
 
+    def begin_read(
+        self, call: Call, tool: ToolFacts, venue: str, now: float, circumstances: Any = None
+    ) -> Remembered | None:
+        """A real call's body starts: as what its answer may be remembered, or None if it must not be.
+
+        It must not be if the gate would not let it be used this very moment, or if something it reads is being written.
+        """
+        policy = tool.rule.tool
+        if self.closed or policy is None or not policy.read_through:
+            return None
+        reads, epochs = render(tool.reads, call.args), self.view.epochs
+        answer = Remembered(call, venue, reads, epochs.now, policy.ttl_s, now, circumstances)
+        real = Moment(now, self._step, circumstances)
+        usable = not isinstance(decide(call, tool, venue, self.view, commits=answer, real=real), Deny)
+        return answer if usable and not epochs.writing(reads) else None
+
+    def remember(self, answer: Remembered, value: Any, size: int, now: float) -> None:
+        """The body of a real call, or of a speculation that it adopted, has answered with *value*, of *size* bytes."""
+        if not self.closed and size <= self.limits.max_result_bytes:
+            self._repeats.keep(replace(answer, value=value, size=size))
+            self._make_room(now)
+
     def settle(
-        self, tool: str, *, hit: Speculation | None, joined: bool, waited_s: float, tool_s: float, now: float
+        self,
+        tool: str,
+        *,
+        hit: Speculation | None,
+        joined: bool,
+        waited_s: float,
+        tool_s: float,
+        now: float,
+        repeat: bool = False,
     ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
         self._budget.settled(tool, hit)
+        self._pace.arrived(now - waited_s)
+        if hit is None and not repeat:
+            self._economy.latencies.took(tool, tool_s)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(
             events.CallSettled,
@@ -167,6 +279,9 @@ class Session(Turns):
             joined=joined,
             waited_s=waited_s,
             tool_s=tool_s,
+            twin=hit is not None and hit.source == HEDGE,
+            repeat=repeat,
+            depth=1 if hit is None else hit.depth,
         )
 
     def close(self, now: float) -> list[Command]:
@@ -178,6 +293,7 @@ class Session(Turns):
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
         self.closed = True
+        self._repeats = Repeats()
         self._journal.note(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
         return [Cancel(s.id, drain=False) for s in alive]
 

@@ -7,7 +7,7 @@ and changes nothing; every speculation ends in exactly one terminal state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -92,9 +92,15 @@ class Discard(StrEnum):
     OVERRUN = "overrun"  # a real call waited for it to its deadline
     ABANDONED = "abandoned"  # the real call that waited for it was cancelled
     DENIED = "denied"  # the gate allowed it at issue and no longer at commit
+    LINEAGE = "lineage"  # what it took for granted came to nothing: the guess that it rests on was let go
     NO_SLOT = "no_slot"  # the worker pool was full
     PREEMPTED = "preempted"  # made room for something better
     RUN_ENDED = "run_ended"  # the run is over
+    HEDGED = "hedged"  # a real call waited for two bodies, and the other one ended well first
+
+
+HEDGE = "hedge"
+"""The source of a second body, started because a real call had waited too long for the first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,10 +111,13 @@ class Speculation:
         id: Unique in the process.
         call: The call with coerced arguments, as the tool's body receives it.
         turn: The model turn it was launched for.
-        step: The step of the run it was launched in: one model turn and its calls.
+        step: The step of the run it is for: one model turn and its calls.
         probability: Its candidate's probability at launch.
         source: Its candidate's source.
         stage: How much of the message was known at launch.
+        depth: How far ahead it was launched: 1 for the message that was being written, 2 for the one after it, …
+        parent: The speculation whose call it takes for granted; None once the model has made that call, and where it
+            takes none for granted.
         call_id: The id of the model's own call, for a tool that is handed it; only that call may adopt the result.
         venue: Where it runs (`"task"` or `"thread"`); only a real call of the same venue may adopt it.
         reads: Tags of the resources it reads.
@@ -118,6 +127,8 @@ class Speculation:
         leaves: Whether it leaves the trust boundary.
         destinations: Who outside sees it.
         drain: When it is discarded, let the body finish (True) or cancel it.
+        worth: Expected seconds saved, net of what it costs, when it was launched.
+        cost: What the call costs in money.
         circumstances: What a tool may see of its run besides its arguments.
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
@@ -139,7 +150,11 @@ class Speculation:
     drain: bool
     launched_at: float
     stage: Stage = Stage.BEGIN
+    depth: int = 1
+    parent: str | None = None
     call_id: str | None = None
+    worth: float = 0.0
+    cost: float = 0.0
     circumstances: Any = None
     leaves: bool = False
     destinations: tuple[str, ...] = ()
@@ -149,6 +164,25 @@ class Speculation:
     state: State = State.RUNNING
     outcome: Outcome | None = None
     reason: Discard | None = None
+
+    def twin(self, id: str, epoch: int, now: float) -> Speculation:
+        """The same call once more: no guess any more, because a real call waits for this one.
+
+        Args:
+            id: The twin's.
+            epoch: The epoch before it starts reading.
+            now: When it is launched.
+        """
+        return replace(
+            self,
+            id=id,
+            epoch=epoch,
+            launched_at=now,
+            probability=1.0,
+            source=HEDGE,
+            stage=Stage.COMPLETE,
+            state=State.RUNNING,
+        )
 
     @property
     def over(self) -> bool:

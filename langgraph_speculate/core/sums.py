@@ -33,6 +33,18 @@ def add_to(total: Sums, more: Iterable[tuple[Key, Pair]]) -> None:
         total[key] = (before[0] + hits, before[1] + trials)
 
 
+class Countable(Protocol):
+    """What counts something that is nobody's in particular, and whose counts are worth keeping."""
+
+    def take(self) -> Sums:
+        """Hand over what was counted since the last time."""
+        ...
+
+    def give(self, sums: Mapping[Key, Pair]) -> None:
+        """Know what was written down, besides what was counted already; what is another's is left out."""
+        ...
+
+
 @runtime_checkable
 class Learner(Protocol):
     """A predictor whose knowledge can be written down: what `patterns=` needs beside `predict` and `learn`.

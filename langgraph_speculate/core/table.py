@@ -64,6 +64,23 @@ class Table:
     def match(self, speculation: Speculation) -> None:
         """A real call takes this speculation: READY is committed, RUNNING promoted."""
         self._take(speculation, "match")
+        self.confirm(speculation)
+
+    def lineage(self, id: str) -> list[Speculation]:
+        """Those that rest on that guess, be it on one that rests on it, oldest first."""
+        found, ids = [], {id}
+        for speculation in self:  # none is older than what it rests on
+            if speculation.parent in ids:
+                found.append(speculation)
+                ids.add(speculation.id)
+        return found
+
+    def confirm(self, speculation: Speculation) -> None:
+        """The model has made its call: neither it nor what takes that call for granted rests on a guess any more."""
+        speculation.parent = None
+        for other in self:
+            if other.parent == speculation.id:
+                other.parent = None
 
     def finish(self, id: str, outcome: Outcome, now: float, rejected: Discard | None) -> Speculation | None:
         """A body ended. With *rejected* its outcome cannot be used; returns the speculation, or None if unknown."""

@@ -65,7 +65,7 @@ def speculative_body(tool: BaseTool, venue: str, arguments: Arguments, slots: An
 def _active_run() -> Run | None:
     config = child_config()
     run: Run | None = (config.get("configurable") or {}).get(RUN_KEY) if config else None
-    return None if run is None or run.inside_tool() else run
+    return None if run is None or run.calls.executing() else run
 
 
 def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
@@ -79,7 +79,8 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
         run = _active_run()
         if run is None:
             return kind._run(self, *args, **kwargs)
-        return run.call(self, _arguments(args, kwargs, sync_slots), functools.partial(kind._run, self, *args, **kwargs))
+        arguments = _arguments(args, kwargs, sync_slots)
+        return run.calls.call(self, arguments, functools.partial(kind._run, self, *args, **kwargs))
 
     namespace: dict[str, Any] = {
         "__module__": kind.__module__,
@@ -97,7 +98,7 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
             if run is None:
                 return await kind._arun(self, *args, **kwargs)
             arguments = _arguments(args, kwargs, async_slots)
-            return await run.acall(self, arguments, functools.partial(kind._arun, self, *args, **kwargs))
+            return await run.calls.acall(self, arguments, functools.partial(kind._arun, self, *args, **kwargs))
 
         namespace["_arun"] = _arun
     adopting: type[BaseTool] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
@@ -107,6 +108,5 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any], slots: frozenset[str]) -> Arguments:
-    handed = [kwargs[name] for name in slots if name != "run_manager" and name in kwargs]
     named = {name: value for name, value in kwargs.items() if name not in slots}
-    return Arguments(args, named, handed[0] if handed else None)
+    return Arguments(args, named, {name: kwargs[name] for name in slots if name in kwargs})

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, BaseCallbackManager, CallbackManager
@@ -22,6 +22,7 @@ from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, R
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tools import BaseTool, InjectedToolCallId
 from langchain_core.tools.base import (
+    _format_output,
     _get_runnable_config_param,
     _is_injected_arg_type,
     get_all_basemodel_annotations,
@@ -99,6 +100,7 @@ __all__ = [
     "run_config",
     "runtime_of",
     "set_class",
+    "shown_content",
     "state_of",
     "stops_of",
     "successors",
@@ -202,6 +204,11 @@ def is_node_private(key: str) -> bool:
 def runtime_of(config: Mapping[str, Any]) -> Any:
     """The LangGraph runtime in a node's config, or None outside of a graph."""
     return (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
+
+
+def with_runtime(config: Mapping[str, Any], runtime: Any) -> RunnableConfig:
+    """*config* with another LangGraph runtime."""
+    return cast(RunnableConfig, {**config, CONF: {**(config.get(CONF) or {}), CONFIG_KEY_RUNTIME: runtime}})
 
 
 def stops_of(config: Mapping[str, Any]) -> tuple[Any, Any] | None:
@@ -347,10 +354,14 @@ def middleware_of(bound: Any) -> Any:
 # -- tools -----------------------------------------------------------------------------------------------------------
 
 
+RUN_MANAGER = "run_manager"
+"""The parameter of a tool's body that its `run` fills with the callback manager of the call."""
+
+
 @functools.lru_cache(maxsize=512)
 def body_slots(function: Callable[..., Any]) -> frozenset[str]:
     """Names of the parameters of a tool's body that its `run` fills in, which are no arguments of the call."""
-    slots = {"run_manager"} & inspect.signature(function).parameters.keys()
+    slots = {RUN_MANAGER} & inspect.signature(function).parameters.keys()
     config_slot = _get_runnable_config_param(function)
     return frozenset(slots | ({config_slot} if config_slot else set()))
 
@@ -398,6 +409,11 @@ def _call_id_argument(tool: BaseTool) -> str | None:
     marked = (name for name, kind in fields.items() if _is_injected_arg_type(kind, injected_type=InjectedToolCallId))
     bare = "tool_call_id" if "tool_call_id" in tool._injected_args_keys else None
     return next(marked, bare)
+
+
+def shown_content(content: Any) -> Any:
+    """What the message holds that a tool's run makes of *content*: a text, or blocks."""
+    return getattr(_format_output(content, None, "", "", "success"), "content", None)
 
 
 def state_of(config: Mapping[str, Any]) -> dict[str, Any]:

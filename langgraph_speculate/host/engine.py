@@ -20,18 +20,21 @@ from cachetools import LRUCache
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
-from langgraph_speculate.core.durations import Durations
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.history import History, Origin, partition_of
+from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
-from langgraph_speculate.core.sums import Learner
+from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums
+from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host.compat import namespace_depth
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
+from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
@@ -105,9 +108,10 @@ class Engine:
         self.force_streaming = force_streaming
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)
-        self.patterns = None if patterns is None else self._keeper(patterns)
-        self.durations = Durations()
         self.lock = threading.RLock()  # held only inside of the core, which never waits
+        prices = Prices(policy.thrift, policy.value_per_second)
+        self.economy = Economy(Latencies(), prices, in_process)
+        self.patterns = None if patterns is None else self._keeper(patterns)
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)
         self._observers: list[Observer] = [*observers]
@@ -237,7 +241,8 @@ class Engine:
             )
         learner.private = self._is_private
         learner.known = self._is_known
-        return Keeper(open_patterns(patterns), learner, self.forecaster.asking)
+        beside = _Locked(self.economy.latencies, self.lock)
+        return Keeper(open_patterns(patterns), learner, self.forecaster.asking, beside=beside)
 
     def _is_private(self, name: str) -> bool:
         declared = self.policy.rule_for(name).tool
@@ -273,6 +278,22 @@ class Engine:
                 world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
                 self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
             return epochs
+
+
+class _Locked:
+    """What runs count under their lock, for somebody who does not hold it."""
+
+    def __init__(self, counts: Countable, lock: threading.RLock) -> None:
+        self._counts = counts
+        self._lock = lock
+
+    def take(self) -> Sums:
+        with self._lock:
+            return self._counts.take()
+
+    def give(self, sums: Mapping[Key, Pair]) -> None:
+        with self._lock:
+            self._counts.give(sums)
 
 
 def _verdict(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict:

@@ -84,6 +84,10 @@ class Forecaster:
         done = self._do(job)
         return None if done is None else Prediction(done)
 
+    def further(self, history: History, k: int) -> list[Candidate]:
+        """Candidates for a message that comes later, at once; none from a predictor that takes its time."""
+        return self._predict(history, k) if self.inline else []
+
     def narrow(self, history: History, draft: Draft, told: Sequence[Candidate], k: int) -> list[Candidate]:
         """What the model's message may still hold, now that it has begun as *draft*.
 

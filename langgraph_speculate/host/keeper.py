@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from langgraph_speculate.core.history import partition_of
-from langgraph_speculate.core.sums import Key, Learner, Pair, Sums, add_to
+from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums, add_to
 from langgraph_speculate.host.runner import running_loop
 from langgraph_speculate.host.threads import start_daemon
 from langgraph_speculate.patterns import PatternStore
@@ -36,6 +36,7 @@ class Keeper:
         learner: The predictor that learns them.
         asking: Held while the learner is asked for something, because calls to it never overlap.
         every_s: Seconds between two transactions while there is something to write.
+        beside: What else is to be kept, of all partitions together.
     """
 
     def __init__(
@@ -44,10 +45,13 @@ class Keeper:
         learner: Learner,
         asking: Callable[[], AbstractContextManager[object]],
         every_s: float = _EVERY_S,
+        beside: Countable | None = None,
     ) -> None:
         self.store = store
         self._learner = learner
         self._asking = asking
+        self._beside = beside
+        self._knows_beside = False
         self._every_s = every_s
         self._lock = threading.Lock()  # of the fields below; never held while anything is read, written or learned
         self._storing = threading.Lock()  # held while the store is used: what is forgotten must not come back
@@ -162,7 +166,8 @@ class Keeper:
         try:
             with self._asking():
                 taken = self._learner.take()
-            for partition, sums in taken.items():
+            counted = self._beside.take() if self._beside is not None else None
+            for partition, sums in (*taken.items(), *([(SHARED, counted)] if counted else ())):
                 add_to(self._unwritten.setdefault(partition, {}), sums.items())
             for partition in list(self._unwritten):
                 self.store.add(partition, self._unwritten[partition])
@@ -177,6 +182,9 @@ class Keeper:
             with self._storing:
                 self._flush()  # it would be missing from what is read
                 sums: dict[Key, Pair] = dict(self.store.load(SHARED))
+                if self._beside is not None and not self._knows_beside:
+                    self._beside.give(sums)
+                    self._knows_beside = True
                 if partition != SHARED:
                     add_to(sums, self.store.load(partition).items())
                 prepared = self._learner.prepare(sums)

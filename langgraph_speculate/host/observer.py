@@ -21,6 +21,7 @@ from langgraph_speculate.host.reading import Reading
 if TYPE_CHECKING:
     from langgraph_speculate.host.run import Run
 
+_MODEL_NAMES = ("ls_model_name", "model", "model_name")
 _INTERNAL_CALL = "lc_internal_call"  # what LangChain marks the auxiliary model calls of middleware with
 
 
@@ -80,7 +81,7 @@ class _Listening(ModelsOnly):
             return None
         id = str(run_id)
         self._turns[run_id] = None
-        prediction = self._run.turns.begin(id, messages[0], child_config() or {})
+        prediction = self._run.turns.begin(id, messages[0], child_config() or {}, _model(kwargs))
         self._turns[run_id] = self._run.turns.reading(id)
         return prediction
 
@@ -173,6 +174,12 @@ def is_turn(run: Run, start: Mapping[str, Any]) -> bool:
 def observer_for(run: Run) -> BaseCallbackHandler:
     """The callback handler that a run needs."""
     return AsyncObserver(run) if run.awaits_predictor else Observer(run)
+
+
+def _model(start: Mapping[str, Any]) -> str:
+    """The name of the model that starts, as far as it tells."""
+    told = {**(start.get("invocation_params") or {}), **(start.get("metadata") or {})}
+    return next((str(told[key]) for key in _MODEL_NAMES if told.get(key)), "")
 
 
 def _message(response: LLMResult) -> Any:

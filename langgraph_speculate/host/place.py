@@ -48,7 +48,8 @@ class Place:
         """Why a guard does not let *call* run ahead, or None."""
         if self._context is None:
             return None
-        return self._context.run(objection, self._guards, guarded(call, self.config, "issue"))
+        # In a copy: a context cannot be entered twice, and guesses of one call are looked at on several threads.
+        return self._context.copy().run(objection, self._guards, guarded(call, self.config, "issue"))
 
 
 def guarded(call: Call, config: Mapping[str, Any], moment: Literal["issue", "commit"]) -> GuardedCall:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call, Outcome, size_of
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.gate import RunView, forbids
+from langgraph_speculate.core.gate import RunView, ends_foresight, forbids
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.provenance import Provenance, provenance
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
+from langgraph_speculate.host.results import text_shown
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
@@ -31,11 +33,13 @@ class Body:
     Attributes:
         entry: The tool.
         arguments: Its arguments, coerced.
+        raw: The same as the model would write them.
         found: Where they would go, if the tool leaves the trust boundary.
     """
 
     entry: Entry
     arguments: Arguments
+    raw: Mapping[str, Any]
     found: Provenance | None
 
     @property
@@ -96,6 +100,7 @@ class Proposer:
         place: Place,
         stage: Stage = Stage.BEGIN,
         call_id: str | None = None,
+        depth: int = 1,
     ) -> Proposed:
         """What the gate is to be asked about *candidates*.
 
@@ -105,11 +110,12 @@ class Proposer:
             place: The model's node.
             stage: How much of the model's message is known.
             call_id: The id of the model's own call, if there is one.
+            depth: How many messages ahead they are.
         """
         made = Proposed()
         forbidden: set[str] = set()
         for candidate in candidates:
-            made.proposals.append(self._propose(candidate, made, forbidden, history, place, stage, call_id))
+            made.proposals.append(self._propose(candidate, made, forbidden, history, place, stage, call_id, depth))
         made.headroom = self._toolbox.headroom(place.state) if made.bodies else None
         return made
 
@@ -122,15 +128,17 @@ class Proposer:
         place: Place,
         stage: Stage,
         call_id: str | None,
+        depth: int,
     ) -> Proposal:
         name = candidate.call.name
         entry = self._toolbox.get(name)
         if entry is None:
-            return Proposal(candidate, None, None, THREAD, stage=stage)
+            return Proposal(candidate, None, None, THREAD, stage=stage, depth=depth)
         id = (call_id or None) if entry.takes_id else None  # an empty one tells no call from another
         venue = self._toolbox.venue(entry.facts, self._is_async)
-        unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id)
-        if name in forbidden or forbids(entry.facts, venue, self._view, id) is not None:  # whatever the arguments
+        unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id, depth=depth)
+        barred = name in forbidden or forbids(entry.facts, venue, self._view, id, depth) is not None
+        if barred:  # whatever the arguments
             forbidden.add(name)
             return unfit
         arguments = entry.coerce(candidate.call.args, place.state, id)
@@ -143,7 +151,7 @@ class Proposer:
             return unfit
         found = self._provenance(call, history) if entry.facts.leaves else None
         made.calls[call.key], made.raw[call.key] = call, candidate.call
-        made.bodies[call.key] = Body(entry, arguments, found)
+        made.bodies[call.key] = Body(entry, arguments, candidate.call.args, found)
         asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
         against = place.objection(call)
         return replace(unfit, call=call, circumstances=circumstances, objection=against, found=found, asked=asked)
@@ -159,8 +167,20 @@ class Proposer:
     def _provenance(self, call: Call, history: History) -> Provenance:
         return provenance(call, history, self._toolbox.trusts, self.as_received)
 
-    def attempt(self, speculation: Speculation, body: Body, place: Place) -> Attempt:
-        """The body of a speculation, ready to start."""
+    def ends_foresight(self, call: Call) -> bool:
+        """Whether nothing may be looked for behind a call that the model has made."""
+        entry = self._toolbox.get(call.name)
+        return ends_foresight(None if entry is None else entry.facts)
+
+    def shown(self, speculation: Speculation) -> str | None:
+        """The text that the model would see of a result that waits to be adopted, if that can be told."""
+        entry, outcome = self._toolbox.get(speculation.call.name), speculation.outcome
+        return None if entry is None or outcome is None else text_shown(entry.tool, outcome.value)
+
+    def attempt(
+        self, speculation: Speculation, body: Body, place: Place, then: Callable[[Speculation], None] | None = None
+    ) -> Attempt:
+        """The body of a speculation, ready to start; *then*, if anything, hears of its end."""
         entry, arguments = body.entry, body.arguments
         sandbox = Sandbox(
             entry.facts.name,
@@ -181,14 +201,27 @@ class Proposer:
                 given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
-        return Attempt(speculation, sandbox, run, self._ended, self._engine.policy.limits.attempt_timeout_s)
+        def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
+            self._ended(speculation, outcome, started, now)
+            if then is not None:
+                then(speculation)
+
+        timeout_s = self._engine.policy.limits.attempt_timeout_s
+        return Attempt(speculation, sandbox, run, ended, timeout_s, partial(self._again, speculation.call, body))
+
+    def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt] | None:
+        """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
+        if body.entry.injection is not None:
+            return None
+        arguments = body.entry.coerce(body.raw)
+        if arguments is None or keyable(made := body.entry.call(arguments)) is None or made != call:
+            return None  # a schema that makes something else of the same words each time
+        return lambda twin: self.attempt(twin, replace(body, arguments=arguments), place)
 
     def _ended(self, speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
         name = speculation.call.name
         self._driver.runner.forget(speculation.id)
         if outcome.taint is not None:
             self._engine.trip(name, outcome.taint)
-        elif outcome.ok and started is not None:
-            self._engine.durations.add(name, now - started)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
-        self._driver.note(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
+        self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))

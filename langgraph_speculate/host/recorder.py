@@ -21,7 +21,7 @@ from langchain_core.runnables.config import get_callback_manager_for_config
 
 from langgraph_speculate.host.compat import ahandle_event, child_config, handle_event, runtime_of
 
-_IGNORED_BY = {
+RECORDED = {
     "on_chain_start": "ignore_chain",
     "on_chain_end": "ignore_chain",
     "on_chain_error": "ignore_chain",
@@ -35,6 +35,8 @@ _IGNORED_BY = {
     "on_text": None,
     "on_retry": "ignore_retry",
 }
+"""What callbacks are told of a body, but for nested model calls, and how a handler says that it ignores it."""
+
 _STREAM = "stream"
 _COMMIT = "commit"
 
@@ -93,7 +95,7 @@ def _recording(event: str) -> Callable[..., None]:
     return record
 
 
-for _event in _IGNORED_BY:
+for _event in RECORDED:
     setattr(Recorder, _event, _recording(_event))
 
 
@@ -110,7 +112,7 @@ def replay(recorder: Recorder, around: RunnableConfig | None) -> None:
             if inspect.isawaitable(done):
                 _complete(done)
             continue
-        handle_event(handlers, event, _IGNORED_BY[event], *args, **kwargs)
+        handle_event(handlers, event, RECORDED[event], *args, **kwargs)
 
 
 def _complete(effect: Awaitable[Any]) -> None:
@@ -132,7 +134,7 @@ async def areplay(recorder: Recorder, around: RunnableConfig | None) -> None:
             if inspect.isawaitable(done):
                 await done
             continue
-        await ahandle_event(handlers, event, _IGNORED_BY[event], *args, **kwargs)
+        await ahandle_event(handlers, event, RECORDED[event], *args, **kwargs)
 
 
 _Emission = tuple[list[BaseCallbackHandler], str, tuple[Any, ...], dict[str, Any]]

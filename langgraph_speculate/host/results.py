@@ -1,11 +1,18 @@
-"""What a body returned: whether it may become a real call's answer, and the copy that is handed over."""
+"""What a body returned: may it become a real call's answer, the copy that is handed over, what a model would see."""
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from langchain_core.messages.tool import ToolOutputMixin
+from langchain_core.tools import BaseTool
 from langgraph.types import Send
+
+from langgraph_speculate.core.history import text_of
+from langgraph_speculate.host.compat import shown_content
 
 
 def unadoptable(value: Any) -> str | None:
@@ -19,6 +26,34 @@ def unadoptable(value: Any) -> str | None:
     """
     items = value if isinstance(value, (list, tuple)) else (value,)
     return next((f"a {type(item).__name__}" for item in items if isinstance(item, (ToolOutputMixin, Send))), None)
+
+
+def repeatable(value: Any) -> bool:
+    """Whether copies of a result can answer any number of calls: it is made of plain values and containers alone.
+
+    >>> repeatable({"rows": [1, 2]}), repeatable(object())
+    (True, False)
+    """
+    rest, seen = [value], 0
+    while rest:
+        item = rest.pop()
+        kind, seen = type(item), seen + 1
+        if seen > _MOST_PARTS:  # also a cycle
+            return False
+        if kind is dict:
+            rest += item.keys()
+            rest += item.values()
+        elif kind in _CONTAINERS:
+            rest += item
+        elif kind not in _PLAIN:
+            return False
+    return True
+
+
+_MOST_PARTS = 100_000
+_CONTAINERS = (list, tuple, set, frozenset)
+_JSON = (str, int, float, bool, type(None))
+_PLAIN = (*_JSON, complex, bytes, datetime, date, time, timedelta, Decimal, UUID)
 
 
 def handed_over(value: Any) -> Any:
@@ -47,3 +82,29 @@ def _copied(value: Any) -> Any:
     if kind is tuple:
         return tuple(_copied(item) for item in value)
     return set(value) if kind is set else value
+
+
+def text_shown(tool: BaseTool, value: Any) -> str | None:
+    """The text that the model would see of what *tool* returned, or None where only somebody else's code can tell.
+
+    >>> from langchain_core.tools import tool
+    >>> @tool
+    ... def look(id: int) -> dict:
+    ...     "Look."
+    >>> text_shown(look, {"status": "sent"}), text_shown(look, object())
+    ('{"status": "sent"}', None)
+    """
+    if tool.response_format == "content_and_artifact":
+        value = value[0] if type(value) is tuple and value else value
+    try:
+        return text_of(shown_content(value)) if _is_json(value) else None
+    except RecursionError:  # a cycle
+        return None
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a value can be written without running code of its own."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return all(map(_is_json, value)) if kind in (list, tuple) else kind in _JSON

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
@@ -26,6 +28,30 @@ Report = Callable[[Speculation, Outcome, float | None, float], None]
 """What a runner tells when a body ended: the speculation, how, when the body really started, when it ended."""
 
 
+Again = Callable[[Place], "Callable[[Speculation], Attempt] | None"]
+"""Returns what makes a second attempt at the same call, for a twin of its speculation; None if nothing can."""
+
+
+class _Running:
+    """How many attempts run in this process, of whatever graph."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def add(self, more: int) -> None:
+        with self._lock:
+            self.count += more
+
+
+_RUNNING = _Running()
+
+
+def in_process() -> int:
+    """How many attempts of all graphs run in this process."""
+    return _RUNNING.count
+
+
 class Attempt:
     """One body that runs early.
 
@@ -35,20 +61,32 @@ class Attempt:
         body: A function without arguments; returns a coroutine where the venue is a task.
         report: Told once when the body has ended, before anybody who waits is woken.
         timeout_s: Seconds after which a task is stopped; a thread cannot be.
+        again: For a second attempt. It must not keep the first one's place: a body that hangs would, with it.
+
+    Attributes:
+        over: Is done when the body has ended and that was reported.
+        task: The task it runs in, once there is one.
     """
 
     def __init__(
-        self, speculation: Speculation, sandbox: Sandbox, body: Callable[[], Any], report: Report, timeout_s: float
+        self,
+        speculation: Speculation,
+        sandbox: Sandbox,
+        body: Callable[[], Any],
+        report: Report,
+        timeout_s: float,
+        again: Again,
     ) -> None:
         self.speculation = speculation
+        self.again = again
         self._sandbox = sandbox
         self._body = body
         self._report = report
         self._timeout_s = timeout_s
         self._started: float | None = None
         self._ended = threading.Lock()
-        self._over: Future[None] = Future()
-        self._task: asyncio.Task[None] | None = None
+        self.over: Future[None] = Future()
+        self.task: asyncio.Task[None] | None = None
         self._cancelled = False
 
     # -- in a thread -------------------------------------------------------------------------------------------------
@@ -86,11 +124,11 @@ class Attempt:
         if self._cancelled:
             self._end(Outcome(error=asyncio.CancelledError()))
             return
-        self._task = loop.create_task(self._as_task(), context=self._sandbox.context)
+        self.task = loop.create_task(self._as_task(), context=self._sandbox.context)
         # In the sandbox's context, or they would keep that of the model's node alive.
         context = self._sandbox.context
-        alarm = loop.call_later(self._timeout_s, self._task.cancel, context=context)
-        self._task.add_done_callback(lambda _task: self._done(alarm), context=context)
+        alarm = loop.call_later(self._timeout_s, self.task.cancel, context=context)
+        self.task.add_done_callback(lambda _task: self._done(alarm), context=context)
 
     def _done(self, alarm: asyncio.TimerHandle) -> None:
         alarm.cancel()
@@ -101,7 +139,7 @@ class Attempt:
         try:
             value = await self._body()
         except asyncio.CancelledError as error:
-            self._end(Outcome(error=error, taint=self._sandbox.taint))
+            self._end(Outcome(error=error, taint=self._sandbox.taint, stopped=True))
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
             self._end(Outcome(error=error, taint=self._sandbox.taint))
@@ -110,19 +148,10 @@ class Attempt:
 
     # -- both --------------------------------------------------------------------------------------------------------
 
-    def wait(self, timeout: float) -> None:
-        """Block until the body ended, at most *timeout* seconds."""
-        clock.wait(self._over, timeout)
-
-    async def await_(self, timeout: float) -> None:
-        """`wait` on the loop the task runs on."""
-        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
-            await asyncio.wait({self._task}, timeout=max(0.0, timeout))
-
     def cancel(self) -> asyncio.Task[None] | None:
         """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
         self._cancelled = True
-        task = self._task
+        task = self.task
         if task is None or task.done():
             return None
         loop = task.get_loop()
@@ -144,10 +173,11 @@ class Attempt:
     def _end(self, outcome: Outcome) -> None:
         if not self._ended.acquire(blocking=False):
             return
+        _RUNNING.add(-1)
         try:
             self._report(self.speculation, outcome, self._started, clock.now())
         finally:
-            self._over.set_result(None)
+            self.over.set_result(None)
 
 
 class Runner:
@@ -165,6 +195,7 @@ class Runner:
 
     def start(self, attempt: Attempt) -> None:
         """Start an attempt where its venue says."""
+        _RUNNING.add(1)
         self._attempts[attempt.speculation.id] = attempt
         if attempt.speculation.venue == TASK:
             started = self._loop is not None and attempt.start_task(self._loop)
@@ -193,6 +224,27 @@ class Runner:
             self._open = False
             THREADS.close()
         return winding_down
+
+
+def wait(attempts: Iterable[Attempt], timeout: float) -> None:
+    """Block until the body of one of these ended, at most *timeout* seconds."""
+    first: Future[None] = Future()
+
+    def ended(_: Future[None]) -> None:
+        with suppress(InvalidStateError):
+            first.set_result(None)
+
+    for attempt in attempts:
+        attempt.over.add_done_callback(ended)
+    clock.wait(first, timeout)
+
+
+async def await_(attempts: Iterable[Attempt], timeout: float) -> None:
+    """`wait` on the loop that the attempts' tasks run on."""
+    here = asyncio.get_running_loop()
+    tasks = {attempt.task for attempt in attempts if attempt.task is not None and attempt.task.get_loop() is here}
+    if tasks:
+        await asyncio.wait(tasks, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
 
 
 async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:

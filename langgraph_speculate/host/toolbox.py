@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.gate import ToolFacts
-from langgraph_speculate.host.compat import body_parameters, has_own_run, runtime_of
+from langgraph_speculate.host.compat import RUN_MANAGER, body_parameters, has_own_run, runtime_of
 from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import context_variables
@@ -30,12 +30,17 @@ class Arguments:
 
     Attributes:
         positional, named: The arguments.
-        config: The config that `run` handed to the body, if the body takes one.
+        slots: What `run` filled in besides: the config and the run manager, under the names of the body's parameters.
     """
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
-    config: RunnableConfig | None = None
+    slots: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> RunnableConfig | None:
+        """The config that `run` handed to the body, if the body takes one."""
+        return next((value for name, value in self.slots.items() if name != RUN_MANAGER), None)
 
     def call(self, name: str, hidden: Collection[str] = ()) -> Call:
         """The call these arguments make, to be compared with others; *hidden* are the ones the host supplies."""

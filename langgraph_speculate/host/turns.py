@@ -18,6 +18,7 @@ from langgraph_speculate.core.history import History, Origin, text_of
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
+from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposer import Proposed, Proposer
 from langgraph_speculate.host.reading import Reading
@@ -50,11 +51,12 @@ class Turns:
         self._driver = driver
         self._origin = origin
         self._proposer = proposer
+        self._lookahead = Lookahead(engine, driver, proposer)
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
 
-    def begin(self, id: str, messages: Sequence[Any], config: Mapping[str, Any]) -> Prediction | None:
-        """A model call starts."""
+    def begin(self, id: str, messages: Sequence[Any], config: Mapping[str, Any], model: str) -> Prediction | None:
+        """A call of the model of that name starts."""
         history = History.from_messages(list(messages), self._last_history, self._origin)
         if not self._origin.thread and history.user_turns:
             # A client that sends the conversation along with each run has one thread, not as many as runs.
@@ -62,8 +64,9 @@ class Turns:
             history = replace(history, origin=self._origin)
         self._last_history = history
         place = Place(config, self.variables(), self._engine.policy.guards)
-        turn = self._open[id] = Turn(id, history, place, self._engine, self._driver, self._proposer)
-        self._driver.decide(lambda now: self._driver.session.begin_turn(id, now))
+        turn = self._open[id] = Turn(id, history, place, self._engine, self._driver, self._proposer, self._lookahead)
+        self._driver.decide(lambda now: self._driver.session.begin_turn(id, now, model))
+        turn.inherit()
         return self._engine.forecaster.predict(history, self._engine.width, turn.predicted)
 
     def reading(self, id: str) -> Reading | None:
@@ -99,7 +102,9 @@ class Turns:
         wanted = [call for call in received if call is not None]
         self._driver.decide(lambda now: self._driver.session.end_turn(id, raw, wanted, now))
         if message is not None and turn is not None:
-            self._engine.learn(replace(turn.history, writing=text_of(message.content)), raw)
+            text = text_of(message.content)
+            self._engine.learn(replace(turn.history, writing=text), raw)
+            self._lookahead.past_message(turn.spot, raw, wanted, text)
 
     def _as_received(self, call: Call, turn: Turn | None) -> Call | None:
         """The call as the tool's body will receive it."""
@@ -121,7 +126,14 @@ class Turn:
     """
 
     def __init__(
-        self, id: str, history: History, place: Place, engine: Engine, driver: Driver, proposer: Proposer
+        self,
+        id: str,
+        history: History,
+        place: Place,
+        engine: Engine,
+        driver: Driver,
+        proposer: Proposer,
+        lookahead: Lookahead,
     ) -> None:
         self.history = history
         self.coerced: dict[str, Call] = {}
@@ -130,8 +142,20 @@ class Turn:
         self._engine = engine
         self._driver = driver
         self._proposer = proposer
+        self._lookahead = lookahead
         self._candidates: Sequence[Candidate] = ()
         self._guesses = Guesses()
+
+    @property
+    def spot(self) -> Spot:
+        """Where its message is written."""
+        return Spot(self._id, self.history, self._place)
+
+    def inherit(self) -> None:
+        """Take over the guesses that were launched for its message before it began."""
+        for received, raw in self._lookahead.inherited(self._id):
+            self.coerced[raw.key] = received
+            self._guesses.add(received.key, raw)
 
     @cached_property
     def reading(self) -> Reading:
@@ -148,6 +172,7 @@ class Turn:
         self._driver.decide(
             lambda now: session.predicted(self._id, made.proposals, now, made.headroom), self._starting(made)
         )
+        self._lookahead.past_guesses(self.spot)
 
     def heard(self, stage: Stage) -> None:
         """The stream says more: squash what it rules out, and launch what it makes likely."""
@@ -194,12 +219,13 @@ class Turn:
         """What makes the attempt of each launch among these proposals."""
         for key, call in made.raw.items():
             self.coerced[call.key] = made.calls[key]
+        begin = self._lookahead.starting(made, self._place)
 
         def start(speculation: Speculation) -> Attempt:
             if speculation.stage is not Stage.COMPLETE:
                 key, fits = speculation.call.key, speculation.stage is not Stage.BEGIN
                 self._guesses.add(key, made.raw[key], fits=fits)
-            return self._proposer.attempt(speculation, made.bodies[speculation.call.key], self._place)
+            return begin(speculation)
 
         return start
 

@@ -147,6 +147,8 @@ class Auditor:
         elif isinstance(event, events.Matched):
             launched = known[event.id].launched
             world.reads.append(_Read(event.run, event.id, launched.epoch, event.epoch, record, event.reads))
+        elif isinstance(event, events.Repeated):
+            world.reads.append(_Read(event.run, None, event.since, event.epoch, record, event.reads))
         elif isinstance(event, events.Wrote):
             world.wrote(event, record)
 
@@ -208,10 +210,13 @@ class _Run:
 
 @dataclass(slots=True)
 class _Read:
-    """A speculation that a real call got: `since` the epoch of its launch, `until` that of the call."""
+    """A result that a real call got: `since` the epoch of its launch, `until` that of the call.
+
+    `id` is None for an answer that was given again.
+    """
 
     run: str
-    id: str
+    id: str | None
     since: int
     until: int
     record: int

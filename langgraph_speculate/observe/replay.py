@@ -28,6 +28,7 @@ class Standing:
         failed: Its body ended, but not well.
         running: Its body runs.
         committed, settled: The records that said so, or 0.
+        twin: The speculation that the same real call waits for beside it, or None.
     """
 
     launched: events.Launched
@@ -37,6 +38,7 @@ class Standing:
     running: bool = True
     committed: int = 0
     settled: int = 0
+    twin: Standing | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_guess(self) -> bool:
@@ -69,16 +71,20 @@ class Replay:
     discarded: Counter[bool] = field(default_factory=Counter)
     at: float = float("-inf")
     _epoch: int = 0
-    _per_turn: Counter[str] = field(default_factory=Counter)  # guesses that stand
+    _per_turn: Counter[tuple[str, int]] = field(default_factory=Counter)  # guesses that stand, by how far ahead
     _guesses: int = 0
+    _made: tuple[str, ...] = ()  # tools that the message called which ended last, until something else happens
+    _orphans: list[str] = field(default_factory=list)  # what they took for granted did not come true: they must fall
 
     def take(self, event: events.Event, record: int) -> None:
         """Judge the run's next record."""
         if not event.at >= self.at:  # also finds NaN
             self.report("order", None, record, f"time runs backwards, from {self.at} to {event.at}")
         self.at = event.at
-        if isinstance(event, events.Launched | events.Matched | events.Wrote):
+        if isinstance(event, events.Launched | events.Matched | events.Wrote | events.Repeated):
             self._epoch_is(event, record)
+        if not isinstance(event, events.Discarded | events.Wasted | events.Ghost):
+            self._no_orphans(record)
         if self.closed and isinstance(event, _NOT_AFTER_THE_END):
             id = getattr(event, "id", None)
             self.report("closed", id, record, f"{_name(event)}, but the run was closed in record {self.closed}")
@@ -92,12 +98,27 @@ class Replay:
                 standing = self.known.get(event.id)
                 if standing is not None:
                     _TAKES[type(event)](self, event, standing, record)
+            case events.Hedged():
+                self._hedge(event, record)
+            case events.Repeated():
+                self._repeat(event, record)
             case events.CallSettled(id=str(id)) if (standing := self.known.get(id)) is not None:
                 self._settle(event, standing, record)
+            case events.TurnEnded(calls=calls):
+                self._made = calls
             case events.RunClosed():
                 self._close(event, record)
 
-    def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote, record: int) -> None:
+    def _no_orphans(self, record: int) -> None:
+        for id in self._orphans:
+            if not self.known[id].over:
+                parent = self.known[id].launched.parent
+                self.report(
+                    "lineage", id, record, f"lives on, but {parent}, which it took for granted, is contradicted"
+                )
+        self._orphans, self._made = [], ()
+
+    def _epoch_is(self, event: events.Launched | events.Matched | events.Wrote | events.Repeated, record: int) -> None:
         made = isinstance(event, events.Wrote)
         if event.epoch < self._epoch + made:
             told = f"epoch {event.epoch} after epoch {self._epoch}"
@@ -111,10 +132,13 @@ class Replay:
         standing = self.known[event.id] = Standing(event, record)
         running = sum(standing.running for standing in self.known.values())
         self._spend("max_in_flight", running, event.id, record)
+        if not 1 <= event.depth <= self.began.max_depth:
+            told = f"launched {event.depth} messages ahead, and max_depth is {self.began.max_depth}"
+            self.report("budget", event.id, record, told)
         if standing.is_guess:
-            self._per_turn[event.turn] += 1
+            self._per_turn[event.turn, event.depth] += 1
             self._guesses += 1
-            self._spend("max_per_turn", self._per_turn[event.turn], event.id, record)
+            self._spend("max_per_turn", self._per_turn[event.turn, event.depth], event.id, record)
             self._spend("max_per_run", self._guesses, event.id, record)
 
     def _spend(self, limit: str, spent: int, id: str, record: int) -> None:
@@ -139,7 +163,22 @@ class Replay:
         elif standing.state is not State.COMMITTED:
             how = "its body failed" if standing.failed else f"it is {standing.state.value}"
             self.report("commit", event.id, record, f"committed, but {how} since record {standing.at}")
+        elif standing.twin is not None and standing.twin.committed:
+            told = f"committed, but so was its twin {standing.twin.launched.id} in record {standing.twin.committed}"
+            self.report("commit", event.id, record, told)
         standing.committed = record
+
+    def _hedge(self, event: events.Hedged, record: int) -> None:
+        first, twin = self.known.get(event.id), self.known.get(event.twin)
+        if first is None or twin is None or first.state is not State.PROMOTED or first.twin is not None:
+            self.report("lifecycle", event.id, record, "hedged, but no real call waits for it, and for it alone")
+            return
+        first.twin, twin.twin = twin, first
+
+    def _repeat(self, event: events.Repeated, record: int) -> None:
+        if not event.age_s <= event.ttl_s:  # also finds NaN
+            told = f"an answer is given again after {event.age_s:g} s, but ttl_s is {event.ttl_s:g}"
+            self.report("commit", None, record, told)
 
     def _finished(self, event: events.Finished, standing: Standing, record: int) -> None:
         if not standing.running:
@@ -159,8 +198,13 @@ class Replay:
             return
         standing.state, standing.at = State.DISCARDED, record
         self.discarded[standing.is_guess] += 1
+        if event.reason == Discard.CONTRADICTED:
+            children = [id for id, other in self.known.items() if other.launched.parent == event.id and not other.over]
+            # A message that makes the call of one of them confirms it, whatever it makes of the others.
+            self._orphans += [id for id in children if self.known[id].launched.tool not in self._made]
         if standing.is_guess and event.reason == Discard.CONTRADICTED:
-            self._per_turn[standing.launched.turn] -= 1  # another may take its place
+            launched = standing.launched
+            self._per_turn[launched.turn, launched.depth] -= 1  # another may take its place
         self._spend("max_wasted_per_run", self.discarded[standing.is_guess], event.id, record)
 
     def _wasted(self, event: events.Wasted, standing: Standing, record: int) -> None:
@@ -197,7 +241,15 @@ def _name(event: events.Event) -> str:
     return type(event).__name__
 
 
-_NOT_AFTER_THE_END = (events.Launched, events.Matched, events.Committed, events.Discarded, events.RunClosed)
+_NOT_AFTER_THE_END = (
+    events.Launched,
+    events.Matched,
+    events.Committed,
+    events.Discarded,
+    events.Hedged,
+    events.Repeated,
+    events.RunClosed,
+)
 _TAKES: dict[type[events.Event], Callable[..., None]] = {
     events.Matched: Replay._matched,
     events.Committed: Replay._committed,

@@ -20,11 +20,15 @@ class Counts:
         predicted: Candidates that the predictor named.
         launched: Speculations that were started.
         hits: Real calls that adopted one; `ready` had finished by then, `joined` were still running.
+        hedged: Joined speculations that took too long, so that the call was started once more; of these `hedge_wins`
+            were answered by the second body.
+        repeats: Real calls that a remembered answer of the same run answered (`read_through`); neither hits nor misses.
         misses: Real calls that ran as in the plain graph.
         wasted: Speculations that were discarded.
         denied: Why candidates were not started, or results not used: gate and budget reasons with their counts.
         hidden_s: Seconds of tool time that nobody waited for: per step the longest body minus the longest wait.
         wasted_s: Tool-seconds of discarded speculations.
+        wasted_cost: What they cost in money, as the policy's `cost` says.
         tool_wait_s: Seconds that steps waited for their tools.
         amplification: All executions of tool bodies over real calls; 1.0 without speculation.
     """
@@ -35,11 +39,15 @@ class Counts:
     hits: int = 0
     ready: int = 0
     joined: int = 0
+    hedged: int = 0
+    hedge_wins: int = 0
+    repeats: int = 0
     misses: int = 0
     wasted: int = 0
     denied: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     hidden_s: float = 0.0
     wasted_s: float = 0.0
+    wasted_cost: float = 0.0
     tool_wait_s: float = 0.0
     amplification: float = 1.0
 
@@ -54,6 +62,8 @@ class Stats(Counts):
         foreseen: Real calls that stood among the predictions, started or not: what shadow mode measures.
         discarded: Why speculations were discarded, with counts.
         ghosts: Who outside of the trust boundary saw calls that nobody asked for, with counts.
+        launched_by_depth, hits_by_depth: Speculations by how far ahead they were started (`limits.max_depth`), and
+            those of them that real calls adopted.
         by_tool: The same fields for each tool.
     """
 
@@ -62,6 +72,8 @@ class Stats(Counts):
     foreseen: int = 0
     discarded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     ghosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    launched_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    hits_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -85,8 +97,11 @@ class _Tally:
 
 
 NO_SUCH_TOOL = "(no such tool)"
-_COUNTED = ("real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted")
-_TIMED = ("hidden_s", "wasted_s", "tool_wait_s")
+_COUNTED = (
+    *("real_calls", "predicted", "launched", "hits", "ready", "joined"),
+    *("hedged", "hedge_wins", "repeats", "misses", "wasted"),
+)
+_TIMED = ("hidden_s", "wasted_s", "wasted_cost", "tool_wait_s")
 
 
 class StatsCollector:
@@ -108,6 +123,8 @@ class StatsCollector:
         self._tools: dict[str, _Tally] = defaultdict(_Tally)
         self._discarded: Counter[str] = Counter()
         self._ghosts: Counter[str] = Counter()
+        self._launched: Counter[int] = Counter()  # by depth
+        self._hits: Counter[int] = Counter()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -126,6 +143,8 @@ class StatsCollector:
                 foreseen=self._all.count["foreseen"],
                 discarded=MappingProxyType(dict(self._discarded)),
                 ghosts=MappingProxyType(dict(self._ghosts)),
+                launched_by_depth=MappingProxyType(dict(sorted(self._launched.items()))),
+                hits_by_depth=MappingProxyType(dict(sorted(self._hits.items()))),
                 by_tool=MappingProxyType(by_tool),
             )
 
@@ -145,6 +164,20 @@ class StatsCollector:
             for name, value in seconds.items():
                 tally.seconds[name] += value
 
+    def _settle(self, call: events.CallSettled) -> None:
+        hit = call.id is not None
+        self._hits.update([call.depth] if hit else ())
+        self._add(
+            call.tool,
+            real_calls=1,
+            hits=hit,
+            joined=hit and call.joined,
+            ready=hit and not call.joined,
+            hedge_wins=call.twin,
+            repeats=call.repeat,
+            misses=not (hit or call.repeat),
+        )
+
     def _take(self, event: events.Event) -> None:
         match event:
             case events.TurnBegan():
@@ -156,22 +189,24 @@ class StatsCollector:
                 self._deny(tool, reason, count)
             case events.Refused(tool=tool, reason=reason):
                 self._deny(tool, reason, 1)
-            case events.Launched(tool=tool):
+            case events.Launched(tool=tool, depth=depth):
                 self._add(tool, launched=1)
+                self._launched[depth] += 1
             case events.Finished(tool=tool):
                 self._add(tool, executed=1)
             case events.Discarded(tool=tool, reason=reason):
                 self._add(tool, wasted=1)
                 self._discarded[reason] += 1
-            case events.Wasted(tool=tool, seconds=seconds):
-                self._spend(tool, wasted_s=seconds)
+            case events.Wasted(tool=tool, seconds=seconds, cost=cost):
+                self._spend(tool, wasted_s=seconds, wasted_cost=cost)
             case events.Ghost(destinations=destinations):
                 self._ghosts.update(destinations)
             case events.TurnEnded(foreseen=foreseen):
                 self._all.count["foreseen"] += foreseen
-            case events.CallSettled(tool=tool, id=id, joined=joined):
-                hit = id is not None
-                self._add(tool, real_calls=1, hits=hit, misses=not hit, joined=hit and joined, ready=hit and not joined)
+            case events.Hedged(tool=tool):
+                self._add(tool, hedged=1)
+            case events.CallSettled():
+                self._settle(event)
             case events.StepSettled(tool=tool, tool_s=tool_s, waited_s=waited_s):
                 self._spend(tool, hidden_s=tool_s - waited_s, tool_wait_s=waited_s)
             case events.RunClosed():

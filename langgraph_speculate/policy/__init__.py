@@ -1,8 +1,9 @@
 """Which tools may run ahead of the model, and how much: frozen records that check themselves once."""
 
 from langgraph_speculate.policy.guards import Guard, GuardedCall
+from langgraph_speculate.policy.limits import Limits
 from langgraph_speculate.policy.rules import Rule, Verdict
-from langgraph_speculate.policy.settings import LEVELS, Level, Limits, SpeculationPolicy
+from langgraph_speculate.policy.settings import LEVELS, Level, SpeculationPolicy
 from langgraph_speculate.policy.tool import ToolPolicy
 
 __all__ = ["LEVELS", "Guard", "GuardedCall", "Level", "Limits", "Rule", "SpeculationPolicy", "ToolPolicy", "Verdict"]

@@ -20,6 +20,7 @@ from langgraph_speculate.policy.templates import template_problem
 
 Check = Callable[[Any], str | None]
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_RATE = "must be a rate such as '5/second' or '600/minute'"
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 
@@ -91,6 +92,12 @@ def count(value: Any) -> str | None:
     return None if fits else _wrong("must be a whole number >= 0", value)
 
 
+def positive_count(value: Any) -> str | None:
+    """A whole number from 1."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return None if fits else _wrong("must be a whole number >= 1", value)
+
+
 def seconds(value: Any) -> str | None:
     """A finite number of seconds from 0."""
     return None if _is_finite(value) and value >= 0 else _wrong("must be a finite number of seconds >= 0", value)
@@ -99,6 +106,45 @@ def seconds(value: Any) -> str | None:
 def positive_seconds(value: Any) -> str | None:
     """A finite number of seconds above 0."""
     return None if _is_finite(value) and value > 0 else _wrong("must be a finite number of seconds > 0", value)
+
+
+def amount(value: Any) -> str | None:
+    """A finite sum of money from 0."""
+    return None if _is_finite(value) and value >= 0 else _wrong("must be a finite amount >= 0", value)
+
+
+def positive_amount(value: Any) -> str | None:
+    """A finite sum of money above 0."""
+    return None if _is_finite(value) and value > 0 else _wrong("must be a finite amount > 0", value)
+
+
+def share(value: Any) -> str | None:
+    """A number from 0 to 1."""
+    return None if _is_finite(value) and 0 <= value <= 1 else _wrong("must be a number from 0 to 1", value)
+
+
+def optional_rate(value: Any) -> str | None:
+    """A rate in the notation of `limits`, such as `"5/second"` or `"600 per minute"`, or None."""
+    if value is None:
+        return None
+    from limits import parse as rate_of  # a tenth of a second, which most policies can do without
+
+    try:
+        return None if isinstance(value, str) and rate_of(value).amount > 0 else _wrong(_RATE, value)
+    except ValueError:
+        return _wrong(_RATE, value)
+
+
+def rates(value: Any) -> str | None:
+    """A table of rates by the name of a service."""
+    if not isinstance(value, Mapping):
+        return _wrong("must be a table of rates", value)
+    for name, rate in value.items():
+        if not isinstance(name, str) or not name:
+            return _wrong("the name of a service is text, not empty", name)
+        if rate is None or (complaint := optional_rate(rate)):
+            return f"{printable(name)}: {complaint if rate is not None else _wrong(_RATE, rate)}"
+    return None
 
 
 def one_of(options: Collection[str]) -> Check:
@@ -181,6 +227,18 @@ def context_variables(value: Any) -> str | None:
     if isinstance(value, list | tuple) and all(isinstance(item, ContextVar) for item in value):
         return None
     return _wrong("must be a list of ContextVar objects, so it can only be set in code", value)
+
+
+def optional_function(value: Any) -> str | None:
+    """A function, or None."""
+    fits = value is None or callable(value)
+    return None if fits else _wrong("must be a function, so it can only be set in code", value)
+
+
+def optional_limiter(value: Any) -> str | None:
+    """What has the verb `acquire(blocking=...)` of LangChain's rate limiters, or None."""
+    fits = value is None or callable(getattr(value, "acquire", None))
+    return None if fits else _wrong("must be a rate limiter of LangChain, so it can only be set in code", value)
 
 
 def guards(value: Any) -> str | None:

@@ -19,6 +19,7 @@ from langgraph_speculate.policy import checks
 from langgraph_speculate.policy.annotations import annotations_of
 from langgraph_speculate.policy.file import read_policy_file
 from langgraph_speculate.policy.guards import Guard
+from langgraph_speculate.policy.limits import Limits
 from langgraph_speculate.policy.rules import (
     Reason,
     Rule,
@@ -43,55 +44,6 @@ _warned_about: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much may run ahead.
-
-    Attributes:
-        max_in_flight: Attempts at one instant. 0 turns running ahead off.
-        max_per_turn: Guesses of one model turn that stand at one time; one that its stream rules out makes room.
-        max_per_run: Guesses per run of the graph.
-        max_wasted_per_run: Guesses per run that nobody wanted; then the run goes on without. As many calls again that
-            the model had written, in messages that broke.
-        max_ghost_per_run: Attempts per run that left your trust boundary and that nobody wanted. Must be set for the
-            level `open_world`.
-        max_result_bytes: A larger result is dropped and the real call runs.
-        max_cache_bytes: Results of one run that wait for a real call; beyond it the oldest is dropped.
-        attempt_timeout_s: Seconds after which an attempt is given up.
-
-    Raises:
-        PolicyError: A value is out of range.
-
-    >>> Limits(max_in_flight=2).max_per_turn
-    3
-    """
-
-    max_in_flight: int = 4
-    max_per_turn: int = 3
-    max_per_run: int = 20
-    max_wasted_per_run: int = 10
-    max_ghost_per_run: int = 0
-    max_result_bytes: int = 1_000_000
-    max_cache_bytes: int = 64_000_000
-    attempt_timeout_s: float = 30.0
-
-    CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
-        {
-            "max_in_flight": checks.count,
-            "max_per_turn": checks.count,
-            "max_per_run": checks.count,
-            "max_wasted_per_run": checks.count,
-            "max_ghost_per_run": checks.count,
-            "max_result_bytes": checks.count,
-            "max_cache_bytes": checks.count,
-            "attempt_timeout_s": checks.positive_seconds,
-        }
-    )
-
-    def __post_init__(self) -> None:
-        checks.refuse_any(checks.problems({name: getattr(self, name) for name in self.CHECKS}, self.CHECKS))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SpeculationPolicy:
     """What may run ahead of the model, for one graph.
 
@@ -102,6 +54,9 @@ class SpeculationPolicy:
         tools: One entry per tool name or glob (`search_*`). Values may be given as dicts, or as True for read-only and
             False for not. Where several globs match, the one with the most literal characters decides, then the first.
         limits: How much may run.
+        thrift: How much waste weighs, in [0, 1]: 0 for the fastest, 1 for the cheapest.
+        value_per_second: What a second that a user does not wait is worth, in the currency of the tools' `cost`.
+        rates: Declared rates of services, such as `{"api.example.org": "600/minute"}`, shared by tools of that `host`.
         approval_gated: Tools that wait for a person. `auto` finds them in the graph; a tuple names them all.
         trusted_servers: Names of MCP servers whose annotations may be believed.
         transparent: Names of middleware classes, or of functions given as `wrap_tool_call`, that let every call through
@@ -126,6 +81,9 @@ class SpeculationPolicy:
     level: Level = "declared"
     tools: Mapping[str, ToolPolicy] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    thrift: float = 0.5
+    value_per_second: float = 0.01
+    rates: Mapping[str, str] = field(default_factory=dict)
     approval_gated: Literal["auto"] | tuple[str, ...] = "auto"
     trusted_servers: tuple[str, ...] = ()
     transparent: tuple[str, ...] = ()
@@ -139,6 +97,9 @@ class SpeculationPolicy:
             "level": checks.one_of(LEVELS),
             "tools": checks.mapping,
             "limits": checks.anything,  # a record or its settings, checked on their own
+            "thrift": checks.share,
+            "value_per_second": checks.positive_amount,
+            "rates": checks.rates,
             "approval_gated": checks.auto_or_texts,
             "trusted_servers": checks.texts,
             "transparent": checks.texts,
@@ -156,6 +117,7 @@ class SpeculationPolicy:
         changed = {
             "tools": MappingProxyType({name: tool_policy(entry) for name, entry in values["tools"].items()}),
             "limits": limits if isinstance(limits, Limits) else Limits(**limits),
+            "rates": MappingProxyType(dict(values["rates"])),
         }
         for name in (
             "approval_gated",
@@ -171,7 +133,7 @@ class SpeculationPolicy:
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be copied nor pickled
         values = {name: getattr(self, name) for name in self.CHECKS}
-        return type(self).from_dict, (values | {"tools": dict(self.tools)},)
+        return type(self).from_dict, (values | {"tools": dict(self.tools), "rates": dict(self.rates)},)
 
     @classmethod
     def load(cls, source: SpeculationPolicy | Mapping[str, Any] | str | os.PathLike[str] | None) -> SpeculationPolicy:
@@ -322,3 +284,10 @@ def _policy_problems(values: Mapping[Any, Any]) -> Iterator[str]:
         if not isinstance(name, str) or not name:
             yield f"{path}: a tool's name is text, not empty"
         yield from entry_problems(entry, path)
+        yield from _unknown_host(entry, values.get("rates", {}), path)
+
+
+def _unknown_host(entry: Any, rates: Any, path: str) -> Iterator[str]:
+    host = entry.get("host") if isinstance(entry, Mapping) else getattr(entry, "host", None)
+    if isinstance(host, str) and isinstance(rates, Mapping) and host not in rates:
+        yield f"{path}.host: rates has no {checks.shown(host)}{checks.did_you_mean(host, rates)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
@@ -34,7 +34,7 @@ class ToolPolicy:
             that beginning; alone, for everything.
         writes: The same for what it changes. None means everything, unless `read_only`.
         ttl_s: Seconds for which a result may be used, counted from its start. 0 means never run ahead.
-        scope: How long a result may wait: only for the model turn it was started in (`step`), or for the whole `run`.
+        scope: How long a result may wait: for calls of the message it was started for (`step`), or for the whole `run`.
         deterministic: Two calls at one instant give one answer. False requires the scope `step`.
         on_mispredict: Whether an unwanted attempt finishes unseen (`drain`) or is stopped (`cancel`).
         uses: What the tool may see of the run while it runs ahead: nothing, or the runtime `context`.
@@ -42,6 +42,15 @@ class ToolPolicy:
             its result is used.
         run_limit, thread_limit: Most bodies per run and per thread, real and early ones together. Needed for a tool
             that has a call limit of its own; None means no such limit.
+        cost: What a call costs, in the currency of the policy's `value_per_second`.
+        rate: How often it may be called, such as `"10/second"` or `"600/minute"`; early calls use a part of that only.
+        host: The service in the policy's `rates` that it shares a rate with.
+        slots: How many of its calls can run at once in this process; early ones run only while some are free.
+        rate_limiter: A rate limiter of LangChain that its real calls go through; early ones take from it, too. Only in
+            code.
+        read_through: The answer of a call, while it is fresh, answers the same call again in the same run.
+        warm: Called when the tool is likely to be called, with whatever arguments, to prepare what makes calls of it
+            faster and changes nothing. Only in code.
         disclosure: What an early call may tell a third party: nothing (`none`, it never runs ahead), arguments that its
             destination has seen in this thread (`same_args_only`), or any, by your statement that its arguments are
             public (`declared`).
@@ -74,6 +83,13 @@ class ToolPolicy:
     reads_state: tuple[str, ...] = ()
     run_limit: int | None = None
     thread_limit: int | None = None
+    cost: float = 0.0
+    rate: str | None = None
+    host: str | None = None
+    slots: int | None = None
+    rate_limiter: Any = None
+    read_through: bool = False
+    warm: Callable[..., Any] | None = None
     disclosure: Disclosure = "none"
     allowed_hosts: tuple[str, ...] = ()
     trusted_output: bool = False
@@ -98,6 +114,13 @@ class ToolPolicy:
             "reads_state": checks.texts,
             "run_limit": checks.optional_count,
             "thread_limit": checks.optional_count,
+            "cost": checks.amount,
+            "rate": checks.optional_rate,
+            "host": checks.optional_text,
+            "slots": checks.optional_count,
+            "rate_limiter": checks.optional_limiter,
+            "read_through": checks.boolean,
+            "warm": checks.optional_function,
             "disclosure": checks.one_of(get_args(Disclosure)),
             "allowed_hosts": checks.hosts,
             "trusted_output": checks.boolean,
@@ -118,6 +141,12 @@ class ToolPolicy:
     def probability_floor(self) -> float | None:
         """The least probability a prediction needs, in [0, 1]; None lets admission decide by expected value."""
         return PROBABILITY_FLOORS[self.eagerness]
+
+    @property
+    def is_rationed(self) -> bool:
+        """Whether calls are paid for, counted, or shared with others, so that none is made twice to save time."""
+        shared = (self.run_limit, self.thread_limit, self.rate, self.host, self.slots, self.rate_limiter)
+        return self.cost > 0 or any(said is not None for said in shared)
 
     @property
     def effective_writes(self) -> tuple[str, ...]:
@@ -168,6 +197,10 @@ def tool_problems(values: Mapping[Any, Any], path: str = "") -> Iterator[str]:
         yield f"{where}read_only and writes contradict each other; remove one"
     if values.get("scope") == "run" and values.get("deterministic") is False:
         yield f"{where}scope 'run' needs a deterministic tool; use scope 'step'"
+    if values.get("read_through") and not values.get("read_only"):
+        yield f"{where}read_through is for tools that only read; add read_only = true, or remove it"
+    if values.get("read_through") and values.get("deterministic") is False:
+        yield f"{where}read_through needs a deterministic tool; remove one of them"
     if not values.get("open_world"):
         for name in ("disclosure", "allowed_hosts"):
             if values.get(name) not in (None, "none", (), []):

@@ -71,8 +71,6 @@ class BlendedPredictor(Experience):
     def __init__(self, evidence: Evidence | None = None) -> None:
         super().__init__(Ledger(evidence or Evidence()))
         self._ranker = Ranker(FEATURES)
-        # Learning from the moment of the latest prediction need not look everything up again.
-        self._latest: Moment | None = None
         self._looked: Recent[int, Moment] = Recent(_LOOKED_AT)
         self._text = WrittenText()
         self._partings = Partings()
@@ -83,7 +81,7 @@ class BlendedPredictor(Experience):
 
     def predict(self, history: History, *, k: int) -> list[Candidate]:
         """Return at most *k* candidates for the next message, best first."""
-        self._latest = moment = self._look(history)
+        moment = self._look(history)
         self._remember(moment)
         ranked = [(self._ranker.chance(guess.name, told), guess) for guess, told in moment.guesses]
         ranked.sort(key=_FIRST, reverse=True)
@@ -178,10 +176,9 @@ class BlendedPredictor(Experience):
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
-        moment = self._latest
+        moment = self._looked.get(id(history.events))
         if moment is None or moment.history.events is not history.events:
             moment = self._look(history, with_guesses=self._is_worth_a_look(calls))
-        self._latest = None
         self._ledger.about(history, calls)
         truth = [(fingerprint(call.name, call.args), call) for call in calls]
         right = {key for key, _ in truth}

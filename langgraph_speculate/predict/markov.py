@@ -74,8 +74,10 @@ def _said(text: str) -> str:
 
 def _ending(call: PastCall) -> str:
     """A mark for results that change what comes next: failed, empty, or still pending."""
-    if call.result is None:
+    if call.status == "pending":
         return "?"
+    if call.result is None:  # taken to end well, see `History.after`
+        return ""
     if call.status == "error" or _tells_failure(call.result[:40]):
         return "!"
     return "0" if len(call.result) < 5 and call.result.strip() in ("", "[]", "{}", "null", "None") else ""

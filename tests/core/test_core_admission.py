@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_speculate.core.admission import AUTO_FLOOR, AUTO_FLOORS, Refusal, Spent, admit
-from langgraph_speculate.core.speculation import Stage
+from langgraph_speculate.core.admission import Refusal, Spent, admit
 from langgraph_speculate.policy import Limits
 from langgraph_speculate.policy.tool import PROBABILITY_FLOORS
 
@@ -19,7 +19,10 @@ FULL = {
     Refusal.MAX_PER_TURN: Spent(turn=3),
     Refusal.MAX_IN_FLIGHT: Spent(in_flight=4),
     Refusal.MAX_PER_RUN: Spent(run=20),
+    Refusal.MAX_IN_PROCESS: Spent(in_process=64),
     Refusal.MAX_WASTED: Spent(wasted=10),
+    Refusal.MAX_WASTED_S: Spent(wasted_s=60.0),
+    Refusal.MAX_WASTED_THREAD: Spent(thread_wasted=500),
     Refusal.CALL_LIMIT: Spent(room=0),
 }
 
@@ -31,8 +34,9 @@ def ask(
     alive: tuple[str, ...] = (),
     spent: Spent | None = None,
     limits: Limits = LIMITS,
+    **expected: Any,
 ) -> Refusal | None:
-    return admit("key", probability, floor, alive=alive, spent=spent or Spent(), limits=limits)
+    return admit("key", probability, floor, alive=alive, spent=spent or Spent(), limits=limits, **expected)
 
 
 def test_a_likely_call_within_its_budgets_is_admitted():
@@ -43,25 +47,30 @@ def test_a_likely_call_within_its_budgets_is_admitted():
     assert ask(alive=("other",), spent=Spent(turn=2, run=19, wasted=9, in_flight=3)) is None
 
 
-def test_the_less_of_a_message_is_left_the_surer_a_guess_must_be():
+@pytest.mark.parametrize("worth", [0.0, -0.1, -math.inf, math.nan])
+def test_under_auto_a_guess_is_launched_if_it_is_worth_it(worth: float):
     """
-    Under `auto`; an owner's floor holds throughout, and a call that is written is no guess.
+    However unlikely it is; an owner's floor lets nothing but the probability decide.
     """
-    floors = [AUTO_FLOORS[stage] for stage in (Stage.BEGIN, Stage.TEXT, Stage.NAME, Stage.ARGUMENTS)]
-    assert floors == sorted(floors)
-    for stage, floor in AUTO_FLOORS.items():
-        asked = {"alive": (), "spent": Spent(), "limits": LIMITS, "stage": stage}
-        assert admit("key", floor, None, **asked) is None
-        assert admit("key", floor - 0.01, None, **asked) is Refusal.LOW_PROBABILITY
-        assert admit("key", 0.1, 0.1, **asked) is None
+    assert ask(0.01, worth=0.001) is None
+    assert ask(0.99, worth=worth) is Refusal.NOT_WORTH_IT
+    assert ask(0.5, 0.5, worth=worth) is None
+
+
+def test_under_auto_a_tool_that_answers_at_once_is_left_alone():
+    """
+    There is nothing to gain, however likely its call is.
+    """
+    assert ask(worth=1.0, too_fast=True) is Refusal.TOO_FAST
+    assert ask(1.0, 0.5, too_fast=True) is None
 
 
 @pytest.mark.parametrize("floor", PROBABILITY_FLOORS.values(), ids=PROBABILITY_FLOORS)
 def test_a_guess_below_its_floor_is_refused(floor: float | None):
     """
-    At the floor is enough, and `auto` has one of its own.
+    At the floor is enough, and `auto` has none.
     """
-    least = AUTO_FLOOR if floor is None else floor
+    least = 0.0 if floor is None else floor
     assert ask(least, floor) is None
     assert ask(math.nextafter(least, -1), floor) is Refusal.LOW_PROBABILITY
 
@@ -98,6 +107,9 @@ def test_a_spent_budget_refuses(refusal: Refusal):
         (Limits(max_in_flight=0), Refusal.MAX_IN_FLIGHT),
         (Limits(max_per_run=0), Refusal.MAX_PER_RUN),
         (Limits(max_wasted_per_run=0), Refusal.MAX_WASTED),
+        (Limits(max_wasted_s_per_run=0.0), Refusal.MAX_WASTED_S),
+        (Limits(max_wasted_per_thread=0), Refusal.MAX_WASTED_THREAD),
+        (Limits(max_in_process=0), Refusal.MAX_IN_PROCESS),
     ],
 )
 def test_a_budget_of_nothing_launches_nothing(limits: Limits, refusal: Refusal):
@@ -132,7 +144,9 @@ def test_every_refusal_has_a_case_here():
     """
     The names stand in traces and reports.
     """
-    assert {*FULL, Refusal.LOW_PROBABILITY, Refusal.DUPLICATE, Refusal.MAX_GHOST} == set(Refusal)
+    likely = {Refusal.LOW_PROBABILITY, Refusal.NOT_WORTH_IT, Refusal.TOO_FAST}
+    others = {*likely, Refusal.DUPLICATE, Refusal.REMEMBERED, Refusal.MAX_GHOST}
+    assert {*FULL, *others} == set(Refusal)
 
 
 counts = st.integers(0, 5)
@@ -176,7 +190,7 @@ def test_no_launch_exceeds_a_limit(
         and (not leaves or spent.ghosts + 1 <= limits.max_ghost_per_run)
         and (spent.room is None or spent.room >= 1)
     )
-    likely = probability >= (AUTO_FLOOR if floor is None else floor)
+    likely = probability >= (0.0 if floor is None else floor)
     assert (answer is None) is (fits and likely and "key" not in alive)
 
 

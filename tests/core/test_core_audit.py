@@ -331,7 +331,7 @@ def real_history(seed: int) -> tuple[events.Event, ...]:
     """The records of a session driven at random to its end, in their order, with the writes of a run beside it."""
     chance = random.Random(seed)
     run = OneRun()
-    run.open(chance.choice([None, *BOUNDS]), chance.randint(1, 5))
+    run.open(chance.choice([None, *BOUNDS]), chance.randint(1, 5), chance.randint(1, 3))
     for _ in range(150):
         anything(run, chance)
     run.teardown()

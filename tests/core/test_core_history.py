@@ -18,7 +18,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langgraph_speculate.core import History, ModelTurn, PastCall, UserTurn
+from langgraph_speculate.core import Call, History, ModelTurn, PastCall, UserTurn
 from langgraph_speculate.core.history import text_of
 
 
@@ -576,3 +576,36 @@ def test_a_message_that_cannot_be_read_is_skipped(message: Any):
     """
     good = HumanMessage("Hi")
     assert ("user", "Hi") in read([message, good])
+
+
+# -- what would be ---------------------------------------------------------------------------------------------------
+
+
+def test_what_would_be_after_some_calls_is_what_their_messages_would_make_of_it():
+    """
+    With the results known it has the shape of the history that the messages give; nobody's own history changes.
+    """
+    calls = [{"id": "c1", "name": "find", "args": {"q": "a"}}, {"id": "c2", "name": "read", "args": {"id": 7}}]
+    before = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]
+    made = {"role": "assistant", "content": "I look.", "tool_calls": calls}
+    answers = [{"role": "tool", "tool_call_id": f"c{n}", "content": text} for n, text in ((1, "x"), (2, "y"))]
+    history = History.from_messages(before)
+    would_be = history.after([Call("find", {"q": "a"}), Call("read", {"id": 7})], ["x", "y"], "I look.")
+    assert shape(would_be) == read([*before, made, *answers])
+    assert [call.name for call in would_be.last_calls] == ["find", "read"]
+    assert shape(history) == read(before)
+
+
+def test_a_result_that_is_not_known_is_taken_to_be_a_good_one():
+    would_be = History().after([Call("find"), Call("read")], ["x"])
+    assert [(call.result, call.status) for call in would_be.calls] == [("x", "success"), (None, "success")]
+    assert would_be.calls[1].value is None
+
+
+def test_the_next_real_history_is_not_read_on_from_one_that_never_was():
+    """
+    Its calls were imagined: what the messages say is read anew.
+    """
+    before = [HumanMessage("Hi")]
+    imagined = History.from_messages(before).after([Call("find")], ["x"])
+    assert read([*before, AIMessage("No.")], imagined) == [("user", "Hi"), ("model", "No.", 0)]

@@ -17,22 +17,38 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.admission import AUTO_FLOOR
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, Speculation
+from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
+from langgraph_speculate.policy.tool import PROBABILITY_FLOORS
 
 MAX_BYTES = 100
 
 
+FLOOR = PROBABILITY_FLOORS["moderate"]
+
+
+class Steady(Latencies):
+    """Every tool takes as long as the model leaves it, so that a guess is worth what it is likely."""
+
+    def takes(self, tool: str) -> float:
+        return 0.3
+
+    def hides(self, *_: Any, **__: Any) -> float:
+        return 0.3
+
+
 def read(name: str, reads: list[str], *, venue: str = "thread", **settings: Any) -> ToolFacts:
-    rule = Rule(ToolPolicy(read_only=True, reads=tuple(reads), **settings), f"tools.{name}")
+    rule = Rule(ToolPolicy(read_only=True, reads=tuple(reads), eagerness="moderate", **settings), f"tools.{name}")
     return ToolFacts(name, rule, venues=frozenset({venue}), gated=name == "gated")
 
 
@@ -54,7 +70,7 @@ ARGS: list[dict[str, Any]] = [{"id": 1}, {"id": 2}, {"id": "1"}]  # 1 and "1" ar
 call_names = st.sampled_from([*["get", "stock", "add"] * 4, *TOOLS])
 calls = st.builds(Call, call_names, st.sampled_from(ARGS))
 real_reads = st.builds(Call, st.sampled_from(["get", "get", "stock", "add", "gated"]), st.sampled_from(ARGS))
-probabilities = st.sampled_from([0.9, 0.9, AUTO_FLOOR, AUTO_FLOOR / 2, float("nan")])
+probabilities = st.sampled_from([0.9, 0.9, FLOOR, FLOOR / 2, float("nan")])
 
 
 picks = st.randoms(use_true_random=False)
@@ -86,9 +102,13 @@ def touches(write: Call, read: Call) -> bool:
     return f"order:{write.args['id']}" in resources
 
 
-@dataclass
+@dataclass(eq=False)
 class Known:
-    """What the test knows of one speculation."""
+    """What the test knows of one speculation.
+
+    `owner` is the turn whose message it is for, once that is written; `missed` says that the model did not make its
+    call.
+    """
 
     launched: Speculation
     call: Call
@@ -97,6 +117,10 @@ class Known:
     at: float
     written: int
     user: str
+    owner: str | None = None
+    depth: int = 1
+    rests_on: Known | None = None
+    missed: bool = False
     running: bool = True
     ended: str | None = None
     promoted: bool = False
@@ -129,7 +153,8 @@ class OneRun(RuleBasedStateMachine):
         self.turns = 0
         self.step = 0
         self.some_turn_ended = False
-        self.per_turn: Counter[str] = Counter()
+        self.ended_turns: list[str] = []  # of this step
+        self.per_turn: Counter[tuple[str, int]] = Counter()
         self.happened: list[Call] = []  # every start and end of a write
         self.writing: list[tuple[Session, Call, frozenset[str]]] = []
         self.waiting: list[tuple[int, Known]] = []
@@ -144,13 +169,18 @@ class OneRun(RuleBasedStateMachine):
     @initialize(
         tight=st.sampled_from([None, None, None, "max_in_flight", "max_per_turn", "max_per_run", "max_wasted_per_run"]),
         bound=st.integers(0, 4),
+        depth=st.integers(1, 3),
     )
-    def open(self, tight: str | None, bound: int) -> None:
+    def open(self, tight: str | None, bound: int, depth: int) -> None:
         wide = {"max_in_flight": 8, "max_per_turn": 6, "max_per_run": 200, "max_wasted_per_run": 200}
-        self.limits = Limits(**{**wide, **({tight: bound} if tight else {}), "max_result_bytes": MAX_BYTES})
+        wide["max_wasted_s_per_run"] = 10**9
+        self.limits = Limits(
+            **{**wide, **({tight: bound} if tight else {}), "max_result_bytes": MAX_BYTES, "max_depth": depth}
+        )
         view = RunView("declared", None, Epochs(), self.tripped)
-        self.session = Session("r", view, self.limits)
-        self.other = Session("other", view, self.limits)
+        economy = Economy(Steady(), Prices(thrift=0))
+        self.session = Session("r", view, self.limits, economy=economy)
+        self.other = Session("other", view, self.limits, economy=economy)
 
     # -- what may be -----------------------------------------------------------------------------------------------
 
@@ -158,7 +188,7 @@ class OneRun(RuleBasedStateMachine):
         return any(touches(write, known.call) for write in self.happened[known.written :])
 
     def outdated(self, known: Known) -> bool:
-        return self.now - known.at > known.ttl_s or (known.only_this_step and known.step != self.step)
+        return self.now - known.at > known.ttl_s or (known.only_this_step and known.step < self.step)
 
     def may_answer(self, known: Known, call: Call) -> bool:
         return (
@@ -171,16 +201,16 @@ class OneRun(RuleBasedStateMachine):
             and known.user == self.user
         )
 
-    def may_launch(self, call: Call, probability: float, turn: str) -> bool:
+    def may_launch(self, call: Call, probability: float, turn: str, depth: int = 1) -> bool:
         alive = [known for known in self.known.values() if known.alive]
         discarded = sum(known.fate == "discarded" for known in self.known.values())
         return (
             call.name in ("get", "stock", "add")
             and call.name not in self.tripped
-            and probability >= AUTO_FLOOR
+            and probability >= FLOOR
             and not any(touches(write, call) for _, write, _ in self.writing)
             and not any(same(known.call, call) for known in alive)
-            and self.per_turn[turn] < self.limits.max_per_turn
+            and self.per_turn[turn, depth] < self.limits.max_per_turn
             and sum(known.running for known in self.known.values()) < self.limits.max_in_flight
             and len(self.known) < self.limits.max_per_run
             and discarded + len(alive) < self.limits.max_wasted_per_run
@@ -189,24 +219,32 @@ class OneRun(RuleBasedStateMachine):
     # -- what happened ---------------------------------------------------------------------------------------------
 
     def heard(self, *reasons: Discard, commands: list[Command] | None = None) -> list[Known]:
-        """Take the session's events; whatever was discarded was discarded for one of those reasons."""
+        """Take the session's events; whatever was discarded was discarded for one of those reasons.
+
+        What rested on something that fell is left out of the answer.
+        """
         happened = self.session.take_events()
         self.log += happened
-        lost = []
+        lost, fallen = [], []
         for event in happened:
             assert event.at == self.now
             assert event.run == "r"
             if isinstance(event, events.Discarded):
                 known = self.known[event.id]
                 assert known.alive, f"{event.id} ended twice"
-                assert event.reason in {reason.value for reason in reasons}
                 assert event.tool == known.call.name
+                if event.reason == Discard.LINEAGE:
+                    assert known.rests_on is not None
+                    assert known.rests_on.missed or known.rests_on.fate == "discarded"
+                    fallen.append(known)
+                else:
+                    assert event.reason in {reason.value for reason in reasons}
+                    lost.append(known)
                 known.fate = "discarded"
                 assert known.launched.outcome is None
-                lost.append(known)
         if commands is not None:
             cancelled = {command.id: command for command in commands if isinstance(command, Cancel)}
-            assert set(cancelled) == {known.launched.id for known in lost if known.running}
+            assert set(cancelled) == {known.launched.id for known in (*lost, *fallen) if known.running}
             for id, command in cancelled.items():
                 assert command.drain is (self.known[id].call.name != "stock")
         return lost
@@ -233,12 +271,16 @@ class OneRun(RuleBasedStateMachine):
         if new_step:
             self.some_turn_ended = False
             self.step += 1
+            self.ended_turns.clear()
         lost = self.heard(Discard.EXPIRED, commands=commands)
         kept = [known for known in self.known.values() if known.alive and not known.promoted]
         if new_step:
             self.expect_step_settled()
-            assert not any(known.only_this_step for known in kept)
-            assert all(known.only_this_step and not known.promoted for known in lost)
+            assert not any(known.only_this_step and known.step < self.step for known in kept)
+            assert all(known.only_this_step and known.step < self.step and not known.promoted for known in lost)
+            for known in self.known.values():
+                if known.alive and known.step == self.step:
+                    known.owner = turn
         else:
             assert lost == []
 
@@ -249,7 +291,11 @@ class OneRun(RuleBasedStateMachine):
         self.guess(pick.choice([*self.open_turns, *self.open_turns, late]), guesses)
 
     def guess(self, turn: str, guesses: list[tuple[Call, float, bool]]) -> None:
-        proposals = [
+        commands = self.session.predicted(turn, self.proposals(guesses), self.now)
+        self.launched(commands, turn, guesses, listens=not self.closed and turn in self.open_turns)
+
+    def proposals(self, guesses: list[tuple[Call, float, bool]]) -> list[Proposal]:
+        return [
             Proposal(
                 Candidate(call, probability, "test"),
                 call if fits else None,
@@ -259,23 +305,50 @@ class OneRun(RuleBasedStateMachine):
             )
             for call, probability, fits in guesses
         ]
-        commands = self.session.predicted(turn, proposals, self.now)
+
+    @precondition(lambda self: self.turns and self.limits.max_depth > 1)
+    @rule(pick=picks, guesses=st.lists(st.tuples(calls, probabilities, st.booleans()), min_size=1, max_size=4))
+    def look_ahead(self, pick: random.Random, guesses: list[tuple[Call, float, bool]]) -> None:
+        parent = pick.choice([None, *self.known.values()])
+        turn = pick.choice([*self.open_turns, *self.ended_turns, f"t{pick.randint(1, self.turns)}"])
+        id = None if parent is None else parent.launched.id
+        commands = self.session.looked_ahead(turn, id, self.proposals(guesses), self.now)
+        if parent is None:
+            depth, chance, listens = 2, 1.0, turn in self.ended_turns
+        else:
+            depth, chance = parent.step - self.step + 2, parent.launched.probability
+            listens = parent.alive and parent.step >= self.step
+        listens = listens and depth <= self.limits.max_depth and not self.closed
+        far = [(call, probability * chance, fits) for call, probability, fits in guesses]
+        self.launched(commands, turn, far, listens=listens, depth=depth, parent=parent)
+
+    def launched(
+        self,
+        commands: list[Command],
+        turn: str,
+        guesses: list[tuple[Call, float, bool]],
+        *,
+        listens: bool,
+        depth: int = 1,
+        parent: Known | None = None,
+    ) -> None:
         launches = [command for command in commands if isinstance(command, Launch)]
         assert launches == commands
         remaining = iter(launches)
-        listens = not self.closed and turn in self.open_turns
-        for call, probability, fits in guesses:
-            if not (listens and fits and self.may_launch(call, probability, turn)):
+        for call, probability, fits in sorted(guesses, key=lambda guess: -guess[1] if guess[1] == guess[1] else 1):
+            if not (listens and fits and self.may_launch(call, probability, turn, depth)):
                 continue
             launch = next(remaining, None)
             assert launch is not None, f"{call} could have been launched"
             speculation = launch.speculation
             assert same(speculation.call, call)
             assert speculation.id not in self.known
+            assert (speculation.depth, speculation.probability) == (depth, probability)
             self.known[speculation.id] = Known(
-                speculation, call, turn, self.step, self.now, len(self.happened), self.user
-            )
-            self.per_turn[turn] += 1
+                speculation, call, turn, self.step + depth - 1, self.now, len(self.happened), self.user,
+                turn if depth == 1 else None, depth, parent,
+            )  # fmt: skip
+            self.per_turn[turn, depth] += 1
         assert next(remaining, None) is None, "launched against the rules"
         before = len(self.log)
         assert self.heard() == []
@@ -284,13 +357,15 @@ class OneRun(RuleBasedStateMachine):
         assert told == [launch.speculation.id for launch in launches]
         told = [event for event in new if isinstance(event, events.Launched | events.Denied | events.Refused)]
         answers = sum(getattr(event, "count", 1) for event in told)
-        assert answers == (len(guesses) if listens else 0)
+        expected = len(guesses) if listens else 0
+        # A look further ahead that finds what runs already says nothing: it is repeated whenever more is known.
+        assert answers == expected if depth == 1 else len(launches) <= answers <= expected
 
     @precondition(lambda self: self.open_turns)
     @rule(pick=picks, unforeseen=st.lists(real_reads, max_size=2))
     def end_turn(self, pick: random.Random, unforeseen: list[Call]) -> None:
         turn = pick.choice(self.open_turns)
-        mine = [known.call for known in self.known.values() if known.alive and known.turn == turn]
+        mine = [known.call for known in self.known.values() if known.alive and known.owner == turn]
         wanted = pick.sample(mine, pick.randint(0, min(3, len(mine))))
         self.end(turn, [*wanted, *unforeseen])
 
@@ -300,13 +375,19 @@ class OneRun(RuleBasedStateMachine):
             assert commands == []
             return
         self.turn_is_over(turn)
+        self.ended_turns.append(turn)
+        for known in [known for known in self.known.values() if known.alive]:
+            if any(same(known.call, call) for call in asked):
+                self.confirm(known)
+            elif known.owner == turn:
+                known.missed = True
         for known in self.heard(Discard.CONTRADICTED, commands=commands):
-            assert known.turn == turn
+            assert known.owner == turn
             assert known.only_this_step
             assert not known.promoted
             assert not any(same(known.call, call) for call in asked)
         for known in self.known.values():
-            if known.alive and known.turn == turn and known.only_this_step and not known.promoted:
+            if known.alive and known.owner == turn and known.only_this_step and not known.promoted:
                 assert any(same(known.call, call) for call in asked)
 
     @precondition(lambda self: self.open_turns and self.turns % 4 == 3)
@@ -319,8 +400,16 @@ class OneRun(RuleBasedStateMachine):
             return
         self.turn_is_over(turn)
         lost = self.heard(Discard.MODEL_FAILED, commands=commands)
-        assert all(known.turn == turn and not known.promoted for known in lost)
-        assert not any(known.alive and known.turn == turn and not known.promoted for known in self.known.values())
+        assert all(turn in (known.turn, known.owner) and not known.promoted for known in lost)
+        mine = [known for known in self.known.values() if turn in (known.turn, known.owner)]
+        assert not any(known.alive and not known.promoted for known in mine)
+
+    def confirm(self, known: Known) -> None:
+        """The model has made its call: what takes that for granted rests on no guess."""
+        known.rests_on = None
+        for other in self.known.values():
+            if other.rests_on is known:
+                other.rests_on = None
 
     def turn_is_over(self, turn: str) -> None:
         self.open_turns.remove(turn)
@@ -355,6 +444,7 @@ class OneRun(RuleBasedStateMachine):
             self.execute(call)
             return
         (known,) = usable
+        self.confirm(known)
         assert answer.speculation is known.launched
         if isinstance(answer, Commit):
             assert known.ended == "ok"
@@ -509,9 +599,10 @@ class OneRun(RuleBasedStateMachine):
         size = MAX_BYTES + 1 if how == "huge" else MAX_BYTES
         started = None if how == "never started" else known.at
         was_over = not known.alive
-        self.session.finish(id, outcome, size, self.now, started)
+        commands = self.session.finish(id, outcome, size, self.now, started)
         known.running, known.ended = False, how
-        lost = self.heard(Discard.FAILED, Discard.TAINTED, Discard.TOO_LARGE, Discard.NO_SLOT)
+        reasons = (Discard.FAILED, Discard.TAINTED, Discard.TOO_LARGE, Discard.NO_SLOT)
+        lost = self.heard(*reasons, commands=commands)
         assert lost == ([] if was_over or how == "ok" else [known])
         for loser in lost:
             reasons = {"huge": Discard.TOO_LARGE, "failed": Discard.FAILED, "never started": Discard.NO_SLOT}
@@ -605,6 +696,10 @@ class OneRun(RuleBasedStateMachine):
         assert len(all_known) <= self.limits.max_per_run
         assert fates["discarded"] <= self.limits.max_wasted_per_run
         assert all(count <= self.limits.max_per_turn for count in self.per_turn.values())
+        assert all(known.depth <= self.limits.max_depth for known in all_known)
+        # nothing rests on what cannot come true any more
+        resting = [known.rests_on for known in all_known if known.alive and known.rests_on is not None]
+        assert all(parent.alive and not parent.missed for parent in resting)
         # one answer each
         adopters = [number for known in all_known for number in known.adopted_by]
         assert len(adopters) == len(set(adopters))
@@ -650,8 +745,22 @@ def any_call(chance: random.Random, names: list[str]) -> Call:
 def anything(run: OneRun, chance: random.Random) -> None:
     """One step of a run, likely ones more often; what is not possible now does nothing."""
     kind = chance.choices(
-        ["turn", "guess", "end", "abort", "foreseen", "other", "venue", "finish", "claim", "abandon", "write", "time"],
-        [5, 4, 5, 1, 12, 3, 1, 10, 5, 1, 3, 4],
+        [
+            "turn",
+            "guess",
+            "look",
+            "end",
+            "abort",
+            "foreseen",
+            "other",
+            "venue",
+            "finish",
+            "claim",
+            "abandon",
+            "write",
+            "time",
+        ],
+        [5, 4, 6, 5, 1, 12, 3, 1, 10, 5, 1, 3, 4],
     )[0]
     running = [known for known in run.known.values() if known.running]
     ended = [known for known in run.known.values() if not known.running]
@@ -660,8 +769,10 @@ def anything(run: OneRun, chance: random.Random) -> None:
         if chance.random() < 0.2:
             run.begin_turn()  # another model of the same step
     elif kind == "guess" and run.turns:
-        guess = any_call(chance, [*NAMES * 3, *TOOLS]), chance.choice([0.9, AUTO_FLOOR, AUTO_FLOOR / 2]), True
+        guess = any_call(chance, [*NAMES * 3, *TOOLS]), chance.choice([0.9, FLOOR, FLOOR / 2]), True
         run.predict(chance, [guess, (any_call(chance, NAMES), 0.9, chance.random() < 0.9)])
+    elif kind == "look" and run.turns:
+        run.look_ahead(chance, [(any_call(chance, [*NAMES * 3, *TOOLS]), chance.choice([0.9, FLOOR]), True)] * 2)
     elif kind == "end" and run.open_turns:
         run.end_turn(chance, [any_call(chance, NAMES)] * chance.randint(0, 1))
     elif kind == "abort" and run.open_turns:
@@ -695,7 +806,7 @@ def test_long_runs_keep_every_promise(seed: int):
     """
     chance = random.Random(seed)
     run = OneRun()
-    run.open(chance.choice([None, *BOUNDS]), chance.randint(0, 5))
+    run.open(chance.choice([None, *BOUNDS]), chance.randint(0, 5), chance.randint(1, 3))
     for number in range(300):
         anything(run, chance)
         run.every_promise_holds()

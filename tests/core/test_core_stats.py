@@ -86,13 +86,19 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "hits": 2,
         "ready": 1,
         "joined": 1,
+        "hedged": 0,
+        "hedge_wins": 0,
+        "repeats": 0,
         "misses": 1,
         "wasted": 1,
         "denied": {"not_read_only": 1, "max_per_turn": 2},
         "discarded": {"contradicted": 1},
         "ghosts": {},
+        "launched_by_depth": {1: 3},
+        "hits_by_depth": {1: 2},
         "hidden_s": 0.5,
         "wasted_s": 2.0,
+        "wasted_cost": 0.0,
         "tool_wait_s": 1.0,
         "amplification": 4 / 3,  # three bodies early, one for real, for three calls
     }
@@ -245,6 +251,7 @@ any_event = st.one_of(
     st.builds(events.RunClosed, run=st.just("r"), at=quarters, launched=st.just(1), hits=st.just(1), hidden_s=quarters),
 )
 SUMMED = ["real_calls", "predicted", "launched", "hits", "ready", "joined", "misses", "wasted"]
+SUMMED += ["hedged", "hedge_wins", "repeats"]
 SUMMED += ["hidden_s", "wasted_s", "tool_wait_s"]
 
 
@@ -258,7 +265,7 @@ def test_what_tools_have_adds_up_to_the_whole(happened: list[events.Event]):
         assert getattr(stats, name) == sum(getattr(tool, name) for tool in stats.by_tool.values())
     for reason, count in stats.denied.items():
         assert count == sum(tool.denied.get(reason, 0) for tool in stats.by_tool.values())
-    assert stats.hits + stats.misses == stats.real_calls
+    assert stats.hits + stats.misses + stats.repeats == stats.real_calls
     assert stats.ready + stats.joined == stats.hits
     assert stats.wasted == sum(stats.discarded.values())
 

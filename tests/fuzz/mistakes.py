@@ -18,11 +18,13 @@ from tests.fuzz.policies import (
     LIMITS,
     NAMES,
     TOOL,
+    TOOL_CODE_ONLY,
     TOP,
     VARIABLES,
     Data,
     copy_of,
     late,
+    plain,
     sound,
     subset,
     yes,
@@ -170,7 +172,7 @@ def key_in_another_case(rng: Random, data: Data) -> Mistake | None:
 
 
 def renamed(rng: Random, data: Data, at: Place, key: str, wrong: str, kind: str) -> Mistake | None:
-    if wrong in at.makers or wrong in CODE_ONLY or wrong in at.table:
+    if wrong in at.makers or wrong in CODE_ONLY or wrong in TOOL_CODE_ONLY or wrong in at.table:
         return None
     at.table[wrong] = at.table.pop(key) if key in at.table else at.makers[key](rng)
     return at.mistake(rng, kind, data, wrong, ("unknown key",))
@@ -234,6 +236,21 @@ NO_HOSTS = (
     ["0x7f.1"],
     ["docs.python.org", "printer.local"],
 )
+NO_SHARE = (*NO_SECONDS, 1.1, 2, 100, -0.5, "20%")
+NO_RATES = (
+    "",
+    "fast",
+    "10",
+    "/second",
+    "10/",
+    "10/fortnight",
+    "-1/second",
+    "0/second",
+    "1.5/second",
+    10,
+    True,
+    ["1/day"],
+)
 NO_LEVELS = ("none", "on", "", "readonly", "read_only", "off\n", 0, False, True, 1, None, ["off"], {"off": 1})
 
 WRONG: dict[str, tuple[Any, ...]] = {
@@ -252,6 +269,17 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "allowed_hosts": (None, *NO_TEXTS, *NO_HOSTS, *STRANGE),
     "run_limit": (*NO_COUNT, *STRANGE),
     "thread_limit": (*NO_COUNT, *STRANGE),
+    "slots": (*NO_COUNT, *STRANGE),
+    "max_depth": (None, 0, *NO_COUNT, *STRANGE),
+    "cost": (None, *NO_SECONDS, *STRANGE),
+    "value_per_second": (None, 0, 0.0, -0.0, *NO_SECONDS, *STRANGE),
+    "max_wasted_s_per_run": (None, *NO_SECONDS, *STRANGE),
+    "cool_down_s": (None, *NO_SECONDS, *STRANGE),
+    "thrift": (None, *NO_SHARE, *STRANGE),
+    "rate_share": (None, *NO_SHARE, *STRANGE),
+    "rate": (*NO_RATES, *STRANGE),
+    "rates": (None, [], "x", 1, True, *({"api": rate} for rate in (None, *NO_RATES)), {"": "1/day"}, *STRANGE),
+    "host": NO_TEXT,
     "pin": NO_TEXT,
     "tag": NO_TEXT,
 }
@@ -315,10 +343,11 @@ def near_miss(rng: Random, data: Data) -> Mistake | None:
 
 def setting_of_code(rng: Random, data: Data) -> Mistake | None:
     """Functions and context variables, named in a file."""
-    key = rng.choice(list(CODE_ONLY))
-    data = {name: value for name, value in data.items() if name not in CODE_ONLY}
-    data[key] = rng.choice([["f"], "f", ["user", "tenant"], {"f": "module:f"}, True, [["f"]]])
-    return Place("", data, TOP).mistake(rng, "setting of code", data, key, ("only be set in code",))
+    data = plain(data)
+    key = rng.choice([*CODE_ONLY, *TOOL_CODE_ONLY])
+    at = tool_place(rng, data) if key in TOOL_CODE_ONLY else Place("", data, TOP)
+    at.table[key] = rng.choice([["f"], "f", ["user", "tenant"], {"f": "module:f"}, True, [["f"]]])
+    return at.mistake(rng, "setting of code", data, key, ("only be set in code",))
 
 
 def wrong_entry(rng: Random, data: Data) -> Mistake | None:
@@ -382,11 +411,6 @@ def open_world_without_budget(rng: Random, data: Data) -> Mistake | None:
 def as_file(rng: Random, data: dict[Any, Any]) -> bytes | None:
     """The policy as a file, or None when TOML cannot say it."""
     return toml.file_of(rng, data) if toml.can_say(data) else None
-
-
-def plain(data: Data) -> Data:
-    """What of it can stand in a file."""
-    return {key: value for key, value in data.items() if key not in CODE_ONLY}
 
 
 def said_twice(rng: Random, data: Data) -> Mistake | None:

@@ -10,7 +10,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
@@ -71,6 +71,22 @@ def templates(rng: Random) -> list[str]:
     return [template(rng) for _ in range(rng.randint(0, 3))]
 
 
+def rate(rng: Random) -> str:
+    return rng.choice(["10/second", "600/minute", "5 per hour", "1/day", "100 per 5 minute"])
+
+
+def share(rng: Random) -> float:
+    return rng.choice([0, 1, 0.2, 0.5, rng.random()])
+
+
+@dataclass(frozen=True)
+class Limiter:
+    """As far as a policy looks, a rate limiter; unlike LangChain's own it can be pickled."""
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        return not blocking
+
+
 Maker = Callable[[Random], Any]
 TOOL: dict[str, Maker] = {
     "read_only": truth,
@@ -88,6 +104,11 @@ TOOL: dict[str, Maker] = {
     "reads_state": lambda rng: some(rng, ("messages", "todos", "a b")),
     "run_limit": count,
     "thread_limit": count,
+    "cost": seconds,
+    "rate": rate,
+    "host": lambda rng: rng.choice(["api.example.org", "ü"]),
+    "slots": count,
+    "read_through": truth,
     "disclosure": lambda rng: rng.choice(["none", "same_args_only", "declared"]),
     "allowed_hosts": lambda rng: some(rng, HOSTS),
     "trusted_output": truth,
@@ -99,14 +120,23 @@ LIMITS: dict[str, Maker] = {
     "max_in_flight": count,
     "max_per_turn": count,
     "max_per_run": count,
+    "max_in_process": count,
+    "max_depth": lambda rng: count(rng) + 1,
     "max_wasted_per_run": count,
+    "max_wasted_s_per_run": seconds,
+    "max_wasted_per_thread": count,
     "max_ghost_per_run": count,
     "max_result_bytes": count,
     "max_cache_bytes": count,
     "attempt_timeout_s": lambda rng: seconds(rng) or 0.5,
+    "rate_share": share,
+    "cool_down_s": seconds,
 }
 TOP: dict[str, Maker] = {
     "level": lambda rng: rng.choice(LEVELS),
+    "thrift": share,
+    "value_per_second": lambda rng: seconds(rng) or 0.5,
+    "rates": lambda rng: {name: rate(rng) for name in some(rng, ("api.example.org", "ü"))},
     "approval_gated": lambda rng: rng.choice(["auto", some(rng, NAMES)]),
     "trusted_servers": lambda rng: some(rng, SERVERS),
     "transparent": lambda rng: some(rng, ("Retry", "log_calls")),
@@ -119,7 +149,11 @@ CODE_ONLY: dict[str, Maker] = {
     "guards": lambda rng: [rng.choice([yes, no]) for _ in range(rng.randint(0, 2))],
     "propagate_context": lambda rng: rng.sample(VARIABLES, rng.randint(0, 2)),
 }
-MAY_BE_NONE = ("destructive", "writes", "run_limit", "thread_limit", "pin", "tag")
+TOOL_CODE_ONLY: dict[str, Maker] = {
+    "warm": lambda rng: rng.choice([yes, no]),
+    "rate_limiter": lambda rng: Limiter(),
+}
+MAY_BE_NONE = ("destructive", "writes", "run_limit", "thread_limit", "rate", "host", "slots", "pin", "tag")
 
 
 def subset(rng: Random, makers: Mapping[str, Maker]) -> Data:
@@ -143,6 +177,8 @@ def sound(rng: Random, tool: Data) -> Data:
     if not tool.get("open_world"):
         tool.pop("allowed_hosts", None)
         tool.pop("disclosure", None)
+    if tool.get("read_through") and (not tool.get("read_only") or tool.get("deterministic") is False):
+        del tool["read_through"]
     if tool.get("scope") == "run" and (tool.get("open_world") or tool.get("deterministic") is False):
         del tool["scope"]
     return tool
@@ -158,6 +194,12 @@ def valid(rng: Random) -> Data:
     data = subset(rng, TOP)
     if rng.random() < 0.15:
         data |= subset(rng, CODE_ONLY)
+        for entry in data.get("tools", {}).values():
+            if isinstance(entry, dict):
+                entry.update(subset(rng, TOOL_CODE_ONLY))
+    for entry in data.get("tools", {}).values():
+        if isinstance(entry, dict) and entry.get("host") not in data.get("rates", {}):
+            entry.pop("host", None)
     if data.get("level") == "open_world":
         limits = data.setdefault("limits", {})
         limits["max_ghost_per_run"] = limits.get("max_ghost_per_run") or rng.randint(1, 9)
@@ -182,6 +224,13 @@ TOOL_DEFAULTS: Data = {
     "reads_state": (),
     "run_limit": None,
     "thread_limit": None,
+    "cost": 0.0,
+    "rate": None,
+    "host": None,
+    "slots": None,
+    "rate_limiter": None,
+    "read_through": False,
+    "warm": None,
     "disclosure": "none",
     "allowed_hosts": (),
     "trusted_output": False,
@@ -192,15 +241,24 @@ TOOL_DEFAULTS: Data = {
 LIMITS_DEFAULTS: Data = {
     "max_in_flight": 4,
     "max_per_turn": 3,
-    "max_per_run": 20,
-    "max_wasted_per_run": 10,
+    "max_per_run": 60,
+    "max_in_process": 64,
+    "max_depth": 1,
+    "max_wasted_per_run": 20,
+    "max_wasted_s_per_run": 60.0,
+    "max_wasted_per_thread": 500,
     "max_ghost_per_run": 0,
     "max_result_bytes": 1_000_000,
     "max_cache_bytes": 64_000_000,
     "attempt_timeout_s": 30.0,
+    "rate_share": 0.2,
+    "cool_down_s": 60.0,
 }
 TOP_DEFAULTS: Data = {
     "level": "declared",
+    "thrift": 0.5,
+    "value_per_second": 0.01,
+    "rates": {},
     "approval_gated": "auto",
     "trusted_servers": (),
     "transparent": (),
@@ -209,6 +267,19 @@ TOP_DEFAULTS: Data = {
     "guards": (),
     "propagate_context": (),
 }
+
+
+def plain(data: Data) -> Data:
+    """What of it can stand in a file."""
+    said = {key: value for key, value in data.items() if key not in CODE_ONLY}
+    if isinstance(entries := said.get("tools"), dict):
+        said["tools"] = {
+            name: {key: value for key, value in entry.items() if key not in TOOL_CODE_ONLY}
+            if isinstance(entry, dict)
+            else entry
+            for name, entry in entries.items()
+        }
+    return said
 
 
 def misread(data: Data, policy: SpeculationPolicy) -> Iterator[str]:
@@ -383,7 +454,7 @@ def misused(data: Data, rng: Random, folder: Path) -> Iterator[str]:
             yield "another way to write it means something else"
         if SpeculationPolicy(**data) != policy or SpeculationPolicy.load(data) != policy:
             yield "from_dict, load and the record differ"
-        if not data.keys() & CODE_ONLY.keys():
+        if plain(data) == data:
             file = toml.written(folder / "speculate.toml", toml.file_of(rng, data))
             path = rng.choice([file, str(file)])
             if SpeculationPolicy.from_toml(path) != policy or SpeculationPolicy.load(path) != policy:
@@ -395,4 +466,4 @@ def misused(data: Data, rng: Random, folder: Path) -> Iterator[str]:
 def unmade() -> set[str]:
     """Settings that no valid policy here ever has."""
     known = {*SpeculationPolicy.CHECKS, *Limits.CHECKS, *ToolPolicy.CHECKS}
-    return known - {*TOP, *CODE_ONLY, *LIMITS, *TOOL}
+    return known - {*TOP, *CODE_ONLY, *LIMITS, *TOOL, *TOOL_CODE_ONLY}

@@ -273,7 +273,8 @@ def notebook(world: World, flavour: str = "sync", latency_s: float = 0.0) -> lis
     return [make_tool(body.__name__, body, flavour, latency_s) for body in (find, read, write)]
 
 
-NOTEBOOK_POLICY: dict[str, Any] = {"tools": {"find": True, "read": True}}
+_EAGERLY = {"read_only": True, "eagerness": "immediate"}  # its tools answer at once, so that nothing is worth it
+NOTEBOOK_POLICY: dict[str, Any] = {"tools": {"find": _EAGERLY, "read": _EAGERLY}}
 NOTEBOOK_SCRIPT = [
     ask(("find", {"query": "a"}), ("read", {"id": 1}), text="looking"),
     ask(("read", {"id": 2, "detail": "long"})),

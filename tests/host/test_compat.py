@@ -460,6 +460,14 @@ def _body_parameters() -> None:
         compat.body_parameters(look, {"id": "x"})
 
 
+@contract("shown_content")
+def _shown_content() -> None:
+    for content in ("sent", 7, ["a", {"b": "é"}], {"rows": [1, None]}, [{"type": "text", "text": "sent"}], []):
+        look = StructuredTool.from_function(lambda value=content: value, name="look", description="Look.")
+        message = look.invoke({"type": "tool_call", "name": "look", "id": "c", "args": {}})
+        assert compat.shown_content(content) == message.content
+
+
 @contract("injected_arguments")
 def _injected_arguments() -> None:
     @tool

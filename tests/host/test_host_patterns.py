@@ -19,12 +19,13 @@ import langgraph_speculate
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import Origin
 from langgraph_speculate.core.events import Predicted
+from langgraph_speculate.core.latency import LEFT, TOOK
 from langgraph_speculate.core.sums import Key, Pair, Sums
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.patterns import SqlitePatterns
 from langgraph_speculate.predict import default_predictor
 
-POLICY: dict[str, Any] = {"tools": {"look": {"read_only": True}}}
+POLICY: dict[str, Any] = {"tools": {"look": {"read_only": True, "eagerness": "immediate"}}}  # it answers at once
 SCRIPT = [ask(("look", {"id": "all"})), AIMessage("done")]
 
 
@@ -209,7 +210,7 @@ def test_each_partition_knows_only_what_it_did_itself(tmp_path: Path):
     speculation_of(graph).close()
 
     store = SqlitePatterns(path)
-    assert store.load("") == {}
+    assert {key[0] for key in store.load("")} <= {TOOK, LEFT}  # how long tools and models take is nobody's secret
     acme = repr(["acme"])
     assert store.load(acme)[("shape", "look", "id")] == (7.0, 0.0)
     graph = speculate(_graph("invoke"), TENANTS, patterns=store)

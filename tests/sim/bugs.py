@@ -19,7 +19,7 @@ from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.host import adopt, approvals, engine, proposer, recorder, run, turns
+from langgraph_speculate.host import adopt, approvals, calls, engine, proposer, recorder, run, turns
 
 BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
 
@@ -135,7 +135,7 @@ def expired_results_pass_the_gate() -> Iterator[None]:
     with (
         ignoring(Reason.EXPIRED),
         patch.object(Session, "begin_turn", begin_turn),
-        patch.object(Session, "end_turn", lambda self, *args: setattr(self, "_ended", True) or []),
+        patch.object(Session, "end_turn", lambda self, turn, *args: self._ended.update({turn: True}) or []),
     ):
         yield
 
@@ -308,14 +308,14 @@ def nothing_is_cleaned_up() -> Iterator[None]:
 
 @bug
 def adoption_waits_without_limit() -> Iterator[None]:
-    with patch.object(run.Run, "_patience", lambda self, speculation: 1e6):
+    with patch.object(calls.RealCalls, "_patience", lambda self, speculation: 1e6):
         yield
 
 
 @bug
 def real_calls_wait_out_the_deadline() -> Iterator[None]:
-    real = run.Run._patience
-    with patch.object(run.Run, "_patience", lambda self, speculation: real(self, speculation) + 7.0):
+    real = calls.RealCalls._patience
+    with patch.object(calls.RealCalls, "_patience", lambda self, speculation: real(self, speculation) + 7.0):
         yield
 
 
@@ -339,7 +339,7 @@ def effects_are_not_replayed() -> Iterator[None]:
 @bug
 def the_body_runs_besides() -> Iterator[None]:
     """Double commit: the result is adopted, and the body runs too."""
-    real = run.Run.acall
+    real = calls.RealCalls.acall
 
     async def acall(self: Any, tool: Any, arguments: Any, body: Any) -> Any:
         ran = False
@@ -352,7 +352,7 @@ def the_body_runs_besides() -> Iterator[None]:
         value = await real(self, tool, arguments, noted)
         return value if ran else await body()
 
-    with patch.object(run.Run, "acall", acall):
+    with patch.object(calls.RealCalls, "acall", acall):
         yield
 
 

@@ -1,6 +1,6 @@
 """Hunts for seeded bugs: how many pairs it takes until the simulation notices each.
 
-python -m tests.sim.hunting              # all of both catalogues, a line each
+python -m tests.sim.hunting              # all catalogues, a line each
 python -m tests.sim.hunting --bug NAME   # one
 python -m tests.sim.hunting --zoo streaming
 """
@@ -12,13 +12,15 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
+from tests.sim.answer_bugs import ANSWER_BUGS
 from tests.sim.bugs import BUGS
 from tests.sim.campaign import ZOOS
+from tests.sim.far_bugs import FAR_BUGS
 from tests.sim.pair import judge
 from tests.sim.quiet import pool_given_back, quiet
 from tests.sim.stream_bugs import STREAM_BUGS
 
-CATALOGUES = {"plain": BUGS, "streaming": STREAM_BUGS}
+CATALOGUES = {"plain": BUGS, "streaming": STREAM_BUGS, "answering": ANSWER_BUGS, "foresight": FAR_BUGS}
 """Seeded bugs, by the zoo that must notice them."""
 ZOO_OF = {bug: zoo for zoo, bugs in CATALOGUES.items() for bug in bugs}
 MOST = 2_000

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph_speculate.core import events
+from langgraph_speculate.core.speculation import HEDGE
 from tests.sim.models import turn_of
 from tests.sim.programs import NEED_THEIR_CALL, Program, Visit
 from tests.sim.side import Asked, Side, text_of
@@ -75,16 +76,21 @@ class _Start:
 def _starts(program: Program, side: Side) -> Iterator[_Start]:
     """All early bodies of which it is clear for which model call they started."""
     calls = {turn: (visit, asked) for visit in program.visits for turn, asked in side.visits[visit.tag].asked.items()}
-    launches = list(_launched(side).values())
+    launches = [event for event in side.happened if isinstance(event, events.Launched)]
     for body in side.world.bodies:
         instants = (body.at, body.at - program.queue_wait_s)  # in a task, and in a thread
-        turns = {
-            launch.turn
+        found = [
+            launch
             for launch in launches
             if launch.tool == body.tool and any(abs(launch.at - instant) < _EPSILON for instant in instants)
-        }
-        if body.early and len(turns) == 1 and turns <= calls.keys():
-            (turn,) = turns
+        ]
+        if any(launch.source == HEDGE for launch in found):
+            continue
+        turns = {(launch.turn, launch.depth) for launch in found}
+        if body.early and len(turns) == 1:
+            ((turn, depth),) = turns
+            if turn not in calls or depth > 1:
+                continue
             yield _Start(calls[turn][0], turn, calls[turn][1], body)
 
 
@@ -118,7 +124,8 @@ def _confirmed_by_a_broken_message(program: Program, side: Side) -> Iterator[Mis
     launched = _launched(side)
     for event in side.happened:
         start = launched.get(event.id or "") if isinstance(event, events.CallSettled) else None
-        if start is not None and start.turn in broken:
+        # What was launched further ahead may rest on what a message that took arguments back became in the end.
+        if start is not None and start.turn in broken and start.depth == 1:
             yield Mismatch("broken", event.tool, f"started at {start.stage} for a message that broke, and was used")
 
 
@@ -179,7 +186,9 @@ def _is_of(body: Body, call: Mapping[str, Any]) -> bool:
 
 
 def _launched(side: Side) -> dict[str, Any]:
-    return {event.id: event for event in side.happened if isinstance(event, events.Launched)}
+    """What was launched for a model call, by id; not second bodies, which a real call asks for."""
+    launched = (event for event in side.happened if isinstance(event, events.Launched))
+    return {event.id: event for event in launched if event.source != HEDGE}
 
 
 def too_many_bodies(program: Program, plain: Side, early: Side) -> Iterator[Mismatch]:

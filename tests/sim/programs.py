@@ -81,6 +81,8 @@ class Program:
         queue_wait_s: Seconds that jobs wait for an executor.
         ending: How visits end.
         inline: Whether all of the user's callback handlers run on the loop.
+        said: What the owner says of tools besides, by tool.
+        usual_s: Seconds that the process has seen every tool take, or None if it has seen nothing.
     """
 
     seed: int
@@ -107,6 +109,8 @@ class Program:
     queue_wait_s: float = 0.0
     ending: Ending = Ending()
     inline: bool = True
+    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    usual_s: float | None = None
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -119,6 +123,8 @@ class Program:
         tools = policy_of(self.tools)
         for name, limit in self.early_limits.items():
             tools[name] = {**tools[name], "run_limit": limit}
+        for name, more in self.said.items():
+            tools[name] = {**({"read_only": True} if tools[name] is True else tools[name]), **more}
         policy = {"tools": tools, "limits": dict(self.limits), **self.settings}
         if self.propagates:
             policy["propagate_context"] = [TENANT]
@@ -134,9 +140,7 @@ class Program:
     @property
     def may_run_early(self) -> frozenset[str]:
         """Tools of which a body may run as a speculation."""
-        said = {
-            name: True if entry is True else entry.get("read_only") for name, entry in policy_of(self.tools).items()
-        }
+        said = {name: entry.get("read_only") for name, entry in policy_of(self.tools).items()}
         return frozenset(name for name in self.tools if said.get(name)) - {*self.forbidden, "open_page"}
 
     def scripts(self) -> dict[str, Script]:

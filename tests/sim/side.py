@@ -16,7 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
 
-from langgraph_speculate import speculate
+from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core.events import Event
 from tests.sim.canon import Canon
 from tests.sim.graphs import graph_of
@@ -28,6 +28,8 @@ from tests.sim.tools import TENANT
 from tests.sim.world import WORLDS, World, call_text, pick
 
 _MOST_ANSWERS = 8
+_ENOUGH = 19
+"""Bodies after which it is known what is slow for a tool."""
 
 
 class Watch(BaseCallbackHandler):
@@ -226,6 +228,9 @@ def run_side(
         graph = speculate(
             plain, program.policy, predictor=predictor_of(program, told or []), observers=[happened.append]
         )
+        for name in program.tools if program.usual_s is not None else ():
+            for _ in range(_ENOUGH):
+                speculation_of(graph).economy.latencies.took(name, program.usual_s)
     world = World(
         program.seed,
         _now,

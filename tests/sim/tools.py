@@ -193,7 +193,15 @@ DECEPTIVE = ("next_page", "pop_code", "lease")
 def policy_of(names: tuple[str, ...]) -> dict[str, Any]:
     """What an honest owner says about these tools."""
     said = {name: _TABLE[name][2] if name in _TABLE else _SPECIAL[name][1] for name in names}
-    return {name: entry for name, entry in said.items() if entry is not None}
+    return {name: _eagerly(name, entry) for name, entry in said.items() if entry is not None}
+
+
+_WEIGHED = ("find", "list_items")  # where expected value decides; with all of them, too little would run early
+
+
+def _eagerly(name: str, entry: Any) -> Any:
+    settings = {"read_only": entry} if isinstance(entry, bool) else entry
+    return settings if name in _WEIGHED or not settings.get("read_only") else {**settings, "eagerness": "immediate"}
 
 
 @cache

@@ -77,7 +77,8 @@ class World:
         clock: Virtual time.
         speculates: Whether this is the speculative side.
         schedule: Another number gives other latencies, for racy programs.
-        faults: What goes wrong in attempts, by tool: `raise`, `base`, `hang`, `late`, `huge`.
+        faults: What goes wrong in attempts, by tool: `raise`, `base`, `hang`, `late`, `huge`; `first` hangs in the
+            first attempt at a call only.
         revoked: When users lose their rights.
         durations: Seconds that the n-th call of (user, tool, arguments) takes, where a schedule is followed.
 
@@ -101,6 +102,7 @@ class World:
     draws: int = 0
     revoked: Mapping[str, float] = field(default_factory=dict)
     _seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _tried: set[tuple[str, str, str]] = field(default_factory=set)
     _failed: set[tuple[str, int]] = field(default_factory=set)
 
     def begin(self, tool: str, args: Mapping[str, Any], config: Mapping[str, Any]) -> Job:
@@ -111,6 +113,9 @@ class World:
         early = self.speculates and type(configurable.get(RUN_KEY)) is not Run  # an attempt has a tripwire there
         self.bodies.append(Body(tool, user, text, early, self.clock()))
         fault = self.faults.get(tool) if early else None
+        if fault == "first":
+            fault = None if (user, tool, text) in self._tried else "hang"
+            self._tried.add((user, tool, text))
         if early:
             seconds = self.latency(tool, text)
         else:

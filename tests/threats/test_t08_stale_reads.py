@@ -116,6 +116,7 @@ READS = {"read_only": True, "reads": ["note:{note}"]}
 HONEST: dict[str, Any] = {
     "templates": {"read": READS, "write": {"writes": ["note:{note}"]}},
     "kept for the run": {"read": READS | {"scope": "run"}, "write": {"writes": ["note:{note}"]}},
+    "given again": {"read": READS | {"read_through": True}, "write": {"writes": ["note:{note}"]}},
     "nothing said about the writer": {"read": {"read_only": True}},
 }
 LYING = {"read": READS | {"scope": "run"}, "write": {"writes": ["something else"]}}

@@ -24,6 +24,7 @@ from langgraph_speculate import speculate, speculation_of
 USERS = 50
 SCRIPT = [ask(("inbox", {"box": 1}), ("inbox", {"box": 2})), ask(("inbox", {"box": 1}), prefix="d"), AIMessage("done")]
 POLICY = {"tools": {"inbox": {"read_only": True, "scope": "run"}}}
+REMEMBERING = {"tools": {"inbox": {"read_only": True, "read_through": True}}}
 
 
 def _canary(user: str) -> str:
@@ -52,12 +53,12 @@ def _inbox(draw: random.Random, leaky: bool = False) -> StructuredTool:
     return StructuredTool.from_function(inbox, coroutine=ainbox, name="inbox", handle_tool_error=True)
 
 
-def _storm(kind: str, way: str, runs: int, leaky: bool = False) -> tuple[list[str], Any]:
+def _storm(kind: str, way: str, runs: int, leaky: bool = False, policy: Any = POLICY) -> tuple[list[str], Any]:
     """Runs of 50 users beside each other; the answers that are another user's, and the graph."""
     draw = random.Random(runs)
     graph = speculate(
         GRAPHS[kind](ScriptedModel(script=SCRIPT, pace_s=0.002), [_inbox(draw, leaky)]),
-        POLICY,
+        policy,
         predictor=Oracle(SCRIPT),
     )
     users = [f"u{draw.randrange(USERS)}" for _ in range(runs)]
@@ -79,6 +80,19 @@ def test_no_run_is_told_what_was_read_for_another(kind: str, way: str) -> None:
     stats = speculation_of(graph).stats()
     assert stats.hits > 50
     assert stats.discarded.get("failed", 0) > 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_run_remembers_answers_no_other_and_is_gone_with_it(way: str) -> None:
+    """
+    The same storm, with each answer given again within its run.
+    """
+    foreign, graph = _storm("hand_written", way, 50, policy=REMEMBERING)
+    assert not foreign
+    assert speculation_of(graph).stats().repeats > 10
+    del foreign
+    gc.collect()
+    assert not _canaries([graph])
 
 
 def test_a_read_that_is_shared_between_runs_is_found_by_the_same_check() -> None:

@@ -161,3 +161,11 @@ def test_answers_are_distributed_as_in_the_plain_graph(way: str) -> None:
     assert _distance(*samples) < critical
     fast = [value for value in samples[1] if value < 0.8]  # the control: without the slowest fifth
     assert _distance(samples[0], fast) > critical
+
+
+def test_an_answer_that_is_another_each_time_is_never_given_again() -> None:
+    """
+    `read_through` of a tool that says so of itself is refused before anything runs.
+    """
+    with pytest.raises(PolicyError, match="read_through needs a deterministic tool"):
+        SpeculationPolicy(tools={"ticket": UNSTEADY | {"read_through": True}})

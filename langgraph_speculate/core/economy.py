@@ -1,0 +1,50 @@
+"""What all runs of a graph share when they decide what is worth running: latencies, prices, the process's load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from langgraph_speculate.core.commands import Proposal
+from langgraph_speculate.core.latency import Latencies
+from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.worth import Expectation, Prices
+from langgraph_speculate.policy import Limits, ToolPolicy
+
+
+def _idle() -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Economy:
+    """Shared by the runs of a graph, and asked under their lock.
+
+    Attributes:
+        latencies: How long tools take, and how long models leave them.
+        prices: What waste weighs.
+        in_process: How many attempts of all graphs run in this process.
+    """
+
+    latencies: Latencies = field(default_factory=Latencies)
+    prices: Prices = field(default_factory=Prices)
+    in_process: Callable[[], int] = _idle
+
+    def expectation(
+        self, proposal: Proposal, policy: ToolPolicy, limits: Limits, pace: Pace, now: float
+    ) -> Expectation:
+        """What is expected of launching a proposal now."""
+        tool = proposal.candidate.call.name
+        return Expectation(
+            probability=proposal.candidate.probability,
+            takes_s=self.latencies.takes(tool),
+            hides_s=self.latencies.hides(
+                tool, pace.model, proposal.stage, proposal.depth, pace.elapsed(proposal.stage, now)
+            ),
+            cost=policy.cost,
+            crowding=min(1.0, self.in_process() / limits.max_in_process) if limits.max_in_process else 1.0,
+        )
+
+    def takes_too_little(self, tool: str) -> bool:
+        """Whether a tool answers so fast that running it early gains nothing."""
+        return Expectation(1.0, self.latencies.takes(tool), 0.0).too_fast

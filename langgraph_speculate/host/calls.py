@@ -1,0 +1,302 @@
+"""The real calls of a run: each adopts a result, waits for one, is given an earlier answer again, or executes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.tools import BaseTool
+
+from langgraph_speculate.core.calls import Call, size_of
+from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
+from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.repeats import Remembered
+from langgraph_speculate.core.speculation import Speculation, State
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.compat import child_config
+from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.place import Place, guarded
+from langgraph_speculate.host.recorder import areplay, replay
+from langgraph_speculate.host.results import handed_over, repeatable
+from langgraph_speculate.host.runner import Attempt, await_, wait
+from langgraph_speculate.host.sandbox import circumstances_of
+from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.witness import Witness
+from langgraph_speculate.policy.guards import objection
+
+if TYPE_CHECKING:
+    from langgraph_speculate.host.engine import Engine
+
+_INSIDE: ContextVar[RealCalls | None] = ContextVar("speculate_inside", default=None)
+"""The run whose real tool call is executing here: what that tool calls in turn is its own business."""
+
+
+@dataclass(slots=True)
+class RealCall:
+    """A call that the model made, in its tool's body.
+
+    Attributes:
+        entry: The tool.
+        call: The call as the body receives it.
+        arguments: What the body receives for it.
+        venue: Where it runs.
+        at: When it arrived, in seconds on the monotonic clock.
+        remembers: Whether answers of its tool are given again.
+        circumstances: What the tool may see of its run, or None if nobody asked or it cannot be compared.
+    """
+
+    entry: Entry
+    call: Call
+    arguments: Arguments
+    venue: str
+    at: float
+    remembers: bool
+    circumstances: Any = None
+
+
+@dataclass(slots=True)
+class Execution:
+    """A real call's body, running.
+
+    Attributes:
+        slots: What it is to be handed in place of what its `run` had filled in.
+        answer: What it answered.
+    """
+
+    slots: dict[str, Any] = field(default_factory=dict)
+    answer: Any = None
+
+    def answered(self, value: Any) -> Any:
+        """Note the answer, and return it."""
+        self.answer = value
+        return value
+
+
+class RealCalls:
+    """Moment 4 of a run, and the half of moment 5 that is about calls.
+
+    Args:
+        engine: What the runs of one wrapped graph share.
+        driver: The run's session and runner.
+        toolbox: The graph's tools.
+        variables: Returns the context variables that the policy passes on, with their values.
+        is_async: Whether the run has an event loop.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        driver: Driver,
+        toolbox: Toolbox,
+        variables: Callable[[], Mapping[ContextVar[Any], Any]],
+        is_async: bool,
+    ) -> None:
+        self._engine = engine
+        self._driver = driver
+        self._toolbox = toolbox
+        self._variables = variables
+        self._is_async = is_async
+
+    def executing(self) -> bool:
+        """Whether this runs inside of one of the run's real tool calls."""
+        return _INSIDE.get() is self
+
+    def call(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Any]) -> Any:
+        """A real call reached the tool's sync body: adopt a result, or execute."""
+        real = self._arrived(tool, arguments, THREAD)
+        answer = self._resolve(real)
+        joined = isinstance(answer, Join)
+        if isinstance(answer, Join):
+            with self._waiting(answer.speculation, real) as waits:
+                for attempts, patience in waits:
+                    wait(attempts, patience)
+            answer = self._claim(answer.speculation)
+        if isinstance(answer, Commit):
+            with self._adopting(answer, joined, real):
+                replay(answer.outcome.effects, arguments.config)
+            return handed_over(answer.outcome.value)
+        if isinstance(answer, Remembered):
+            return self._repeated(answer, real)
+        with self._executing(real) as execution:
+            return execution.answered(body(**execution.slots))
+
+    async def acall(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
+        """`call` for the tool's native async body."""
+        real = self._arrived(tool, arguments, TASK)
+        answer = self._resolve(real)
+        joined = isinstance(answer, Join)
+        if isinstance(answer, Join):
+            with self._waiting(answer.speculation, real) as waits:
+                for attempts, patience in waits:
+                    await await_(attempts, patience)
+            answer = self._claim(answer.speculation)
+        if isinstance(answer, Commit):
+            with self._adopting(answer, joined, real):
+                await areplay(answer.outcome.effects, arguments.config)
+            return handed_over(answer.outcome.value)
+        if isinstance(answer, Remembered):
+            return self._repeated(answer, real)
+        with self._executing(real) as execution:
+            return execution.answered(await body(**execution.slots))
+
+    def _arrived(self, tool: BaseTool, arguments: Arguments, venue: str) -> RealCall:
+        entry = self._toolbox.entry_of(tool)
+        self._toolbox.ran(entry.facts, self._is_async, venue)
+        return RealCall(entry, entry.call(arguments), arguments, venue, clock.now(), self._remembers(entry))
+
+    def _remembers(self, entry: Entry) -> bool:
+        """Whether answers of a tool are given again; not those of another one of the same name."""
+        policy, level = entry.facts.rule.tool, self._driver.session.view.level
+        asked = policy is not None and policy.read_through and level != "shadow"
+        return asked and self._toolbox.get(entry.facts.name) is entry
+
+    def _resolve(self, real: RealCall) -> Commit | Join | Remembered | Miss:
+        missed: Commit | Join | Remembered | Miss = MISS
+        call, entry = real.call, real.entry
+        if not (real.remembers or self._driver.session.may_answer(call.name)) or keyable(call) is None:
+            return missed
+        config, guards = child_config() or {}, self._engine.policy.guards
+        try:
+            around = circumstances_of(config, self._variables())
+            real.circumstances = entry.circumstances(around, real.arguments, config)
+        except Exception as error:  # noqa: BLE001 - a value of the caller's: what cannot be compared is not used
+            self._engine.trip(call.name, f"what cannot be compared ({type(error).__name__})")
+            return missed
+        if not self._driver.session.may_answer(call.name):
+            return missed
+        against = objection(guards, guarded(call, config, "commit")) if guards else None
+        here, id, session = real.circumstances, entry.id_of(real.arguments), self._driver.session
+        return self._driver.answer(
+            lambda now: session.resolve(call, entry.facts, real.venue, now, here, against, id), missed
+        )
+
+    @contextmanager
+    def _waiting(self, speculation: Speculation, real: RealCall) -> Iterator[Iterator[tuple[list[Attempt], float]]]:
+        """Around a real call's wait for a running body."""
+        try:
+            yield self._waits(speculation, real)
+        except BaseException:
+            self._driver.decide(lambda now: self._driver.session.abandon(speculation, now))
+            raise
+
+    def _waits(self, speculation: Speculation, real: RealCall) -> Iterator[tuple[list[Attempt], float]]:
+        """For which bodies to wait, until one has ended, and how long; on the way a second one may start."""
+        first = self._driver.runner.get(speculation.id)
+        if first is None:
+            return
+        yield [first], min(self._patience(speculation), self._until_hedged(speculation))
+        if first.over.done() or self._patience(speculation) <= 0:
+            return
+        attempts = [first, *self._hedge(first, real.entry.facts)]
+        for _ in attempts:  # one that ends badly leaves the other
+            running = [attempt for attempt in attempts if not attempt.over.done()]
+            if running and not any(attempt.speculation.state is State.COMMITTED for attempt in attempts):
+                yield running, self._patience(speculation)
+
+    def _until_hedged(self, speculation: Speculation) -> float:
+        """Seconds until a running body has taken longer than nearly all of its tool's."""
+        usual = self._engine.economy.latencies.hedge_after(speculation.call.name)
+        return math.inf if usual is None else speculation.launched_at + usual - clock.now()
+
+    def _hedge(self, first: Attempt, facts: ToolFacts) -> list[Attempt]:
+        """Start a call once more, if there is room; returns the second attempt."""
+        started: list[Attempt] = []
+        again = first.again(Place(child_config() or {}, self._variables(), ()))
+        if again is None:
+            return started
+
+        def start(twin: Speculation) -> Attempt:
+            started.append(again(twin))
+            return started[-1]
+
+        self._driver.decide(lambda now: self._driver.session.hedge(first.speculation, facts, now), start)
+        return started
+
+    def _claim(self, speculation: Speculation) -> Commit | Miss:
+        missed: Commit | Miss = MISS
+        return self._driver.answer(lambda now: self._driver.session.claim(speculation, now), missed)
+
+    def _patience(self, speculation: Speculation) -> float:
+        """Seconds to wait for a running body before the real call runs instead."""
+        latencies, cap_s = self._engine.economy.latencies, self._engine.policy.limits.attempt_timeout_s
+        allowed = latencies.patience(speculation.call.name, cap_s)
+        return min(allowed, speculation.launched_at + allowed - clock.now())  # clocks should not, but do, go back
+
+    def _repeated(self, answer: Remembered, real: RealCall) -> Any:
+        """A remembered answer is given again: no body runs, and nothing was hidden."""
+
+        session, name = self._driver.session, real.call.name
+
+        def settle(now: float) -> None:
+            took_s = now - real.at
+            session.settle(name, hit=None, joined=False, waited_s=took_s, tool_s=took_s, now=now, repeat=True)
+
+        self._driver.note(settle)
+        return handed_over(answer.value)
+
+    @contextmanager
+    def _executing(self, real: RealCall) -> Iterator[Execution]:
+        """Around the body of a real call: what it may write changes at its start and at its end."""
+        began, facts = clock.now(), real.entry.facts
+        tags: frozenset[str] = frozenset()
+        if facts.writes:
+            tags = self._driver.answer(lambda now: self._driver.session.begin_call(facts, real.call, now), tags)
+        token = _INSIDE.set(self)
+        try:
+            with self._witnessing(real) as execution:
+                yield execution
+        finally:
+            _INSIDE.reset(token)
+            self._driver.note(lambda now: self._executed(facts, tags, now - real.at, now - began, now))
+
+    @contextmanager
+    def _witnessing(self, real: RealCall) -> Iterator[Execution]:
+        """Around a body whose answer may be given again, if it is all that the body has to say."""
+        # What the host injects may lead past any witness.
+        draft = self._draft(real) if real.remembers and real.entry.injection is None else None
+        if draft is None:
+            yield Execution()
+            return
+        witness = Witness()
+        with witness.beside(real.arguments.slots) as slots:
+            yield (execution := Execution(slots))
+        if not witness.saw:
+            self._remember(draft, execution.answer)
+
+    def _draft(self, real: RealCall) -> Remembered | None:
+        nothing: Remembered | None = None
+        if real.circumstances is None:
+            return nothing
+        call, facts, here = real.call, real.entry.facts, real.circumstances
+        return self._driver.answer(
+            lambda now: (self._driver.session.begin_read(call, facts, real.venue, now, here), []), nothing
+        )
+
+    def _remember(self, draft: Remembered, value: Any) -> None:
+        """Keep a copy of an answer, if copies of it will do."""
+        if repeatable(value):
+            kept, size = handed_over(value), size_of(value, self._engine.policy.limits.max_result_bytes)
+            self._driver.note(lambda now: self._driver.session.remember(draft, kept, size, now))
+
+    def _executed(self, facts: ToolFacts, tags: frozenset[str], waited_s: float, tool_s: float, now: float) -> None:
+        self._driver.session.end_call(tags, now)
+        self._driver.session.settle(facts.name, hit=None, joined=False, waited_s=waited_s, tool_s=tool_s, now=now)
+
+    @contextmanager
+    def _adopting(self, answer: Commit, joined: bool, real: RealCall) -> Iterator[None]:
+        """Around what is made up for when a result is adopted."""
+        hit = answer.speculation
+        try:
+            yield
+            if real.remembers and hit.call_id is None and not answer.outcome.effects.effects:
+                self._remember(Remembered.of(hit), answer.outcome.value)
+        finally:
+            self._driver.note(
+                lambda now: self._driver.session.settle(
+                    hit.call.name, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s, now=now
+                )
+            )
