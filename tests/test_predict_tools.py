@@ -4,6 +4,7 @@ import pytest
 
 from langgraph_speculate.core import Call, History
 from langgraph_speculate.predict import default_predictor
+from langgraph_speculate.predict.knowledge import NEXT
 from langgraph_speculate.predict.markov import NextTools, details, signatures
 
 
@@ -97,6 +98,34 @@ def test_several_tools_of_one_message_each_count():
     for _ in range(20):
         tools.learn(after("find"), ["read", "check", "read"])
     assert all(chance > 0.85 for chance in tools.predict(after("find")).values())
+
+
+def test_where_nothing_like_it_was_seen_common_tools_are_told_and_rare_ones_are_not():
+    """
+    Of hundreds of tools, those that one message in 200 holds are told, also when they became common, or rare, later on.
+    """
+    tools = NextTools()
+    for number in range(300):
+        tools.learn(after("start"), [f"rare{number}"])
+        if number % 100 == 99:
+            tools.learn(after("start"), ["soon_common"])
+    told = tools.predict(after("never seen"))
+    assert list(told) == ["soon_common"]
+    assert told["soon_common"] == pytest.approx(3 / 304)
+    for _ in range(500):
+        tools.learn(after("start"), ["rare7"])
+    assert list(tools.predict(after("never seen"))) == ["rare7"]
+
+
+def test_common_tools_are_known_again_from_what_was_written_down():
+    """
+    What was recalled is told as what was learned is.
+    """
+    tools = NextTools()
+    tools.recall((NEXT, "start", "find"), 300.0)
+    tools.recall((NEXT, "start", "read"), 1.0)
+    tools.settle()
+    assert list(tools.predict(after("never seen"))) == ["find"]
 
 
 def test_memory_is_bounded():

@@ -45,8 +45,11 @@ class Economy:
                 tool, pace.model, proposal.stage, proposal.depth, pace.elapsed(proposal.stage, now)
             ),
             cost=policy.cost,
-            crowding=min(1.0, self.in_process() / limits.max_in_process) if limits.max_in_process else 1.0,
+            crowding=max(self._load(limits), self.restraints.crowding(tool, policy, now)),
         )
+
+    def _load(self, limits: Limits) -> float:
+        return min(1.0, self.in_process() / limits.max_in_process) if limits.max_in_process else 1.0
 
     def takes_too_little(self, tool: str) -> bool:
         """Whether a tool answers so fast that running it early gains nothing."""

@@ -44,6 +44,10 @@ class Restraints:
             return Refusal.BREAKER
         return self._throttle.refusal(tool, policy, now)
 
+    def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
+        """How much of what the services of *tool* bear is in use already, in [0, 1]."""
+        return self._throttle.crowding(tool, policy, now)
+
     def launched(self, speculation: Speculation) -> None:
         """It starts."""
         if speculation.stage is not Stage.COMPLETE:

@@ -16,6 +16,9 @@ class Throttle(Protocol):
     def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
         """Why *tool* must not be called early now; None takes what one call needs, so it is the last to be asked."""
 
+    def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
+        """How much of what they bear is in use already, in [0, 1]: of the slots, and of the early calls' share of rates."""
+
     def take_switches(self) -> Sequence[Switched]:
         """What went off and on since this was last asked, of no run yet."""
 
@@ -26,6 +29,10 @@ class Unthrottled:
     def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
         """None: there is always room for one more."""
         return None
+
+    def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
+        """0: nothing is ever in the way."""
+        return 0.0
 
     def take_switches(self) -> Sequence[Switched]:
         """Nothing is ever switched."""

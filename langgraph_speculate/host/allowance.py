@@ -62,8 +62,8 @@ class Allowance:
     >>> for _ in range(3):
     ...     if allowance.has_room(now=0.0):
     ...         allowance.began_early(now=0.0)
-    >>> allowance.early, allowance.has_room(now=0.5), allowance.has_room(now=1.5)
-    (2 per 1 second, False, True)
+    >>> allowance.early, allowance.has_room(now=0.5), allowance.used(now=0.5), allowance.has_room(now=1.5)
+    (2 per 1 second, False, 1.0, True)
     >>> Allowance("4/second", 0.2).early
     1 per 2 second
     """
@@ -85,6 +85,12 @@ class Allowance:
         still_to_come = busiest + math.isqrt(busiest) - asked  # a record is there to be beaten: by about its deviation
         within = self._count(_BODIES) + still_to_come + 1 <= self.whole.amount
         return within and self._limiter.test(self.early, _EARLY)
+
+    def used(self, now: float) -> float:
+        """How much of their share early calls have used, in [0, 1]."""
+        self._windows.now = now
+        left = self._limiter.get_window_stats(self.early, _EARLY).remaining
+        return 1 - left / self.early.amount if self.early.amount else 1.0
 
     def began_early(self, now: float) -> None:
         """An early body starts."""

@@ -61,6 +61,11 @@ class Brakes:
                 service.began_early(now)
             return None
 
+    def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
+        """How much of what its services bear is in use already, in [0, 1]."""
+        with _LOCK:
+            return max(service.crowding(now) for service in self._services(tool, policy).values())
+
     def take_switches(self) -> Sequence[Switched]:
         """What went off and on since this was last asked."""
         with _LOCK:

@@ -54,6 +54,13 @@ class Service:
         """Whether each declared rate has room for an early call."""
         return all(allowance.has_room(now) for allowance in self._allowances.values())
 
+    def crowding(self, now: float) -> float:
+        """How much of its slots is in use, or of what early calls may have of a rate, in [0, 1]."""
+        used = [allowance.used(now) for allowance in self._allowances.values()]
+        if self._slots is not None:
+            used.append((self._real + self._early) / self._slots if self._slots else 1.0)
+        return min(1.0, max(used, default=0.0))
+
     def rests(self, now: float) -> bool:
         """Whether it is left alone."""
         return self._resting_since <= now < self.resting_until

@@ -100,9 +100,8 @@ class Constants:
             context: What happened last.
             least: Nothing need be told where no chance is that high, as for arguments that are new in every call.
         """
-        here = self._here.get(context)
-        if self._everywhere.most < least and (here is None or here.most < least):
-            return ()  # the blend of two shares is no higher than both
+        if self._most(context) < least:
+            return ()
         told = self._told.get(context)
         if told is None:
             told = self._told[context] = self._blended(context)
@@ -142,13 +141,26 @@ class Constants:
             values.total += times
             values.ranking = None
 
+    def _most(self, context: str) -> float:
+        """No chance is higher than this."""
+        here, most = self._here.get(context), self._everywhere.most
+        if here is None:
+            return most
+        weight = _weight(here)
+        return most * (1.0 - weight) + here.most * weight
+
     def _blended(self, context: str) -> Sequence[Constant]:
         here = self._here.get(context)
         if here is None:
             return self._everywhere.top()
-        weight = here.total / (here.total + 2.0)
+        weight = _weight(here)
         chances = {key: (key, value, share * (1.0 - weight)) for key, value, share in self._everywhere.top()}
         for key, value, share in here.top():
             known = chances.get(key)
             chances[key] = (key, value, weight * share) if known is None else (key, known[1], known[2] + weight * share)
         return sorted(chances.values(), key=_CHANCE, reverse=True)
+
+
+def _weight(here: _Values) -> float:
+    """How far what was seen in one context is believed."""
+    return here.total / (here.total + 2.0)

@@ -9,7 +9,7 @@ With which arguments a tool is called is the business of `bindings.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
@@ -134,6 +134,7 @@ class NextTools:
         self._decay = decay
         self._ledger = ledger or Ledger(Evidence())
         self._counts: Recent[tuple[str, ...], _Counts] = Recent(contexts)
+        self._common: list[str] = []  # of hundreds of tools, those that may well come whatever came before
 
     def predict(self, context: Sequence[str], detail: str = "") -> dict[str, float]:
         """Return P(tool is called by the next message) for every tool that may well follow, most probable first.
@@ -158,7 +159,7 @@ class NextTools:
             tools = counts.tools
             if not length and detailed is None:
                 # All tools ever called follow the empty context: of hundreds, few are worth a look.
-                likely = [tool for tool, count in tools.items() if count * share >= _LEAST]
+                likely = [tool for tool in self._common if tools.get(tool, 0.0) * share >= _LEAST]
                 tools = {tool: tools[tool] for tool in (*chances, *likely) if tool in tools}
             for tool, count in tools.items():
                 chances[tool] = chances.get(tool, 0.0) + count * share
@@ -186,6 +187,7 @@ class NextTools:
             counts.messages += 1.0
             for name in distinct:
                 tools[name] = tools.get(name, 0.0) + 1.0
+        self._note_common(distinct)
 
     def recall(self, key: Key, messages: float) -> None:
         """Know again that so many messages followed a context (`knowledge.NEXT`) or a detail (`knowledge.DETAIL`)."""
@@ -206,6 +208,17 @@ class NextTools:
                 share = most / counts.messages
                 counts.messages = most
                 counts.tools = {name: count * share for name, count in counts.tools.items()}
+        self._note_common(self._overall.tools)
+
+    @property
+    def _overall(self) -> _Counts:
+        return self._counts.get(()) or _Counts()
+
+    def _note_common(self, names: Iterable[str]) -> None:
+        """See which tools are common, now that *names* were counted: none of the others can have become so."""
+        overall = self._overall
+        tools, least = overall.tools, _LEAST * overall.messages
+        self._common = [name for name in dict.fromkeys((*self._common, *names)) if tools.get(name, 0.0) >= least]
 
     def _tails(self, context: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """The contexts to count by, shortest first."""

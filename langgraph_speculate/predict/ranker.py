@@ -16,8 +16,8 @@ from langgraph_speculate.core.sums import Key, Pair
 from langgraph_speculate.predict.knowledge import SQUARE, WEIGHT
 from langgraph_speculate.predict.recent import Recent
 
-_RATE = 0.08
-_TOOL_RATE = 0.05
+_RATE = 0.2
+_TOOL_RATE = 0.1
 _ENOUGH = 0.01  # a probability this near to the truth teaches too little to be worth a step
 _LIMIT = 8.0  # log-odds are kept within this
 

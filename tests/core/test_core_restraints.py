@@ -47,6 +47,9 @@ class Asked:
         self.asked = 0
         self.switches: list[Switched] = []
 
+    def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
+        return 0.0
+
     def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
         self.asked += 1
         return self.refuses

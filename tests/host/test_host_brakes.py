@@ -268,6 +268,27 @@ def test_an_early_call_leaves_a_slot_for_a_real_one():
     assert service.has_slot(302.0)
 
 
+def test_a_service_is_crowded_as_far_as_its_scarcest_part_is_in_use():
+    """
+    Slots by all bodies, rates by what early calls may have of them; one of which nothing is said is never crowded.
+    """
+    service = Service(slots=10)
+    service.declare("10/second", 0.4)
+    seen = [service.crowding(now=0.0)]
+    service.began(now=0.0)
+    seen.append(service.crowding(now=0.0))
+    service.began_early(now=0.0)
+    seen.append(service.crowding(now=0.0))
+    seen.append(service.crowding(now=5.0))
+    assert seen == [0.0, 0.1, 0.25, 0.2]
+    policy = SpeculationPolicy(tools={"get": ToolPolicy(read_only=True, slots=2), "find": ToolPolicy(read_only=True)})
+    brakes = Brakes(policy, lambda cause, message: None)
+    for tool, crowding in (("get", 0.5), ("find", 0.0)):
+        brakes.began(tool, policy.tools[tool], 0.0)
+        assert brakes.crowding(tool, policy.tools[tool], 0.0) == crowding
+        brakes.ended(tool, policy.tools[tool], None, 0.0)
+
+
 def test_all_declared_rates_hold():
     """
     Where two graphs say different things of one host.
