@@ -113,7 +113,7 @@ def _scripts(seed: int) -> Iterator[Script]:
             yield pace.paced(script, seed)
 
 
-@dataclass
+@dataclass(repr=False)  # a loop that ends writes down what its task returned, all of it
 class Played:
     """A crowd, played by one agent.
 

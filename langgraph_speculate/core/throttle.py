@@ -17,7 +17,7 @@ class Throttle(Protocol):
         """Why *tool* must not be called early now; None takes what one call needs, so it is the last to be asked."""
 
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
-        """How much of what they bear is in use already, in [0, 1]: of the slots, and of the early calls' share of rates."""
+        """How much of the slots, and of the share of rates that early calls have, is in use already, in [0, 1]."""
 
     def take_switches(self) -> Sequence[Switched]:
         """What went off and on since this was last asked, of no run yet."""
