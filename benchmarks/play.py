@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.traces import is_read_only
-from langgraph_speculate.core.admission import Spent, admit
+from langgraph_speculate.core.admission import Spent, dismissal, excess
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import DraftCall
@@ -23,7 +23,7 @@ from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.speculation import Stage
-from langgraph_speculate.core.worth import Expectation, Prices, worth
+from langgraph_speculate.core.worth import Estimate, Prices, worth
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.policy import Limits
@@ -195,18 +195,19 @@ class Play:
                 continue
             keys = [attempt.call.key for attempt in alive] if is_guess else []
             spent = Spent(turn=sum(attempt.is_guess for attempt in alive) if is_guess else 0)
-            gain = worth(_expected(candidate, stage), Prices()) if is_guess else math.inf
-            refusal = admit(key, candidate.probability, None, worth=gain, alive=keys, spent=spent, limits=LIMITS)
-            if refusal is None:
+            chance = candidate.probability
+            gain = worth(chance, _estimate(candidate, stage), Prices()) if is_guess else math.inf
+            dismissed = dismissal(chance, None, gain, too_fast=False)
+            if dismissed is None and excess(key, alive=keys, spent=spent, limits=LIMITS) is None:
                 self.attempts.append(Attempt(call, self._now, stage, stage is Stage.ARGUMENTS and key in decided))
                 if is_guess:
                     self._guesses.add(key, call, fits=stage is not Stage.BEGIN)
 
 
-def _expected(candidate: Candidate, stage: Stage) -> Expectation:
+def _estimate(candidate: Candidate, stage: Stage) -> Estimate:
     """What an engine expects of a guess that knows neither the tool nor the model yet."""
     takes_s, hides_s = _NOTHING_KNOWN.takes(candidate.call.name), _NOTHING_KNOWN.hides(candidate.call.name, "", stage)
-    return Expectation(candidate.probability, takes_s, hides_s)
+    return Estimate(takes_s, hides_s)
 
 
 @dataclass

@@ -62,37 +62,32 @@ class Spent:
     room: int | None = None
 
 
-def admit(
-    key: str,
-    probability: float,
-    floor: float | None,
-    *,
-    worth: float = 1.0,
-    too_fast: bool = False,
-    alive: Iterable[str],
-    spent: Spent,
-    limits: Limits,
-    leaves: bool = False,
-) -> Refusal | None:
-    """Return why a candidate should not be launched now, or None if it should.
+def dismissal(probability: float, floor: float | None, worth: float, too_fast: bool) -> Refusal | None:
+    """Return why a candidate is not worth launching, whatever is left of the budgets, or None if it is.
 
     Args:
-        key: The candidate's canonical key.
         probability: Its probability, in [0, 1].
         floor: The least probability its policy asks for; None lets its worth decide.
         worth: Expected seconds saved, net of what it costs (`core/worth.py`).
         too_fast: Whether its tool answers so fast that there is nothing to gain.
-        alive: Keys of the speculations that could still answer a call.
-        spent: What the run has used.
-        limits: What it may use.
-        leaves: Whether it leaves the trust boundary.
     """
     if not probability >= (floor or 0.0):  # also refuses NaN
         return Refusal.LOW_PROBABILITY
     if floor is None and too_fast:
         return Refusal.TOO_FAST
-    if floor is None and not worth > 0:
-        return Refusal.NOT_WORTH_IT
+    return Refusal.NOT_WORTH_IT if floor is None and not worth > 0 else None
+
+
+def excess(key: str, *, alive: Iterable[str], spent: Spent, limits: Limits, leaves: bool = False) -> Refusal | None:
+    """Return why a candidate that is worth it does not fit into what is left of the budgets, or None if it does.
+
+    Args:
+        key: Its canonical key.
+        alive: Keys of the speculations that could still answer a call.
+        spent: What the run has used.
+        limits: What it may use.
+        leaves: Whether it leaves the trust boundary.
+    """
     if key in alive:
         return Refusal.DUPLICATE
     if spent.turn >= limits.max_per_turn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from langgraph_speculate.core.admission import Refusal, Spent, admit
+from langgraph_speculate.core.admission import Refusal, Spent, excess
 from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.speculation import Speculation, Stage
@@ -39,7 +39,7 @@ class Budget:
         self._ghosts = 0
 
     def refusal(
-        self, proposal: Proposal, key: str, policy: ToolPolicy, turn: str, headroom: int | None, worth: float
+        self, proposal: Proposal, key: str, policy: ToolPolicy, turn: str, headroom: int | None
     ) -> Refusal | None:
         """Why a call must not be launched now, or None if it may.
 
@@ -49,7 +49,6 @@ class Budget:
             policy: Its tool's entry.
             turn: The model turn.
             headroom: How many more calls the limits that are kept elsewhere leave, or None for no such limit.
-            worth: Expected seconds saved, net of what it costs.
         """
         is_guess = proposal.stage is not Stage.COMPLETE
         alike = [other for other in self._table if (other.stage is not Stage.COMPLETE) == is_guess]
@@ -65,12 +64,8 @@ class Budget:
             ghosts=self._ghosts,
             room=self._tally.room(proposal.candidate.call.name, policy, proposal.asked, headroom),
         )
-        return admit(
+        return excess(
             key,
-            proposal.candidate.probability,
-            policy.probability_floor,
-            worth=worth,
-            too_fast=self._economy.takes_too_little(proposal.candidate.call.name),
             # That a call was written twice, and needs two bodies, is for the session to know.
             alive=[other.call.key for other in self._table] if is_guess else (),
             spent=spent,

@@ -9,7 +9,7 @@ from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.pace import Pace
 from langgraph_speculate.core.restraints import Restraints
-from langgraph_speculate.core.worth import Expectation, Prices
+from langgraph_speculate.core.worth import Estimate, Prices
 from langgraph_speculate.policy import Limits, ToolPolicy
 
 
@@ -33,13 +33,11 @@ class Economy:
     restraints: Restraints = field(default_factory=Restraints)
     in_process: Callable[[], int] = _idle
 
-    def expectation(
-        self, proposal: Proposal, policy: ToolPolicy, limits: Limits, pace: Pace, now: float
-    ) -> Expectation:
-        """What is expected of launching a proposal now."""
+    def estimate(self, proposal: Proposal, policy: ToolPolicy, limits: Limits, pace: Pace, now: float) -> Estimate:
+        """What is expected of launching a proposal now, should its call come."""
         tool = proposal.candidate.call.name
-        return Expectation(
-            probability=proposal.candidate.probability,
+        pace.reached(proposal.stage, now)
+        return Estimate(
             takes_s=self.latencies.takes(tool),
             hides_s=self.latencies.hides(
                 tool, pace.model, proposal.stage, proposal.depth, pace.elapsed(proposal.stage, now)
@@ -50,7 +48,3 @@ class Economy:
 
     def _load(self, limits: Limits) -> float:
         return min(1.0, self.in_process() / limits.max_in_process) if limits.max_in_process else 1.0
-
-    def takes_too_little(self, tool: str) -> bool:
-        """Whether a tool answers so fast that running it early gains nothing."""
-        return Expectation(1.0, self.latencies.takes(tool), 0.0).too_fast

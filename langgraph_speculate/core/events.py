@@ -87,11 +87,12 @@ class Denied(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Event):
-    """A candidate was allowed but not worth its cost now, or a budget was spent."""
+    """*count* candidates were allowed but not worth their cost now, or a budget was spent."""
 
     turn: str
     tool: str
     reason: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.admission import Refusal
+from langgraph_speculate.core.admission import Refusal, dismissal
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
@@ -25,7 +25,7 @@ from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.core.warming import WarmUps
-from langgraph_speculate.core.worth import worth
+from langgraph_speculate.core.worth import Estimate, worth
 from langgraph_speculate.policy import Limits, ToolPolicy
 
 _BETTER = 2.0  # times as much must a guess be worth to take the place of one that runs already
@@ -39,6 +39,7 @@ class _Bid:
     key: str
     policy: ToolPolicy
     worth: float
+    too_fast: bool
 
 
 class Launches:
@@ -85,20 +86,24 @@ class Launches:
 
     def _launch(self, turn: str, proposals: Sequence[Proposal], now: float, headroom: int | None) -> list[Command]:
         """Gate what is proposed, and launch what of it is worth most, as far as budgets go."""
-        forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
+        forbidden: dict[str, Deny] = {}  # most guesses are of tools that may never run ahead
         denied: Counter[tuple[str, Deny]] = Counter()
+        refused: Counter[tuple[str, Refusal]] = Counter()
         allowed: list[_Bid] = []
+        estimates: dict[tuple[str, int], Estimate] = {}
         for proposal in proposals:
             name = proposal.candidate.call.name
-            if name not in forbidden:
-                forbidden[name] = forbids(proposal.tool, proposal.venue, self.view, proposal.call_id, proposal.depth)
-            outcome = forbidden[name] or self._bid(proposal, now)
+            outcome = forbidden.get(name) or self._bid(proposal, estimates, now)
             if isinstance(outcome, Deny):
                 denied[name, outcome] += 1
+                if name not in forbidden and self._forbids(proposal):
+                    forbidden[name] = outcome
             elif outcome is not None:
                 allowed.append(outcome)
         allowed.sort(key=lambda bid: bid.worth, reverse=True)
-        commands = [command for bid in allowed for command in self._admit(turn, bid, now, headroom)]
+        commands = [command for bid in allowed for command in self._admit(turn, bid, now, headroom, refused)]
+        for (name, refusal), count in refused.items():
+            self._journal.note(events.Refused, now, turn=turn, tool=name, reason=refusal.value, count=count)
         known = self._open.get(turn, OpenTurn()).denied
         for (name, verdict), count in denied.items():
             if proposals[0].stage is Stage.BEGIN or (name, verdict) not in known:  # a stream asks again and again
@@ -106,7 +111,11 @@ class Launches:
                 self._journal.denied(turn, name, verdict, now, count)
         return commands
 
-    def _bid(self, proposal: Proposal, now: float) -> _Bid | Deny | None:
+    def _forbids(self, proposal: Proposal) -> bool:
+        """Whether no call of its tool may run ahead, whatever its arguments."""
+        return forbids(proposal.tool, proposal.venue, self.view, proposal.call_id, proposal.depth) is not None
+
+    def _bid(self, proposal: Proposal, estimates: dict[tuple[str, int], Estimate], now: float) -> _Bid | Deny | None:
         """What a proposal is worth, or why the gate denies it; None for what can never be matched."""
         call, tool = proposal.call, proposal.tool
         if call is not None and key_of(call) is None:
@@ -126,13 +135,17 @@ class Launches:
         policy = tool.rule.tool if tool is not None else None
         if call is None or policy is None:  # the gate allows neither
             return None
-        if proposal.stage is Stage.COMPLETE:
-            return _Bid(proposal, call.key, policy, math.inf)
-        self._pace.reached(proposal.stage, now)
-        expected = self._economy.expectation(proposal, policy, self.limits, self._pace, now)
-        return _Bid(proposal, call.key, policy, worth(expected, self._economy.prices))
+        estimate = estimates.get((call.name, proposal.depth))
+        if estimate is None:
+            estimate = self._economy.estimate(proposal, policy, self.limits, self._pace, now)
+            estimates[call.name, proposal.depth] = estimate
+        is_guess = proposal.stage is not Stage.COMPLETE
+        gain = worth(proposal.candidate.probability, estimate, self._economy.prices) if is_guess else math.inf
+        return _Bid(proposal, call.key, policy, gain, estimate.too_fast)
 
-    def _admit(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> list[Command]:
+    def _admit(
+        self, turn: str, bid: _Bid, now: float, headroom: int | None, refused: Counter[tuple[str, Refusal]]
+    ) -> list[Command]:
         proposal = bid.proposal
         opened = self._open[turn] if proposal.depth == 1 else OpenTurn()
         refusal = self._refusal(turn, opened, bid, now, headroom)
@@ -143,8 +156,7 @@ class Launches:
         if refusal is not None:
             asked_again = proposal.depth > 1 and refusal is Refusal.DUPLICATE  # whenever more is known
             if proposal.stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
-                tool = proposal.candidate.call.name
-                self._journal.note(events.Refused, now, turn=turn, tool=tool, reason=refusal.value)
+                refused[proposal.candidate.call.name, refusal] += 1
             return commands
         id = f"{self.run}:{self.table.issued + 1}"
         step = self._step + proposal.depth - 1
@@ -165,7 +177,7 @@ class Launches:
 
     def _is_remembered(self, proposal: Proposal, now: float) -> bool:
         call, tool = proposal.call, proposal.tool
-        if call is None or tool is None:
+        if call is None or tool is None or not self._repeats:
             return False
         real = Moment(now, self._step, proposal.circumstances, proposal.objection, proposal.call_id)
         return isinstance(self._recall(call, tool, proposal.venue, real), Remembered)
@@ -184,7 +196,10 @@ class Launches:
             return Refusal.DUPLICATE
         if self._is_remembered(proposal, now):
             return Refusal.REMEMBERED
-        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom, bid.worth)
+        dismissed = dismissal(proposal.candidate.probability, bid.policy.probability_floor, bid.worth, bid.too_fast)
+        if dismissed is not None:
+            return dismissed
+        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom)
         refusal = refusal or self._restraints.refusal(proposal, bid.policy, now)
         if refusal is Refusal.BREAKER:
             opened.held_back[proposal.candidate.source, bid.key] = proposal

@@ -74,6 +74,9 @@ class Repeats:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], Remembered] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
     def __iter__(self) -> Iterator[Remembered]:
         return iter(list(self._kept.values()))
 

@@ -19,7 +19,7 @@ from langgraph_speculate.core.gate import Allow, RunView, decide
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.latency import UNKNOWN_TOOL_S
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.core.worth import Expectation, Prices, worth
+from langgraph_speculate.core.worth import Estimate, Prices, worth
 from langgraph_speculate.policy import Limits
 
 _RECENT = 32
@@ -74,8 +74,8 @@ def is_worthwhile(probability: float, saves_s: float | None, prices: Prices) -> 
     (True, False, False)
     """
     seconds = UNKNOWN_TOOL_S if saves_s is None else saves_s
-    expected = Expectation(probability, takes_s=seconds, hides_s=seconds)
-    return not expected.too_fast and worth(expected, prices) > 0
+    expected = Estimate(takes_s=seconds, hides_s=seconds)
+    return not expected.too_fast and worth(probability, expected, prices) > 0
 
 
 @dataclass(slots=True, eq=False)

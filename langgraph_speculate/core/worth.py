@@ -52,18 +52,16 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """What is expected of running one guess now.
+class Estimate:
+    """What is expected of a guess of one tool that runs now.
 
     Attributes:
-        probability: That its real call comes, in [0, 1].
         takes_s: Seconds of its body.
         hides_s: Those of them that pass before its real call arrives, if that comes.
         cost: What one call costs.
         crowding: How much of what its body needs is in use already, in [0, 1]: slots, a rate, threads.
     """
 
-    probability: float
     takes_s: float
     hides_s: float
     cost: float = 0.0
@@ -75,20 +73,25 @@ class Expectation:
         return self.takes_s < TOO_FAST * COORDINATION_S
 
 
-def worth(expected: Expectation, prices: Prices) -> float:
+def worth(probability: float, expected: Estimate, prices: Prices) -> float:
     """Expected seconds saved by running a guess now, net of its cost; launch while it is above 0.
 
-    >>> sure, unsure = (Expectation(p, takes_s=1.0, hides_s=1.0) for p in (0.9, 0.1))
-    >>> worth(sure, Prices()) > 0 > worth(unsure, Prices())
+    Args:
+        probability: That its real call comes, in [0, 1].
+        expected: What its tool takes, hides and costs.
+        prices: What waste weighs.
+
+    >>> second = Estimate(takes_s=1.0, hides_s=1.0)
+    >>> worth(0.9, second, Prices()) > 0 > worth(0.1, second, Prices())
     True
-    >>> worth(unsure, Prices(thrift=0)) > 0
+    >>> worth(0.1, second, Prices(thrift=0)) > 0
     True
     """
-    if not expected.probability >= 0:
+    if not probability >= 0:
         return -math.inf  # no number
     # The fuller a resource, the likelier a guess that nobody wants makes somebody else wait for it.
     in_vain = expected.takes_s * (prices.waste + expected.crowding**2) + prices.seconds(expected.cost)
-    return expected.probability * expected.hides_s - (1 - expected.probability) * in_vain - COORDINATION_S
+    return probability * expected.hides_s - (1 - probability) * in_vain - COORDINATION_S
 
 
 def value(*, hidden_s: float, wasted_s: float, cost: float, prices: Prices) -> float:

@@ -196,8 +196,8 @@ class StatsCollector:
                     self._add(tool, predicted=count)
             case events.Denied(tool=tool, reason=reason, count=count):
                 self._deny(tool, reason, count)
-            case events.Refused(tool=tool, reason=reason):
-                self._deny(tool, reason, 1)
+            case events.Refused(tool=tool, reason=reason, count=count):
+                self._deny(tool, reason, count)
             case events.Launched(tool=tool, depth=depth):
                 self._add(tool, launched=1)
                 self._launched[depth] += 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_speculate.core.admission import Refusal, Spent, admit
+from langgraph_speculate.core.admission import Refusal, Spent, dismissal, excess
 from langgraph_speculate.policy import Limits
 from langgraph_speculate.policy.tool import PROBABILITY_FLOORS
 
@@ -25,6 +25,18 @@ FULL = {
     Refusal.MAX_WASTED_THREAD: Spent(thread_wasted=500),
     Refusal.CALL_LIMIT: Spent(room=0),
 }
+
+
+def admit(
+    key: str,
+    probability: float,
+    floor: float | None,
+    *,
+    worth: float = 1.0,
+    too_fast: bool = False,
+    **budgets: Any,
+) -> Refusal | None:
+    return dismissal(probability, floor, worth, too_fast) or excess(key, **budgets)
 
 
 def ask(

@@ -561,7 +561,7 @@ def told_by_sessions(limits: Limits | None = None, asks_at: float = 1.0) -> list
         ("langgraph_speculate.core.session.decide", lambda *args, **kwargs: ALLOW, {"asks_at": 9.0}, "commit"),
         ("langgraph_speculate.core.resources.Epochs.changed", lambda *args, **kwargs: False, {}, "stale"),
         ("langgraph_speculate.core.resources.overlap", lambda left, right: left == right, {}, "stale"),
-        ("langgraph_speculate.core.budget.admit", lambda *args, **kwargs: None, {"limits": 1}, "budget"),
+        ("langgraph_speculate.core.budget.excess", lambda *args, **kwargs: None, {"limits": 1}, "budget"),
         ("langgraph_speculate.core.session.Session._drop", lambda *args: [], {}, "closed"),
     ],
 )

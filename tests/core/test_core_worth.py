@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_speculate.core.worth import COORDINATION_S, Expectation, Prices, value, worth
+from langgraph_speculate.core.worth import COORDINATION_S, Estimate, Prices, value, worth
 
 shares = st.floats(0.0, 1.0)
 seconds = st.floats(0.0, 100.0)
@@ -17,7 +17,7 @@ seconds = st.floats(0.0, 100.0)
 def least(takes_s: float, hides_s: float, **how: float) -> float:
     """The least probability, in thousandths, from which on a guess is worth it."""
     prices = Prices(thrift=how.pop("thrift", 0.5))
-    worths = (worth(Expectation(step / 1000, takes_s, hides_s, **how), prices) for step in range(1001))
+    worths = (worth(step / 1000, Estimate(takes_s, hides_s, **how), prices) for step in range(1001))
     return next((step / 1000 for step, net in enumerate(worths) if net > 0), math.inf)
 
 
@@ -53,8 +53,8 @@ def test_money_is_weighed_against_the_time_of_those_who_wait():
     """
     assert least(1.0, 1.0, cost=0.01) == pytest.approx(0.55, abs=0.01)
     assert least(1.0, 1.0, cost=0.01, thrift=0.0) == 0.001
-    dear = Expectation(0.9, 1.0, 1.0, cost=1.0)
-    assert worth(dear, Prices(value_per_second=0.01)) < 0 < worth(dear, Prices(value_per_second=1.0))
+    dear = Estimate(1.0, 1.0, cost=1.0)
+    assert worth(0.9, dear, Prices(value_per_second=0.01)) < 0 < worth(0.9, dear, Prices(value_per_second=1.0))
 
 
 def test_a_crowd_makes_a_guess_dearer():
@@ -71,8 +71,8 @@ def test_a_tool_that_answers_within_ten_times_the_coordination_is_too_fast():
     """
     There is nothing to gain.
     """
-    assert Expectation(1.0, 9 * COORDINATION_S, 1.0).too_fast
-    assert not Expectation(1.0, 11 * COORDINATION_S, 1.0).too_fast
+    assert Estimate(9 * COORDINATION_S, 1.0).too_fast
+    assert not Estimate(11 * COORDINATION_S, 1.0).too_fast
 
 
 @given(shares, seconds, shares, st.floats(0.0, 10.0), shares, shares)
@@ -82,17 +82,17 @@ def test_nothing_is_worth_more_than_what_it_hides(
     """
     And what never comes true is worth less than nothing.
     """
-    expected = Expectation(probability, takes_s, hidden * takes_s, cost, crowding)
+    expected = Estimate(takes_s, hidden * takes_s, cost, crowding)
     prices = Prices(thrift=thrift)
-    assert worth(expected, prices) <= probability * hidden * takes_s - COORDINATION_S + 1e-9
-    assert worth(Expectation(0.0, takes_s, hidden * takes_s, cost, crowding), prices) < 0
+    assert worth(probability, expected, prices) <= probability * hidden * takes_s - COORDINATION_S + 1e-9
+    assert worth(0.0, expected, prices) < 0
 
 
 def test_what_is_no_probability_is_worth_nothing():
     """
     A predictor that divides by zero launches nothing, and comes last.
     """
-    assert worth(Expectation(math.nan, 1.0, 1.0), Prices()) == -math.inf
+    assert worth(math.nan, Estimate(1.0, 1.0), Prices()) == -math.inf
 
 
 @given(shares, seconds, st.floats(0.0, 10.0))
@@ -103,5 +103,5 @@ def test_what_was_gained_and_lost_is_valued_as_it_was_expected(thrift: float, ta
     prices = Prices(thrift=thrift)
     hit = value(hidden_s=takes_s, wasted_s=0.0, cost=0.0, prices=prices)
     waste = value(hidden_s=0.0, wasted_s=takes_s, cost=cost, prices=prices)
-    assert hit == pytest.approx(worth(Expectation(1.0, takes_s, takes_s, cost), prices))
-    assert waste == pytest.approx(worth(Expectation(0.0, takes_s, takes_s, cost), prices))
+    assert hit == pytest.approx(worth(1.0, Estimate(takes_s, takes_s, cost), prices))
+    assert waste == pytest.approx(worth(0.0, Estimate(takes_s, takes_s, cost), prices))

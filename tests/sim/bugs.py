@@ -241,23 +241,23 @@ def context_variables_are_not_passed_on() -> Iterator[None]:
 
 @bug
 def one_attempt_too_many() -> Iterator[None]:
-    real = admission.admit
+    real = admission.excess
 
-    def admit(*args: Any, limits: Any, **kwargs: Any) -> Any:
+    def excess(*args: Any, limits: Any, **kwargs: Any) -> Any:
         return real(*args, limits=replace(limits, max_in_flight=limits.max_in_flight + 1), **kwargs)
 
-    with patch.object(budget, "admit", admit):
+    with patch.object(budget, "excess", excess):
         yield
 
 
 @bug
 def wasted_attempts_are_not_counted() -> Iterator[None]:
-    real = admission.admit
+    real = admission.excess
 
-    def admit(*args: Any, spent: Any, **kwargs: Any) -> Any:
+    def excess(*args: Any, spent: Any, **kwargs: Any) -> Any:
         return real(*args, spent=replace(spent, wasted=0), **kwargs)
 
-    with patch.object(budget, "admit", admit):
+    with patch.object(budget, "excess", excess):
         yield
 
 
