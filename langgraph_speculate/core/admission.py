@@ -35,6 +35,20 @@ class Refusal(StrEnum):
     RATE = "rate"  # its service's rate, as far as real calls leave some of it
 
 
+SPENT = frozenset(
+    {
+        Refusal.MAX_PER_TURN,
+        Refusal.MAX_IN_FLIGHT,
+        Refusal.MAX_PER_RUN,
+        Refusal.MAX_IN_PROCESS,
+        Refusal.MAX_WASTED,
+        Refusal.MAX_WASTED_S,
+        Refusal.MAX_WASTED_THREAD,
+    }
+)
+"""Budgets that leave room for no guess at all, whichever it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What a run has used of its budgets.

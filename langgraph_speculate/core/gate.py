@@ -284,7 +284,7 @@ def _issue(
         return Reason.GUARD, objection
     if tool is not None and (against := _egress(tool, found)) is not None:
         return Reason.EGRESS, against
-    if tool is not None and view.epochs.busy and view.epochs.writing(render(tool.reads, call.args)):
+    if tool is not None and view.epochs.writing(render(tool.reads, call.args)):
         return Reason.PENDING_WRITE, "something it reads is being written"
     return _level(view)
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.admission import Refusal, dismissal
+from langgraph_speculate.core.admission import SPENT, Refusal, dismissal
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import Deny, Moment, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.pace import Pace
@@ -33,10 +33,9 @@ _BETTER = 2.0  # times as much must a guess be worth to take the place of one th
 
 @dataclass(frozen=True, slots=True)
 class _Bid:
-    """A call that may run ahead, its canonical key, its tool's entry, and what running it is worth."""
+    """A proposal of a tool that may run ahead, its tool's entry, and what running it is worth."""
 
     proposal: Proposal
-    key: str
     policy: ToolPolicy
     worth: float
     too_fast: bool
@@ -85,23 +84,48 @@ class Launches:
     # -- launching --------------------------------------------------------------------------------------------------
 
     def _launch(self, turn: str, proposals: Sequence[Proposal], now: float, headroom: int | None) -> list[Command]:
-        """Gate what is proposed, and launch what of it is worth most, as far as budgets go."""
-        forbidden: dict[str, Deny] = {}  # most guesses are of tools that may never run ahead
+        """Launch what is worth most of what is proposed, as far as the gate and the budgets let it."""
+        forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
         denied: Counter[tuple[str, Deny]] = Counter()
         refused: Counter[tuple[str, Refusal]] = Counter()
-        allowed: list[_Bid] = []
-        estimates: dict[tuple[str, int], Estimate] = {}
+        bids: list[_Bid] = []
+        estimates: dict[str, Estimate] = {}
         for proposal in proposals:
             name = proposal.candidate.call.name
-            outcome = forbidden.get(name) or self._bid(proposal, estimates, now)
-            if isinstance(outcome, Deny):
-                denied[name, outcome] += 1
-                if name not in forbidden and self._forbids(proposal):
-                    forbidden[name] = outcome
-            elif outcome is not None:
-                allowed.append(outcome)
-        allowed.sort(key=lambda bid: bid.worth, reverse=True)
-        commands = [command for bid in allowed for command in self._admit(turn, bid, now, headroom, refused)]
+            if name not in forbidden:
+                forbidden[name] = forbids(proposal.tool, proposal.venue, self.view, proposal.call_id, proposal.depth)
+            if (never := forbidden[name]) is not None:
+                denied[name, never] += 1
+            elif (bid := self._bid(proposal, estimates, now)) is not None:
+                bids.append(bid)
+        bids.sort(key=lambda bid: bid.worth, reverse=True)
+        commands: list[Command] = []
+        full: dict[int, Refusal] = {}  # budgets that are spent, by depth: what comes later is worth less
+        for bid in bids:
+            name, depth, stage = bid.proposal.candidate.call.name, bid.proposal.depth, bid.proposal.stage
+            answer = full.get(depth) or self._admit(turn, bid, now, headroom)
+            if isinstance(answer, Deny):
+                denied[name, answer] += 1
+            elif isinstance(answer, Refusal):
+                if answer in SPENT and stage is not Stage.COMPLETE:
+                    full[depth] = answer
+                asked_again = depth > 1 and answer is Refusal.DUPLICATE  # whenever more is known
+                if stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
+                    refused[name, answer] += 1
+            else:
+                commands += answer
+        self._tell(turn, proposals, denied, refused, now)
+        return commands
+
+    def _tell(
+        self,
+        turn: str,
+        proposals: Sequence[Proposal],
+        denied: Counter[tuple[str, Deny]],
+        refused: Counter[tuple[str, Refusal]],
+        now: float,
+    ) -> None:
+        """Note what was not launched, and why."""
         for (name, refusal), count in refused.items():
             self._journal.note(events.Refused, now, turn=turn, tool=name, reason=refusal.value, count=count)
         known = self._open.get(turn, OpenTurn()).denied
@@ -109,20 +133,25 @@ class Launches:
             if proposals[0].stage is Stage.BEGIN or (name, verdict) not in known:  # a stream asks again and again
                 known.add((name, verdict))
                 self._journal.denied(turn, name, verdict, now, count)
-        return commands
 
-    def _forbids(self, proposal: Proposal) -> bool:
-        """Whether no call of its tool may run ahead, whatever its arguments."""
-        return forbids(proposal.tool, proposal.venue, self.view, proposal.call_id, proposal.depth) is not None
+    def _bid(self, proposal: Proposal, estimates: dict[str, Estimate], now: float) -> _Bid | None:
+        """What a proposal of a tool that may run ahead is worth."""
+        name, policy = proposal.candidate.call.name, proposal.tool.rule.tool if proposal.tool is not None else None
+        if policy is None:  # the gate allows none of these
+            return None
+        estimate = estimates.get(name)
+        if estimate is None:
+            estimate = estimates[name] = self._economy.estimate(proposal, policy, self.limits, self._pace, now)
+        is_guess = proposal.stage is not Stage.COMPLETE
+        gain = worth(proposal.candidate.probability, estimate, self._economy.prices) if is_guess else math.inf
+        return _Bid(proposal, policy, gain, estimate.too_fast)
 
-    def _bid(self, proposal: Proposal, estimates: dict[tuple[str, int], Estimate], now: float) -> _Bid | Deny | None:
-        """What a proposal is worth, or why the gate denies it; None for what can never be matched."""
-        call, tool = proposal.call, proposal.tool
-        if call is not None and key_of(call) is None:
-            call = None
+    def _gate(self, proposal: Proposal) -> Deny | str:
+        """The key of a call that may run ahead, or why it may not."""
+        key = None if proposal.call is None else key_of(proposal.call)
         verdict = decide(
-            call,
-            tool,
+            None if key is None else proposal.call,  # what can never be matched
+            proposal.tool,
             proposal.venue,
             self.view,
             objection=proposal.objection,
@@ -132,39 +161,28 @@ class Launches:
         )
         if isinstance(verdict, Deny):
             return verdict
-        policy = tool.rule.tool if tool is not None else None
-        if call is None or policy is None:  # the gate allows neither
-            return None
-        estimate = estimates.get((call.name, proposal.depth))
-        if estimate is None:
-            estimate = self._economy.estimate(proposal, policy, self.limits, self._pace, now)
-            estimates[call.name, proposal.depth] = estimate
-        is_guess = proposal.stage is not Stage.COMPLETE
-        gain = worth(proposal.candidate.probability, estimate, self._economy.prices) if is_guess else math.inf
-        return _Bid(proposal, call.key, policy, gain, estimate.too_fast)
+        return Deny(Reason.GATE_ERROR, "it has no key") if key is None else key
 
-    def _admit(
-        self, turn: str, bid: _Bid, now: float, headroom: int | None, refused: Counter[tuple[str, Refusal]]
-    ) -> list[Command]:
-        proposal = bid.proposal
-        opened = self._open[turn] if proposal.depth == 1 else OpenTurn()
-        refusal = self._refusal(turn, opened, bid, now, headroom)
+    def _admit(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> list[Command] | Refusal | Deny:
+        proposal, opened = bid.proposal, self._open[turn] if bid.proposal.depth == 1 else OpenTurn()
+        dismissed = dismissal(proposal.candidate.probability, bid.policy.probability_floor, bid.worth, bid.too_fast)
+        key = dismissed or self._gate(proposal)
+        if isinstance(key, Refusal | Deny):
+            return key
+        refusal = self._refusal(turn, opened, bid, key, now, headroom)
         commands: list[Command] = []
         if refusal is Refusal.MAX_PER_TURN and (worse := self._worse(turn, bid)) is not None:
             commands = self._rule_out(turn, [worse], now, "preempt", Discard.PREEMPTED)
-            refusal = self._refusal(turn, opened, bid, now, headroom)
+            refusal = self._refusal(turn, opened, bid, key, now, headroom)
         if refusal is not None:
-            asked_again = proposal.depth > 1 and refusal is Refusal.DUPLICATE  # whenever more is known
-            if proposal.stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
-                refused[proposal.candidate.call.name, refusal] += 1
-            return commands
+            return commands or refusal
         id = f"{self.run}:{self.table.issued + 1}"
         step = self._step + proposal.depth - 1
         speculation = proposal.speculation(id, turn, step, self.view.epochs.now, now, bid.worth)
         self.table.launch(speculation)
         self._budget.launched(speculation)
         self._restraints.launched(speculation)
-        opened.started[bid.key] += 1
+        opened.started[key] += 1
         self._journal.launched(speculation, now)
         return [*commands, Launch(speculation)]
 
@@ -190,19 +208,18 @@ class Launches:
         verdict = decide(call, tool, venue, self.view, commits=answer, real=real)
         return verdict if isinstance(verdict, Deny) else answer
 
-    def _refusal(self, turn: str, opened: OpenTurn, bid: _Bid, now: float, headroom: int | None) -> Refusal | None:
+    def _refusal(
+        self, turn: str, opened: OpenTurn, bid: _Bid, key: str, now: float, headroom: int | None
+    ) -> Refusal | None:
         proposal = bid.proposal
-        if opened.has_begun(bid.key, proposal.stage):
+        if opened.has_begun(key, proposal.stage):
             return Refusal.DUPLICATE
         if self._is_remembered(proposal, now):
             return Refusal.REMEMBERED
-        dismissed = dismissal(proposal.candidate.probability, bid.policy.probability_floor, bid.worth, bid.too_fast)
-        if dismissed is not None:
-            return dismissed
-        refusal = self._budget.refusal(proposal, bid.key, bid.policy, turn, headroom)
+        refusal = self._budget.refusal(proposal, key, bid.policy, turn, headroom)
         refusal = refusal or self._restraints.refusal(proposal, bid.policy, now)
         if refusal is Refusal.BREAKER:
-            opened.held_back[proposal.candidate.source, bid.key] = proposal
+            opened.held_back[proposal.candidate.source, key] = proposal
         return refusal
 
     # -- who stands -------------------------------------------------------------------------------------------------

@@ -88,11 +88,6 @@ class Epochs:
             return bool(tags)
         return any(at > since and _touches(tags, tag) for tag, at in self._bumped.items())
 
-    @property
-    def busy(self) -> bool:
-        """Whether any write is under way."""
-        return bool(self._writing)
-
     def writing(self, tags: frozenset[str]) -> bool:
         """Whether a write that overlaps *tags* is under way."""
         return any(_touches(tags, tag) for tag in self._writing)

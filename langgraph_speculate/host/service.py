@@ -18,7 +18,7 @@ class Service:
         status: The status that it is left alone for, or 0 for failures.
         resting_until: Until when it is left alone.
 
-    >>> service = Service(slots=3)
+    >>> service = Service(slots=4)
     >>> service.began(now=0.0)
     >>> service.has_slot(now=0.0)
     True
@@ -46,9 +46,10 @@ class Service:
     # -- may one more call run early ---------------------------------------------------------------------------------
 
     def has_slot(self, now: float) -> bool:
-        """Whether an early call leaves a slot for a real one, and as many as real ones lately had at once."""
-        needed = self._busiest.expected(self._real + 1, now)
-        return self._slots is None or self._early + 1 + needed <= self._slots
+        """Whether an early call leaves a slot for a real one, and what calls are expected to need at their busiest."""
+        needed = self._busiest.expected(self._real + self._early, now)
+        # A record is there to be beaten: by about its deviation. And real calls come in groups.
+        return self._slots is None or needed + math.isqrt(needed) + 2 <= self._slots
 
     def has_room(self, now: float) -> bool:
         """Whether each declared rate has room for an early call."""
@@ -79,13 +80,14 @@ class Service:
 
     def adopted(self, now: float) -> None:
         """A real call came that needs no body, because an early one has run for it."""
+        self._busiest.saw(self._real + self._early, now)
         for allowance in self._allowances.values():
             allowance.asked(now)
 
     def began(self, now: float) -> None:
         """The body of a real call starts."""
         self._real += 1
-        self._busiest.saw(self._real, now)
+        self._busiest.saw(self._real + self._early, now)
         for allowance in self._allowances.values():
             allowance.asked(now)
             allowance.began(now)

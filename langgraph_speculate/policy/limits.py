@@ -45,7 +45,7 @@ class Limits:
     max_in_flight: int = 4
     max_per_turn: int = 3
     max_per_run: int = 60
-    max_in_process: int = 64
+    max_in_process: int = 512
     max_depth: int = 1
     max_wasted_per_run: int = 20
     max_wasted_s_per_run: float = 60.0

@@ -242,7 +242,7 @@ LIMITS_DEFAULTS: Data = {
     "max_in_flight": 4,
     "max_per_turn": 3,
     "max_per_run": 60,
-    "max_in_process": 64,
+    "max_in_process": 512,
     "max_depth": 1,
     "max_wasted_per_run": 20,
     "max_wasted_s_per_run": 60.0,

@@ -248,24 +248,43 @@ def test_errors_that_cause_each_other_are_followed_only_so_far():
 
 def test_an_early_call_leaves_a_slot_for_a_real_one():
     """
-    And as many as real ones have had at once.
+    And as many as calls have held when a real one came, with the square root of that on top.
     """
-    service = Service(slots=4)
+    service = Service(slots=8)
     granted = 0
     while service.has_slot(0.0):
         service.began_early(0.0)
         granted += 1
-    assert granted == 3
+    assert granted == 5  # and two for the root, one for a real call
     for _ in range(granted):
         service.ended_early()
-    for _ in range(3):
+    for _ in range(4):
         service.began(1.0)
-    for _ in range(3):
+    for _ in range(4):
         service.ended()
     assert service.has_slot(2.0)
+    service.began(2.0)
     service.began_early(2.0)
-    assert not service.has_slot(2.0)
-    assert service.has_slot(302.0)
+    service.adopted(2.0)
+    assert service.has_slot(2.0)  # the busiest moment is still that of four
+    for _ in range(2):
+        service.began(3.0)
+        service.began_early(3.0)
+    service.adopted(3.0)
+    assert not service.has_slot(3.0)
+    for _ in range(3):
+        service.ended()
+        service.ended_early()
+    assert not service.has_slot(4.0)
+    assert service.has_slot(304.0)
+
+
+def test_a_single_slot_is_for_real_calls():
+    """
+    One that is taken early could keep one waiting.
+    """
+    assert not Service(slots=1).has_slot(0.0)
+    assert Service(slots=2).has_slot(0.0)
 
 
 def test_a_service_is_crowded_as_far_as_its_scarcest_part_is_in_use():
