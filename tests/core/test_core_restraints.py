@@ -142,14 +142,14 @@ def test_guesses_that_do_not_pay_are_held_back():
 
 def test_hits_are_worth_what_nobody_waited():
     """
-    One hit of three seconds outweighs fifteen misses.
+    One hit of six seconds outweighs fifteen misses.
     """
     run = Run()
-    run.finish(run.guess(7, now=0.0), 3.0, seconds=4.5)
+    run.finish(run.guess(7, now=0.0), 3.0, seconds=6.0)
     run.ask(7, now=3.0)
     answer, _ = run.session.resolve(calls(7)[0], GET, "thread", 3.0)
     assert isinstance(answer, Commit)
-    run.session.settle("get", hit=answer.speculation, joined=False, waited_s=0.0, tool_s=4.5, now=3.0)
+    run.session.settle("get", hit=answer.speculation, joined=False, waited_s=0.0, tool_s=6.0, now=3.0)
     wrong(run, LEAST - 1, now=4.0)
     assert run.of(Switched) == []
     assert run.guess(99, now=4.0)

@@ -21,11 +21,11 @@ def least(takes_s: float, hides_s: float, **how: float) -> float:
     return next((step / 1000 for step, net in enumerate(worths) if net > 0), math.inf)
 
 
-def test_a_body_that_the_model_leaves_enough_time_is_worth_running_from_a_sixth_on():
+def test_a_body_that_the_model_leaves_enough_time_is_worth_running_from_a_quarter_on():
     """
     At the thrift that is usual, whatever it takes, as long as that is much more than the coordination.
     """
-    assert [least(takes_s, takes_s) for takes_s in (0.1, 1.0, 10.0)] == [pytest.approx(0.16, abs=0.005)] * 3
+    assert [least(takes_s, takes_s) for takes_s in (0.1, 1.0, 10.0)] == [pytest.approx(0.275, abs=0.005)] * 3
 
 
 def test_the_less_of_a_body_is_hidden_the_surer_its_call_must_be():
@@ -63,7 +63,7 @@ def test_a_crowd_makes_a_guess_dearer():
     """
     floors = [least(1.0, 1.0, crowding=crowding) for crowding in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert floors == sorted(floors)
-    assert floors[0] < 0.17
+    assert floors[0] < 0.28
     assert floors[-1] > 0.5
 
 
