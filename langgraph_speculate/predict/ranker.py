@@ -16,7 +16,7 @@ from langgraph_speculate.core.sums import Key, Pair
 from langgraph_speculate.predict.knowledge import SQUARE, WEIGHT
 from langgraph_speculate.predict.recent import Recent
 
-_RATE = 0.2
+_RATE = 0.1
 _TOOL_RATE = 0.05
 _DOUBT = 1.0  # log-odds: of many guesses the best look better than they are, until it is learned by how much
 _ENOUGH = 0.01  # a probability this near to the truth teaches too little to be worth a step
