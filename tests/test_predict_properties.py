@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from langgraph_speculate.core import Call, History, Predictor
 from langgraph_speculate.predict import LastFollower, Never, Order1, default_predictor
 from langgraph_speculate.predict.blend import BlendedPredictor
+from langgraph_speculate.predict.ranker import Ranker, log_odds
 from langgraph_speculate.testing import recorded_runs
 
 ALL = [default_predictor, LastFollower, Never, Order1]
@@ -128,6 +129,33 @@ def test_expected_hits_match_what_happens():
         candidates = predictor.predict(history, k=30)
         assert sum(candidate.probability for candidate in candidates) < (3.0 if number < 20 else 1.5)
         predictor.learn(history, [Call("get_order", {"id": f"{'AB'[number % 2]}{number}000"})])
+
+
+def test_a_guess_is_doubted_until_guesses_turn_out_right():
+    """
+    What has seen little promises less than its counts say, and as much as them once they have proved true.
+    """
+    ranker, even = Ranker(2), (log_odds(0.5), 1.0)
+
+    assert 0.1 < ranker.chance("find", even) < 0.4
+
+    for step in range(400):
+        ranker.learn("find", even, step % 2 == 0)
+
+    assert ranker.chance("find", even) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_tool_that_disappoints_is_trusted_less_than_others():
+    """
+    What was learned of one tool counts for all, and for that tool still more.
+    """
+    ranker, likely = Ranker(2), (log_odds(0.8), 1.0)
+    before = ranker.chance("read", likely)
+
+    for _ in range(50):
+        ranker.learn("find", likely, False)
+
+    assert ranker.chance("find", likely) < ranker.chance("read", likely) < before
 
 
 def test_learning_is_online():

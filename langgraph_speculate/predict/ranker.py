@@ -1,6 +1,6 @@
 """How far a guess is to be trusted: a logistic model of a few numbers about it, trained as the truth arrives.
 
-It starts as the identity on the first number (the log-odds of the blended chance) and learns corrections, for all tools
+It starts with the first number (the log-odds of the blended chance), doubted, and learns corrections, for all tools
 together and for each tool on its own (AdaGrad; Duchi et al. 2011). Every guess is a yes-or-no question of its own, so
 what comes out stays calibrated as long as the near future resembles the near past.
 """
@@ -16,8 +16,9 @@ from langgraph_speculate.core.sums import Key, Pair
 from langgraph_speculate.predict.knowledge import SQUARE, WEIGHT
 from langgraph_speculate.predict.recent import Recent
 
-_RATE = 0.2
-_TOOL_RATE = 0.1
+_RATE = 0.1
+_TOOL_RATE = 0.05
+_DOUBT = 1.0  # log-odds: of many guesses the best look better than they are, until it is learned by how much
 _ENOUGH = 0.01  # a probability this near to the truth teaches too little to be worth a step
 _LIMIT = 8.0  # log-odds are kept within this
 
@@ -63,13 +64,14 @@ class Ranker:
     """Learn and tell the probability that a guess is right.
 
     Args:
-        size: How many features a guess has; the first one is its log-odds before correction.
+        size: How many features a guess has, at least two; the first one is its log-odds before correction, the second
+            is 1.
         tools: How many tools have corrections of their own.
     """
 
     def __init__(self, size: int, *, tools: int = 512) -> None:
         self._size = size
-        self._shared = _Weights([1.0] + [0.0] * (size - 1))
+        self._shared = _Weights([1.0, -_DOUBT] + [0.0] * (size - 2))
         self._own: Recent[str, _Weights] = Recent(tools)
         self._taught: Counter[str] = Counter()  # by tool: steps since the weights were last taken
         self._sums: dict[str, list[float]] = {}  # weights by tool, shared and own together; cleared by `learn`

@@ -29,7 +29,8 @@ POLICY: dict[str, Any] = {
         "browse": {**EAGERLY, "open_world": True},
     },
     "approval_gated": ["pay"],
-    "limits": {"max_wasted_per_run": 4},
+    # Without breakers: tools that answer at once save nothing, so that any waste would switch them off.
+    "limits": {"max_wasted_per_run": 4, "cool_down_s": 0},
 }
 UNSAFE = ("write", "pay", "browse", "wipe")
 
