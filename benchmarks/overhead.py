@@ -33,7 +33,7 @@ from benchmarks.command import rounds_parser, show
 from benchmarks.progress import progress
 from benchmarks.surroundings import no_collection, one_core, undisturbed
 from benchmarks.variants import model_turns
-from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
+from langgraph_speculate import SpeculationPolicy, ToolPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, Predictor
 from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
 from langgraph_speculate.predict import default_predictor
@@ -144,10 +144,14 @@ class Sample:
     predictor_s: float
 
 
+EAGER = ToolPolicy(read_only=True, eagerness="immediate")
+"""Of a tool that answers at once: no guess of it is worth it, but what one costs is to be seen."""
+
+
 def contenders() -> dict[str, Contender]:
     """The plain agent, and the wrapped ones."""
     timed, perfect = Timed(default_predictor()), Timed(Perfect())
-    declared = SpeculationPolicy(tools={"look_up": True})  # type: ignore[dict-item]
+    declared = SpeculationPolicy(tools={"look_up": EAGER})
     return {
         PLAIN: Contender(_agent()),
         OFF: Contender(speculate(_agent(), declared, predictor=Perfect()), switch="off"),

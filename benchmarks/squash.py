@@ -173,7 +173,9 @@ class Receiver(BaseCallbackHandler):
 def trials(interface: str, kind: str, rounds: int, tell: Tell) -> list[Trial]:
     """The measured runs, after one to warm up."""
     stage = Stage(kind)
-    policy = SpeculationPolicy.from_dict({"tools": {"look_up": {"read_only": True, "on_mispredict": "cancel"}}})
+    policy = SpeculationPolicy.from_dict(
+        {"tools": {"look_up": {"read_only": True, "eagerness": "immediate", "on_mispredict": "cancel"}}}
+    )
     with LoopbackServer(stage.respond) as server:
         key: Any = "none"
         model = ChatOpenAI(model="scripted", base_url=server.base_url, api_key=key, streaming=True)

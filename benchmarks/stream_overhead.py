@@ -38,6 +38,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from benchmarks.command import rounds_parser, show
+from benchmarks.overhead import EAGER
 from benchmarks.progress import progress
 from benchmarks.surroundings import no_collection, one_core, undisturbed
 from benchmarks.variants import model_turns
@@ -244,7 +245,7 @@ class Contender:
 def contenders() -> dict[str, Contender]:
     """The plain agent without and with a handler, and the wrapped ones."""
     limits = Limits(max_in_flight=_CANDIDATES, max_per_turn=_CANDIDATES, max_wasted_per_run=10 * _CANDIDATES)
-    declared = SpeculationPolicy(tools={"look_up": True}, limits=limits)  # type: ignore[dict-item]
+    declared = SpeculationPolicy(tools={"look_up": EAGER}, limits=limits)
     return {
         BARE: _contender(),
         HANDLER: _contender(handler=Idle()),

@@ -746,7 +746,7 @@ def test_each_variant_starts_what_it_may():
 
 def test_no_more_guesses_stand_than_may():
     """Three for a message, best first; one that the stream rules out makes room."""
-    guesses = [Candidate(Call("get_order", {"id": number}), 0.2) for number in (1, 2, 3, 17)]
+    guesses = [Candidate(Call("get_order", {"id": number}), 0.4) for number in (1, 2, 3, 17)]
     play = Play(Message("", (LOOK,), 0.1), guesses, History(), forecaster())
     assert [dict(one.call.args)["id"] for one in play.attempts] == [1, 2, 3, 17]
     assert sorted(one.began_s for one in play.attempts)[:3] == [0.0] * 3
