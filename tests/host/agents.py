@@ -275,6 +275,7 @@ def notebook(world: World, flavour: str = "sync", latency_s: float = 0.0) -> lis
 
 EAGERLY = {"read_only": True, "eagerness": "immediate"}  # for tools that answer at once: none is worth a guess
 
+UNBRAKED = {"cool_down_s": 0}  # such tools save nothing, so that any waste would switch them off; nor do failures
 NOTEBOOK_POLICY: dict[str, Any] = {"tools": {"find": EAGERLY, "read": EAGERLY}}
 NOTEBOOK_SCRIPT = [
     ask(("find", {"query": "a"}), ("read", {"id": 1}), text="looking"),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agents import EAGERLY, WAYS, Fixed, ScriptedModel, World, agent_graph, ask, hand_written_graph, make_tool
+from agents import EAGERLY, UNBRAKED, WAYS, Fixed, ScriptedModel, World, agent_graph, ask, hand_written_graph, make_tool
 from attacks import answers, final, holding
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -148,7 +148,7 @@ def test_values_that_look_alike_are_different_calls(way: str) -> None:
     script = [lambda messages: ask(("look", {"id": asked[0]})), AIMessage("done")]
     graph = speculate(
         hand_written_graph(ScriptedModel(script=script), [_look(world)]),
-        {"tools": {"look": EAGERLY}},
+        {"tools": {"look": EAGERLY}, "limits": UNBRAKED},
         predictor=Guess(),
     )
     draw = random.Random(WAYS.index(way))

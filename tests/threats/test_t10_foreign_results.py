@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import pytest
-from agents import EAGERLY, GRAPHS, WAYS, Oracle, ScriptedModel, ask
+from agents import EAGERLY, GRAPHS, UNBRAKED, WAYS, Oracle, ScriptedModel, ask
 from attacks import answers, beside_each_other
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
@@ -23,8 +23,8 @@ from langgraph_speculate import speculate, speculation_of
 
 USERS = 50
 SCRIPT = [ask(("inbox", {"box": 1}), ("inbox", {"box": 2})), ask(("inbox", {"box": 1}), prefix="d"), AIMessage("done")]
-POLICY = {"tools": {"inbox": {**EAGERLY, "scope": "run"}}}
-REMEMBERING = {"tools": {"inbox": {**EAGERLY, "read_through": True}}}
+POLICY = {"tools": {"inbox": {**EAGERLY, "scope": "run"}}, "limits": UNBRAKED}
+REMEMBERING = {"tools": {"inbox": {**EAGERLY, "read_through": True}}, "limits": UNBRAKED}
 
 
 def _canary(user: str) -> str:
