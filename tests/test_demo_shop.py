@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import socket
+import struct
 import sys
+import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -37,6 +41,21 @@ def carrier():
 @pytest.fixture
 def tools(shop, carrier):
     return {tool.name: tool for tool in shop_tools(shop, carrier.url)}
+
+
+def test_a_client_that_does_not_wait_leaves_no_trace(capsys):
+    """
+    An early call may be dropped with its run, and its connection with it.
+    """
+    with closing(ShippingService(latency=0.5)) as service:
+        address = urlsplit(service.url)
+        for _ in range(3):
+            client = socket.create_connection((address.hostname, address.port))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
+            client.sendall(b"GET /shipments/none HTTP/1.1\r\n\r\n")
+            client.close()
+        time.sleep(0.3)
+    assert capsys.readouterr().err == ""
 
 
 def test_ids_lead_from_one_read_to_the_next(tools):

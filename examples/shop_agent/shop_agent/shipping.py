@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from functools import cache
@@ -48,6 +49,11 @@ class _Server(ThreadingTCPServer):  # HTTPServer would look up the host's name, 
     daemon_threads = True
     request_queue_size = 64
     delay_s = 0.0
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet about clients that did not wait: an early call may be dropped with its run."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
