@@ -202,7 +202,7 @@ class Replay:
             children = [id for id, other in self.known.items() if other.launched.parent == event.id and not other.over]
             # A message that makes the call of one of them confirms it, whatever it makes of the others.
             self._orphans += [id for id in children if self.known[id].launched.tool not in self._made]
-        if standing.is_guess and event.reason == Discard.CONTRADICTED:
+        if standing.is_guess and event.reason in (Discard.CONTRADICTED, Discard.PREEMPTED):
             launched = standing.launched
             self._per_turn[launched.turn, launched.depth] -= 1  # another may take its place
         self._spend("max_wasted_per_run", self.discarded[standing.is_guess], event.id, record)

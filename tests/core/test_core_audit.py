@@ -138,6 +138,10 @@ CORRECT: dict[str, list[events.Event]] = {
         *[began(max_per_turn=1), launched(), discarded(), launched("r:2"), finished("r:2"), matched("r:2")],
         *[committed("r:2"), settled("r:2"), wasted(), closed(2, 1)],
     ],
+    "a guess in place of one that was worth less": [
+        *[began(max_per_turn=1), launched(), discarded(reason="preempted"), launched("r:2"), finished("r:2")],
+        *[matched("r:2"), committed("r:2"), settled("r:2"), wasted(), closed(2, 1)],
+    ],
     "calls that the model had written": [
         began(max_per_turn=0, max_per_run=0),
         *[

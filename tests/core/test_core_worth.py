@@ -51,7 +51,7 @@ def test_money_is_weighed_against_the_time_of_those_who_wait():
     """
     A call for a cent is worth it where a second is worth a cent, unless it is unlikely; thrift 0 asks no price.
     """
-    assert least(1.0, 1.0, cost=0.01) == pytest.approx(0.55, abs=0.01)
+    assert least(1.0, 1.0, cost=0.01) == pytest.approx(0.58, abs=0.01)
     assert least(1.0, 1.0, cost=0.01, thrift=0.0) == 0.001
     dear = Estimate(1.0, 1.0, cost=1.0)
     assert worth(0.9, dear, Prices(value_per_second=0.01)) < 0 < worth(0.9, dear, Prices(value_per_second=1.0))
