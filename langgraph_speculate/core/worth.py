@@ -19,7 +19,7 @@ COORDINATION_S: Final = 0.0005
 TOO_FAST: Final = 10
 """A tool that takes fewer times the coordination is left alone: there is nothing to gain."""
 
-_DEAREST: Final = 3.0  # what a wasted tool-second weighs at thrift 1: only what is almost certain is worth it
+_DEAREST: Final = 2.0  # what a wasted tool-second weighs at thrift 1: only what is likely is worth it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Prices:
         value_per_second: What a second that nobody waits is worth, in the currency of the tools' `cost`.
 
     >>> [round(Prices(thrift=thrift).waste, 2) for thrift in (0, 0.5, 1)]
-    [0.0, 0.38, 3.0]
+    [0.0, 0.25, 2.0]
     """
 
     thrift: float = 0.5
@@ -41,9 +41,9 @@ class Prices:
     def waste(self) -> float:
         """Seconds of waiting that a wasted tool-second is worth.
 
-        At 0.5 a body that the model leaves enough time is worth running from a probability of 0.27 on. On the training
-        halves of recorded support agents a floor of 0.3 cost half a wasted launch a hit, and a tenth of the hits that
-        one of 0.15 had, for 0.8 to 1.0.
+        At 0.5 a body that the model leaves enough time is worth running from a probability of 0.2 on. On the training
+        halves of recorded support agents a floor of 0.15 cost 0.8 to 1.0 wasted launches a hit, one of 0.3 half a launch
+        and a tenth of the hits.
         """
         return _DEAREST * self.thrift**3
 

@@ -21,11 +21,11 @@ def least(takes_s: float, hides_s: float, **how: float) -> float:
     return next((step / 1000 for step, net in enumerate(worths) if net > 0), math.inf)
 
 
-def test_a_body_that_the_model_leaves_enough_time_is_worth_running_from_a_quarter_on():
+def test_a_body_that_the_model_leaves_enough_time_is_worth_running_from_a_fifth_on():
     """
     At the thrift that is usual, whatever it takes, as long as that is much more than the coordination.
     """
-    assert [least(takes_s, takes_s) for takes_s in (0.1, 1.0, 10.0)] == [pytest.approx(0.275, abs=0.005)] * 3
+    assert [least(takes_s, takes_s) for takes_s in (0.1, 1.0, 10.0)] == [pytest.approx(0.203, abs=0.005)] * 3
 
 
 def test_the_less_of_a_body_is_hidden_the_surer_its_call_must_be():
@@ -44,14 +44,14 @@ def test_thrift_goes_from_the_fastest_to_the_cheapest():
     floors = [least(1.0, 1.0, thrift=thrift) for thrift in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert floors == sorted(floors)
     assert floors[0] == 0.001
-    assert floors[-1] == pytest.approx(0.75, abs=0.01)
+    assert floors[-1] == pytest.approx(0.67, abs=0.01)
 
 
 def test_money_is_weighed_against_the_time_of_those_who_wait():
     """
     A call for a cent is worth it where a second is worth a cent, unless it is unlikely; thrift 0 asks no price.
     """
-    assert least(1.0, 1.0, cost=0.01) == pytest.approx(0.58, abs=0.01)
+    assert least(1.0, 1.0, cost=0.01) == pytest.approx(0.56, abs=0.01)
     assert least(1.0, 1.0, cost=0.01, thrift=0.0) == 0.001
     dear = Estimate(1.0, 1.0, cost=1.0)
     assert worth(0.9, dear, Prices(value_per_second=0.01)) < 0 < worth(0.9, dear, Prices(value_per_second=1.0))
@@ -63,7 +63,7 @@ def test_a_crowd_makes_a_guess_dearer():
     """
     floors = [least(1.0, 1.0, crowding=crowding) for crowding in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert floors == sorted(floors)
-    assert floors[0] < 0.28
+    assert floors[0] < 0.21
     assert floors[-1] > 0.5
 
 
