@@ -25,6 +25,8 @@ _RECALLED: Final = 64.0  # what was learned before this process began weighs no 
 _ANECDOTES: Final = 4  # observations that tell less than what is usual
 _FEW: Final = 16  # observations up to which each one is taken into account at once
 _MIDDLE: Final = 2 / (1 + _GROWTH)  # a bucket's upper edge times this is nowhere far from what is in it
+_STEADY: Final = 4  # beyond these, a quarter more of them is worth another look
+_AT_ONCE_S: Final = 0.02  # what has passed so far is neglected
 _PATIENT: Final = 3  # times as long as all but few bodies take: one that is still at it by then hangs
 _ALL_BUT_FEW: Final = 0.97
 _SLACK_S: Final = 0.25
@@ -32,6 +34,7 @@ _MODELS: Final = 64  # whose leads are kept apart
 _LOOKED_UP: Final = 1024  # expectations that are kept
 _MANY: Final = 1e9  # no honest sum is beyond
 _HEDGED: Final = 0.95
+_LEAST_HEDGE_S: Final = 0.05
 
 TOOK, LEFT = "took", "left"
 """Kinds of sums (`core/sums.py`): how long a tool took, how long a model left it, by bucket."""
@@ -78,7 +81,7 @@ class Sketch:
         self._stale += 1
         if self.weight > _HEAVY:
             self.scale(0.5)
-        if self.weight <= _FEW or self._stale > self.weight / _FEW:
+        if self.weight <= _FEW or self._stale > self.weight / _STEADY:
             self._renew()
 
     def merge(self, other: Sketch, factor: float) -> None:
@@ -219,6 +222,7 @@ class Latencies:
         """
         body = _known(self._tools.get(tool), _TOOL)
         lead = _known(self._leads.get((model, stage.value, str(depth))), _LEAD)
+        elapsed = 0.0 if elapsed < _AT_ONCE_S else elapsed
         key = tool, model, stage.value, depth, bucket_of(elapsed)
         versions = body.version, lead.version
         known = self._hidden.get(key)
@@ -237,11 +241,15 @@ class Latencies:
         return cap_s if sketch is None else min(cap_s, _PATIENT * sketch.quantile(_ALL_BUT_FEW) + _SLACK_S)
 
     def hedge_after(self, tool: str) -> float | None:
-        """Seconds after which one in twenty bodies of *tool* is still at it; None while little is known of it."""
+        """Seconds after which one in twenty bodies of *tool* is still at it; None while little is known of it.
+
+        At least 50 ms: whoever waits less than that for a fast tool is not helped by a second body.
+        """
         sketch = self._tools.get(tool)
         if sketch is None or sketch.weight < _FEW:
             return None
-        return sketch.quantile(_HEDGED) / _MIDDLE  # the bucket's upper edge: before that an even tool is not late
+        # The bucket's upper edge: before that an even tool is not late. A second body takes its time, too.
+        return max(_LEAST_HEDGE_S, sketch.quantile(_HEDGED) / _MIDDLE)
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 

@@ -149,6 +149,16 @@ def test_a_tool_that_always_takes_the_same_is_never_hedged(seconds: float):
     assert latencies.hedge_after("search") > seconds
 
 
+def test_a_tool_that_answers_at_once_is_not_hedged_at_once():
+    """
+    A second body costs more than a late thread.
+    """
+    latencies = Latencies()
+    for _ in range(32):
+        latencies.took("look", 0.0002)
+    assert latencies.hedge_after("look") == 0.05
+
+
 def test_the_lead_depends_on_the_model_the_stage_and_how_far_ahead():
     """
     A slow model hides more of a slow tool; a message that is half written hides less.
