@@ -42,7 +42,7 @@ class Prices:
         """Seconds of waiting that a wasted tool-second is worth.
 
         At 0.5 a body that the model leaves enough time is worth running from a probability of 0.2 on. On the training
-        halves of recorded support agents a floor of 0.15 cost 0.8 to 1.0 wasted launches a hit, one of 0.3 half a launch
+        halves of recorded support agents a floor of 0.15 cost 0.8 to 1 wasted launches a hit, one of 0.3 half a launch
         and a tenth of the hits.
         """
         return _DEAREST * self.thrift**3
