@@ -147,7 +147,8 @@ def test_answers_are_distributed_as_in_the_plain_graph(way: str) -> None:
     script = [ask(*(("roll", {"die": number}) for number in range(per_run))), AIMessage("done")]
     samples: list[list[float]] = []
     for wrap in (False, True):
-        graph = agent_graph(ScriptedModel(script=script, pace_s=0.002), [_chance(seed=wrap)])  # time for a body to start
+        model = ScriptedModel(script=script, pace_s=0.002)  # time for a body to start
+        graph = agent_graph(model, [_chance(seed=wrap)])
         if wrap:
             graph = speculate(
                 graph, {"tools": {"roll": UNSTEADY}, "limits": LIMITS | {"max_per_turn": 6}}, predictor=Oracle(script)
