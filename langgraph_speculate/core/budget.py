@@ -51,37 +51,36 @@ class Budget:
             headroom: How many more calls the limits that are kept elsewhere leave, or None for no such limit.
         """
         is_guess = proposal.stage is not Stage.COMPLETE
-        alike = [other for other in self._table if (other.stage is not Stage.COMPLETE) == is_guess]
-        spent = Spent(
-            turn=self._standing[turn, proposal.depth] if is_guess else 0,
-            run=self._guesses if is_guess else 0,
-            # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
-            wasted=self._table.wasted(guesses=is_guess) + len(alike),
-            wasted_s=self._wasted_s,
-            thread_wasted=self._thread.total(),
-            in_flight=self._table.in_flight,
-            in_process=self._economy.in_process(),
-            ghosts=self._ghosts,
-            room=self._tally.room(proposal.candidate.call.name, policy, proposal.asked, headroom),
-        )
         return excess(
             key,
             # That a call was written twice, and needs two bodies, is for the session to know.
             alive=[other.call.key for other in self._table] if is_guess else (),
-            spent=spent,
+            spent=self._spent(
+                is_guess=is_guess,
+                turn=self._standing[turn, proposal.depth],
+                room=self._tally.room(proposal.candidate.call.name, policy, proposal.asked, headroom),
+            ),
             limits=self._limits,
             leaves=policy.open_world,
         )
 
     def has_room(self) -> bool:
         """Whether one more body fits of a call that a real call waits for."""
-        alike, limits = sum(other.stage is Stage.COMPLETE for other in self._table), self._limits
-        return (
-            self._table.in_flight < limits.max_in_flight
-            and self._economy.in_process() < limits.max_in_process
-            and self._table.wasted(guesses=False) + alike < limits.max_wasted_per_run
-            and self._wasted_s < limits.max_wasted_s_per_run
-            and self._thread.total() < limits.max_wasted_per_thread
+        return excess("", alive=(), spent=self._spent(is_guess=False), limits=self._limits) is None
+
+    def _spent(self, *, is_guess: bool, turn: int = 0, room: int | None = None) -> Spent:
+        alike = sum((other.stage is not Stage.COMPLETE) == is_guess for other in self._table)
+        return Spent(
+            turn=turn if is_guess else 0,
+            run=self._guesses if is_guess else 0,
+            # What is still alive may be wasted too: counting it keeps the budget a bound and not a hope.
+            wasted=self._table.wasted(guesses=is_guess) + alike,
+            wasted_s=self._wasted_s,
+            thread_wasted=self._thread.total(),
+            in_flight=self._table.in_flight,
+            in_process=self._economy.in_process(),
+            ghosts=self._ghosts,
+            room=room,
         )
 
     def launched(self, speculation: Speculation) -> None:
