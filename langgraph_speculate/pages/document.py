@@ -12,9 +12,6 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from langgraph_speculate.policy.checks import printable
 
 
 def render(template: str, **facts: Any) -> str:
@@ -22,20 +19,12 @@ def render(template: str, **facts: Any) -> str:
 
     Args:
         template: Its path below the package, such as `"traces/report.html.j2"`.
-        facts: What it shows, as text and numbers; only `Markup` is taken for HTML.
+        facts: What it shows, as text and numbers; only `markupsafe.Markup` is taken for HTML.
 
     >>> "<title>&lt;b&gt;</title>" in render("pages/frame.html.j2", title="<b>")
     True
     """
     return _environment().get_template(template).render(facts)
-
-
-def source(name: str) -> Markup:
-    """The text of a style sheet or a script of this package, as it stands."""
-    environment = _environment()
-    assert environment.loader is not None
-    text, _, _ = environment.loader.get_source(environment, name)
-    return Markup(text.strip())
 
 
 def fingerprint(script: str) -> str:
@@ -56,6 +45,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"source": source, "fingerprint": fingerprint}
-    environment.filters["printable"] = printable
+    environment.globals["fingerprint"] = fingerprint
     return environment
