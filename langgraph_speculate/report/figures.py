@@ -1,0 +1,149 @@
+"""What a log of events comes to: one pass, in memory that does not grow with the log.
+
+Hidden seconds are those of steps (`StepSettled`): parallel calls count once, by their critical path. Overlap that is
+merely added up is never told as time saved.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from langgraph_speculate.core import events
+from langgraph_speculate.core.gate import Reason
+from langgraph_speculate.core.speculation import HEDGE, Stage
+from langgraph_speculate.observe.stats import Stats, StatsCollector
+from langgraph_speculate.report.choice import Choice
+from langgraph_speculate.report.course import Course
+from langgraph_speculate.report.runs import Run, Runs
+
+_BINS = 10  # of probability
+_TOOLS = 500  # that are counted one by one
+_DENIALS = 1000  # combinations of tool, reason and detail that are counted one by one
+_WRITES = frozenset({Reason.UNDECLARED.value, Reason.NOT_READ_ONLY.value})
+MANY = "(other tools)"
+
+
+@dataclass(slots=True)
+class Waste:
+    """What speculations cost that were discarded for one reason: how many, tool-seconds, money."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class Bin:
+    """Guesses of about the same probability: how many were launched and came true, and their probabilities added up."""
+
+    launched: int = 0
+    hits: int = 0
+    probability: float = 0.0
+
+
+class Figures:
+    """Adds up events; `choice` keeps those of a few runs.
+
+    Attributes:
+        events: How many it has seen.
+        choice: The runs that are kept whole.
+        runs: The runs that are under way.
+        seconds: What runs took that are over, added up; of runs beside each other, each counts.
+        writes: Real calls that may have written.
+        early_writes: Tools that ran ahead in a run whose gate took them for writing ones: none, if it was obeyed.
+        bins: Guesses by probability. What is certain is none: a call that was written completely, or a second body.
+        course: Hits (`hits`) and calls that were among the predictions (`foreseen`) over time.
+        waste: By the reason of the discard.
+        denials: How often the gate, or admission, kept candidates from running: by tool, reason and detail.
+        began, ended: The first and the last moment, in seconds since 1970; 0 if the log does not tell.
+
+    >>> figures = Figures(Choice())
+    >>> figures.take(events.TurnBegan(run="r", at=0.0, number=1, turn="t"))
+    >>> figures.take(events.RunClosed(run="r", at=2.5, number=2, launched=0, hits=0, hidden_s=0.0))
+    >>> figures.seconds, figures.stats().runs
+    (2.5, 1)
+    """
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        self.events = self.writes = 0
+        self.seconds = 0.0
+        self.runs = Runs()
+        self.early_writes: set[str] = set()
+        self.bins = [Bin() for _ in range(_BINS)]
+        self.course = Course()
+        self.waste: dict[str, Waste] = {}
+        self.denials: Counter[tuple[str, str, str]] = Counter()
+        self._tools: set[str] = set()
+        self._collector = StatsCollector(self._is_counted)
+
+    def stats(self) -> Stats:
+        """The counts and seconds that `speculation_of(graph).stats()` has, over the whole log."""
+        return self._collector.snapshot()
+
+    def take(self, event: events.Event) -> None:
+        """Take in the next event."""
+        self.events += 1
+        self._collector.add((event,))
+        run = self.runs.of(event)
+        match event:
+            case events.Denied(tool=tool, reason=reason, detail=detail, count=count):
+                if reason in _WRITES:
+                    run.barred.add(tool)
+                self._deny(tool, reason, detail, count)
+            case events.Refused(tool=tool, reason=reason, count=count):
+                self._deny(tool, reason, "", count)
+            case events.Launched():
+                self._launched(run, event)
+            case events.Committed(id=id):
+                if (place := run.bins.pop(id, None)) is not None:
+                    self.bins[place].hits += 1
+            case events.Discarded(id=id, reason=reason):
+                run.bins.pop(id, None)
+                run.reasons[id] = reason
+                self._waste(reason).calls += 1
+            case events.Wasted(id=id, seconds=seconds, cost=cost):
+                run.wasted_s += seconds
+                waste = self._waste(run.reasons.pop(id, ""))
+                waste.seconds += seconds
+                waste.cost += cost
+            case events.TurnEnded(foreseen=foreseen):
+                self.course.add("foreseen", foreseen)
+            case events.CallSettled(id=id):
+                self.course.add("calls")
+                self.course.add("hits", id is not None)
+                self.course.next()
+            case events.StepSettled(tool_s=tool_s, waited_s=waited_s):
+                run.hidden_s += tool_s - waited_s
+            case events.Wrote(began=began):
+                self.writes += began
+            case events.RunClosed():
+                self._close(run)
+
+    def _launched(self, run: Run, launch: events.Launched) -> None:
+        run.launched.add(launch.tool)
+        if launch.stage == Stage.COMPLETE or launch.source == HEDGE or not 0 <= launch.probability <= 1:
+            return
+        place = min(_BINS - 1, int(launch.probability * _BINS))
+        run.bins[launch.id] = place
+        self.bins[place].launched += 1
+        self.bins[place].probability += launch.probability
+
+    def _close(self, run: Run) -> None:
+        self.seconds += run.seconds
+        self.early_writes |= run.launched & run.barred
+        self.runs.close(run)
+        self.choice.see(run)
+
+    def _deny(self, tool: str, reason: str, detail: str, count: int) -> None:
+        known = (tool, reason, detail) in self.denials or len(self.denials) < _DENIALS
+        self.denials[(tool, reason, detail) if known else (MANY, reason, "")] += count
+
+    def _waste(self, reason: str) -> Waste:
+        return self.waste.setdefault(reason, Waste())
+
+    def _is_counted(self, tool: str) -> bool:
+        if tool not in self._tools and len(self._tools) < _TOOLS:
+            self._tools.add(tool)
+        return tool in self._tools
