@@ -18,7 +18,7 @@ from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
-from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.journal import UNTITLED, Journal, Title
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.pace import Pace
 from langgraph_speculate.core.repeats import Remembered, Repeats
@@ -50,6 +50,7 @@ class Launches:
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
         economy: What all runs of the graph share; None for a run on its own.
+        title: What stands above its events.
 
     Attributes:
         table: The run's speculations, and the ledger.
@@ -64,13 +65,14 @@ class Launches:
         limits: Limits,
         thread: Counter[str] | None = None,
         economy: Economy | None = None,
+        title: Title = UNTITLED,
     ) -> None:
         self.run = run
         self.view = view
         self.limits = limits
         self.table = Table()
         self.closed = False
-        self._journal = Journal(run, limits, view.epochs)
+        self._journal = Journal(run, view, limits, title)
         self._economy = economy or Economy()
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)

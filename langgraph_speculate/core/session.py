@@ -18,6 +18,7 @@ from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.foresight import Foresight
 from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
+from langgraph_speculate.core.journal import UNTITLED, Title
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import HEDGE, Discard, Speculation, State
@@ -33,6 +34,7 @@ class Session(Foresight):
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
         economy: What all runs of the graph share; None for a run on its own.
+        title: What stands above its events.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class Session(Foresight):
         limits: Limits,
         thread: Counter[str] | None = None,
         economy: Economy | None = None,
+        title: Title = UNTITLED,
     ) -> None:
-        super().__init__(run, view, limits, thread, economy)
+        super().__init__(run, view, limits, thread, economy, title)
         self._path = CriticalPath()
         self._hits = 0
         self._hidden_s = 0.0
@@ -263,6 +266,8 @@ class Session(Foresight):
         tool_s: float,
         now: float,
         repeat: bool = False,
+        call: str = "",
+        turn: str = "",
     ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
@@ -285,6 +290,8 @@ class Session(Foresight):
             twin=hit is not None and hit.source == HEDGE,
             repeat=repeat,
             depth=1 if hit is None else hit.depth,
+            call=call,
+            turn=turn,
         )
 
     def close(self, now: float) -> list[Command]:

@@ -27,6 +27,7 @@ from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event, Switched
 from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
 from langgraph_speculate.core.history import History, Origin, partition_of
+from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
@@ -210,6 +211,7 @@ class Engine:
         configurable: Mapping[str, Any],
         blocked: str | None,
         loop: asyncio.AbstractEventLoop | None,
+        graph: str = "",
     ) -> Run | None:
         """A scope for one agent run, or None when speculation is off or there is nothing to run ahead."""
         level = self.policy.effective_level()
@@ -222,7 +224,8 @@ class Engine:
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
         thread = configurable.get("thread_id")
         origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread), id)
-        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin)
+        title = Title(graph, clock.epoch())
+        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin, title)
         self._runs.add(run)
         return run
 
