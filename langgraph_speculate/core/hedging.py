@@ -6,8 +6,9 @@ After Dean and Barroso, "The tail at scale" (2013): the few slowest bodies are s
 from __future__ import annotations
 
 from langgraph_speculate.core.commands import MISS, Command, Commit, Launch, Miss
+from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.foresight import Foresight
-from langgraph_speculate.core.gate import Deny, ToolFacts, decide
+from langgraph_speculate.core.gate import Deny, decide
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 
 

@@ -15,7 +15,8 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import SPENT, Refusal, dismissal
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
-from langgraph_speculate.core.gate import Deny, Moment, Reason, ToolFacts, decide, forbids
+from langgraph_speculate.core.facts import Moment, ToolFacts
+from langgraph_speculate.core.gate import Deny, Reason, decide, forbids
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.runstate import RunState

@@ -7,7 +7,7 @@ from collections import Counter
 from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import RunView
+from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.pace import Pace

@@ -14,7 +14,8 @@ from typing import Any
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Miss
-from langgraph_speculate.core.gate import Deny, Moment, Reason, ToolFacts, decide
+from langgraph_speculate.core.facts import Moment, ToolFacts
+from langgraph_speculate.core.gate import Deny, Reason, decide
 from langgraph_speculate.core.hedging import Hedging
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import render

@@ -23,7 +23,7 @@ from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event, Switched
-from langgraph_speculate.core.gate import RunView
+from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks

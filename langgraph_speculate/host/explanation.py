@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.breaker import Breaker
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.facts import RunView, ToolFacts
+from langgraph_speculate.core.gate import Deny, Reason, decide, forbids
 from langgraph_speculate.host.service import Service
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy.checks import printable
