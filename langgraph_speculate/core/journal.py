@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.gate import Deny, RunView
+from langgraph_speculate.core.facts import RunView
+from langgraph_speculate.core.gate import Deny
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.policy import Limits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,19 +12,18 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, size_of
 from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
-from langgraph_speculate.core.gate import ToolFacts
 from langgraph_speculate.core.repeats import Remembered
-from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import child_config
 from langgraph_speculate.host.driver import Driver
-from langgraph_speculate.host.place import Place, guarded
+from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over, repeatable
-from langgraph_speculate.host.runner import Attempt, await_, wait
+from langgraph_speculate.host.runner import await_, wait
 from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
 from langgraph_speculate.host.turns import Turns
+from langgraph_speculate.host.waiting import Waiting
 from langgraph_speculate.host.witness import Witness
 from langgraph_speculate.policy.guards import objection
 
@@ -103,6 +101,7 @@ class RealCalls:
         self._toolbox = toolbox
         self._turns = turns
         self._is_async = is_async
+        self._waiting = Waiting(engine, driver, turns.variables)
 
     def executing(self) -> bool:
         """Whether this runs inside of one of the run's real tool calls."""
@@ -114,10 +113,10 @@ class RealCalls:
         answer = self._resolve(real)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
-            with self._waiting(answer.speculation, real) as waits:
+            with self._waiting.around(answer.speculation, real.entry.facts) as waits:
                 for attempts, patience in waits:
                     wait(attempts, patience)
-            answer = self._claim(answer.speculation)
+            answer = self._waiting.claim(answer.speculation)
         if isinstance(answer, Commit):
             with self._adopting(answer, joined, real):
                 replay(answer.outcome.effects, arguments.config)
@@ -135,10 +134,10 @@ class RealCalls:
         answer = self._resolve(real)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
-            with self._waiting(answer.speculation, real) as waits:
+            with self._waiting.around(answer.speculation, real.entry.facts) as waits:
                 for attempts, patience in waits:
                     await await_(attempts, patience)
-            answer = self._claim(answer.speculation)
+            answer = self._waiting.claim(answer.speculation)
         if isinstance(answer, Commit):
             with self._adopting(answer, joined, real):
                 await areplay(answer.outcome.effects, arguments.config)
@@ -178,62 +177,6 @@ class RealCalls:
         return self._driver.answer(
             lambda now: session.resolve(call, entry.facts, real.venue, now, here, against, id), missed
         )
-
-    @contextmanager
-    def _waiting(
-        self, speculation: Speculation, real: RealCall
-    ) -> Iterator[Iterator[tuple[list[Attempt[Speculation]], float]]]:
-        """Around a real call's wait for a running body."""
-        try:
-            yield self._waits(speculation, real)
-        except BaseException:
-            self._driver.decide(lambda now: self._driver.session.abandon(speculation, now))
-            raise
-
-    def _waits(self, speculation: Speculation, real: RealCall) -> Iterator[tuple[list[Attempt[Speculation]], float]]:
-        """For which bodies to wait, until one has ended, and how long; on the way a second one may start."""
-        first = self._driver.runner.get(speculation.id)
-        if first is None:
-            return
-        yield [first], min(self._patience(speculation), self._until_hedged(speculation))
-        if first.over.done() or self._patience(speculation) <= 0:
-            return
-        attempts = [first, *self._hedge(first, real.entry.facts)]
-        for _ in attempts:  # one that ends badly leaves the other
-            running = [attempt for attempt in attempts if not attempt.over.done()]
-            if running and not any(attempt.work.state is State.COMMITTED for attempt in attempts):
-                yield running, self._patience(speculation)
-
-    def _until_hedged(self, speculation: Speculation) -> float:
-        """Seconds until a running body has taken longer than nearly all of its tool's."""
-        usual = self._engine.economy.latencies.hedge_after(speculation.call.name)
-        return math.inf if usual is None else speculation.launched_at + usual - clock.now()
-
-    def _hedge(self, first: Attempt[Speculation], facts: ToolFacts) -> list[Attempt[Speculation]]:
-        """Start a call once more, if there is room; returns the second attempt."""
-        started: list[Attempt[Speculation]] = []
-        again = (
-            first.again(Place(child_config() or {}, self._turns.variables(), ())) if first.again is not None else None
-        )
-        if again is None:
-            return started
-
-        def start(twin: Speculation) -> Attempt[Speculation]:
-            started.append(again(twin))
-            return started[-1]
-
-        self._driver.decide(lambda now: self._driver.session.hedge(first.work, facts, now), start)
-        return started
-
-    def _claim(self, speculation: Speculation) -> Commit | Miss:
-        missed: Commit | Miss = MISS
-        return self._driver.answer(lambda now: self._driver.session.claim(speculation, now), missed)
-
-    def _patience(self, speculation: Speculation) -> float:
-        """Seconds to wait for a running body before the real call runs instead."""
-        latencies, cap_s = self._engine.economy.latencies, self._engine.policy.limits.attempt_timeout_s
-        allowed = latencies.patience(speculation.call.name, cap_s)
-        return min(allowed, speculation.launched_at + allowed - clock.now())  # clocks should not, but do, go back
 
     def _repeated(self, answer: Remembered, real: RealCall) -> Any:
         """A remembered answer is given again: no body runs, and nothing was hidden."""

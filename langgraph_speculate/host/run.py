@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langgraph_speculate.core.gate import RunView
+from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import Origin
 from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.session import Session
