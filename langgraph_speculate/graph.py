@@ -170,7 +170,7 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
     configurable = configurable_of(getattr(graph, "config", None), config)
     engine: Engine = graph.speculation
     blocked = _blocked(graph, kwargs) or approvals.bounded(max_concurrency_of(getattr(graph, "config", None), config))
-    return engine.open_run(graph.toolbox, configurable, blocked, loop)
+    return engine.open_run(graph.toolbox, configurable, blocked, loop, graph.get_name())
 
 
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
