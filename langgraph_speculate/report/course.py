@@ -10,11 +10,12 @@ class Course:
 
     Args:
         most: Stretches at most; an even number.
+        width: Real calls of a full stretch, to begin with.
 
     Attributes:
-        width: Real calls of a full stretch.
+        width: Real calls of a full stretch now.
 
-    >>> course = Course(most=2)
+    >>> course = Course(most=2, width=1)
     >>> for call in range(5):
     ...     course.add("calls")
     ...     course.add("hits", call > 1)
@@ -23,8 +24,8 @@ class Course:
     (4, [{'calls': 4, 'hits': 2}, {'calls': 1, 'hits': 1}])
     """
 
-    def __init__(self, most: int = 48) -> None:
-        self.width = 1
+    def __init__(self, most: int = 40, width: int = 5) -> None:
+        self.width = width
         self._most = most
         self._full: list[Counter[str]] = []
         self._open: Counter[str] = Counter()

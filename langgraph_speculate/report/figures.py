@@ -6,7 +6,7 @@ merely added up is never told as time saved.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from langgraph_speculate.core import events
@@ -20,6 +20,7 @@ from langgraph_speculate.report.runs import Run, Runs
 _BINS = 10  # of probability
 _TOOLS = 500  # that are counted one by one
 _DENIALS = 1000  # combinations of tool, reason and detail that are counted one by one
+_GRAPHS = 100
 _WRITES = frozenset({Reason.UNDECLARED.value, Reason.NOT_READ_ONLY.value})
 MANY = "(other tools)"
 
@@ -55,8 +56,10 @@ class Figures:
         bins: Guesses by probability. What is certain is none: a call that was written completely, or a second body.
         course: Hits (`hits`) and calls that were among the predictions (`foreseen`) over time.
         waste: By the reason of the discard.
-        denials: How often the gate, or admission, kept candidates from running: by tool, reason and detail.
-        began, ended: The first and the last moment, in seconds since 1970; 0 if the log does not tell.
+        denials: How often the gate kept candidates from running, or results from being used: by tool, reason, detail.
+        refusals: How often admission kept them from running: by reason, for each tool.
+        levels, graphs: Runs by the level of their policy and by the name of their graph.
+        began, ended: The first and the last moment of runs that are over, in seconds since 1970; None if no run tells.
 
     >>> figures = Figures(Choice())
     >>> figures.take(events.TurnBegan(run="r", at=0.0, number=1, turn="t"))
@@ -75,6 +78,11 @@ class Figures:
         self.course = Course()
         self.waste: dict[str, Waste] = {}
         self.denials: Counter[tuple[str, str, str]] = Counter()
+        self.refusals: dict[str, Counter[str]] = defaultdict(Counter)
+        self.levels: Counter[str] = Counter()
+        self.graphs: Counter[str] = Counter()
+        self.began: float | None = None
+        self.ended: float | None = None
         self._tools: set[str] = set()
         self._collector = StatsCollector(self._is_counted)
 
@@ -88,12 +96,10 @@ class Figures:
         self._collector.add((event,))
         run = self.runs.of(event)
         match event:
-            case events.Denied(tool=tool, reason=reason, detail=detail, count=count):
-                if reason in _WRITES:
-                    run.barred.add(tool)
-                self._deny(tool, reason, detail, count)
+            case events.Denied():
+                self._denied(run, event)
             case events.Refused(tool=tool, reason=reason, count=count):
-                self._deny(tool, reason, "", count)
+                self.refusals[reason][tool if self._is_counted(tool) else MANY] += count
             case events.Launched():
                 self._launched(run, event)
             case events.Committed(id=id):
@@ -118,6 +124,10 @@ class Figures:
                 run.hidden_s += tool_s - waited_s
             case events.Wrote(began=began):
                 self.writes += began
+            case events.RunBegan(wall=wall, graph=graph, level=level):
+                run.wall = wall
+                self.levels[level] += 1
+                self.graphs[graph if graph in self.graphs or len(self.graphs) < _GRAPHS else ""] += 1
             case events.RunClosed():
                 self._close(run)
 
@@ -130,15 +140,21 @@ class Figures:
         self.bins[place].launched += 1
         self.bins[place].probability += launch.probability
 
+    def _denied(self, run: Run, denial: events.Denied) -> None:
+        if denial.reason in _WRITES:
+            run.barred.add(denial.tool)
+        why = denial.tool, denial.reason, denial.detail
+        known = why in self.denials or len(self.denials) < _DENIALS
+        self.denials[why if known else (MANY, denial.reason, "")] += denial.count
+
     def _close(self, run: Run) -> None:
         self.seconds += run.seconds
+        if run.wall:
+            self.began = run.wall if self.began is None else min(run.wall, self.began)
+            self.ended = max(run.wall + run.seconds, self.ended or 0.0)
         self.early_writes |= run.launched & run.barred
         self.runs.close(run)
         self.choice.see(run)
-
-    def _deny(self, tool: str, reason: str, detail: str, count: int) -> None:
-        known = (tool, reason, detail) in self.denials or len(self.denials) < _DENIALS
-        self.denials[(tool, reason, detail) if known else (MANY, reason, "")] += count
 
     def _waste(self, reason: str) -> Waste:
         return self.waste.setdefault(reason, Waste())

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from langgraph_speculate.observe.stats import Counts, Stats
-from langgraph_speculate.pages.charts import course_chart, reliability_chart
+from langgraph_speculate.observe.stats import Stats
 from langgraph_speculate.pages.document import render
 from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.report import tables
 from langgraph_speculate.report.choice import Pick
 from langgraph_speculate.report.figures import Figures
-from langgraph_speculate.report.remedies import MEANINGS, REMEDIES
 from langgraph_speculate.report.summary import plain_s, sentence
 from langgraph_speculate.report.timeline import KINDS, LABELS, MODEL, Span, Timeline, timeline
-from langgraph_speculate.report.words import count, percent, seconds
+from langgraph_speculate.report.words import count, names, percent, seconds
 
-_ROWS = 40  # of a table; the rest are counted
-_TICKS = 4
+_TICKS = 6  # at most, on the scale of a run
 _MEANT = (
     ("saved", "Hidden seconds as a share of what all runs would have taken without speculation."),
     (
@@ -30,8 +30,8 @@ _MEANT = (
     ("wasted", "Tool time of calls that ran ahead and that nobody asked for. The agent did not wait for them."),
     (
         "wrote nothing",
-        "Only tools that their owner declared read-only run ahead, and no tool ran ahead in a run whose gate took it for "
-        "a writing one. langgraph-speculate audit checks a log against all promises.",
+        "Only tools that their owner declared read-only run ahead, and no tool ran ahead in a run whose gate took it "
+        "for a writing one. langgraph-speculate audit checks a log against all promises.",
     ),
 )
 
@@ -55,13 +55,14 @@ def page(figures: Figures, notes: Sequence[str] = ()) -> str:
         kinds=[(kind, LABELS[kind]) for kind in KINDS if any(kind in run["kinds"] for run in runs)],
         tools=sorted({lane["name"] for run in runs for lane in run["lanes"]} - {MODEL}),
         runs=runs,
-        course=_course(figures),
-        guesses=_guesses(figures),
-        by_tool=_by_tool(stats),
-        more_tools=max(0, len(stats.by_tool) - _ROWS),
-        denials=_denials(figures),
-        more_denials=max(0, len(figures.denials) - _ROWS),
-        waste=_waste(figures),
+        course=tables.course_chart(figures),
+        guesses=tables.guesses_chart(figures),
+        by_tool=tables.by_tool_rows(stats),
+        more_tools=max(0, len(stats.by_tool) - tables.ROWS),
+        denials=tables.denials_rows(figures),
+        refusals=tables.refusals_rows(figures),
+        more_denials=max(0, len(figures.denials) - tables.ROWS),
+        waste=tables.waste_rows(figures),
         meant=_MEANT,
     )
 
@@ -70,15 +71,27 @@ def page(figures: Figures, notes: Sequence[str] = ()) -> str:
 
 
 def _about(figures: Figures, stats: Stats) -> str:
-    return f"{count(figures.runs.begun, 'run')} with {count(stats.turns, 'model step')}, from {count(figures.events, 'event')}."
+    graphs = names([graph for graph in figures.graphs if graph])
+    levels = names([level for level in figures.levels if level])
+    parts = [
+        f"{count(figures.runs.begun, 'run')}{graphs and f' of {graphs}'}{levels and f' at level {levels}'}",
+        f"{count(stats.turns, 'model step')}",
+        f"{count(figures.events, 'event')}",
+    ]
+    if figures.began and figures.ended:
+        began, ended = (
+            f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M}" for wall in (figures.began, figures.ended)
+        )
+        parts.append(f"{began} to {ended.removeprefix(began[:11])} UTC")
+    return f"{', '.join(parts)}."
 
 
 def _notes(figures: Figures) -> list[str]:
     notes = []
     if figures.choice.sampled:
         notes.append(
-            f"All figures count every run. Of the runs shown, those that hid most and gained least are the extremes of "
-            f"the whole log; the middling one and those drawn by lot come from a random sample of {figures.choice.kept} runs."
+            f"All figures count every run. Of the runs shown, the one that hid most and the one that gained least are "
+            f"those of the whole log; the others are of a random sample of {figures.choice.kept} runs."
         )
     if without_end := figures.runs.begun - figures.stats().runs:
         notes.append(
@@ -119,7 +132,7 @@ def _run(number: int, pick: Pick) -> dict[str, Any]:
         "told": f"Took {seconds(line.seconds)}, hid {seconds(pick.run.hidden_s)}, wasted {seconds(pick.run.wasted_s)}.",
         "left_out": line.left_out,
         "kinds": {span.kind for span in line.spans},
-        "ticks": [(100 * tick / _TICKS, seconds(line.seconds * tick / _TICKS)) for tick in range(_TICKS + 1)],
+        "ticks": [(f"{100 * at / line.seconds:.2f}", seconds(at)) for at in _ticks(line.seconds)],
         "lanes": [
             {
                 "name": printable(lane),
@@ -130,6 +143,16 @@ def _run(number: int, pick: Pick) -> dict[str, Any]:
         ],
         "spans": spans,
     }
+
+
+def _ticks(whole: float) -> list[float]:
+    """Round numbers of seconds from 0 on, as many as fit below *whole*."""
+    if whole <= 0:
+        return []
+    rough = whole / _TICKS
+    size = 10 ** math.floor(math.log10(rough))
+    step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= rough)
+    return [place * step for place in range(int(whole / step) + 1)]
 
 
 def _span(id: str, span: Span, line: Timeline) -> dict[str, Any]:
@@ -146,87 +169,3 @@ def _span(id: str, span: Span, line: Timeline) -> dict[str, Any]:
         "took": seconds(span.seconds),
         "story": span.story,
     }
-
-
-# -- charts ------------------------------------------------------------------------------------------------------------
-
-
-def _course(figures: Figures) -> dict[str, Any] | None:
-    stretches = figures.course.stretches()
-    calls = sum(stretch["calls"] for stretch in stretches)
-    if not calls:
-        return None
-    rows, hits, foreseen, before = [], [], [], 0
-    for stretch in stretches:
-        here = stretch["calls"]
-        if not here:
-            continue
-        middle = before + here / 2
-        hits.append((middle, stretch["hits"] / here))
-        foreseen.append((middle, min(1.0, stretch["foreseen"] / here)))
-        rows.append(
-            (f"{before + 1:,} to {before + here:,}", percent(stretch["hits"], here), percent(stretch["foreseen"], here))
-        )
-        before += here
-    title = f"Share of real calls that hit, and that were foreseen, over {calls:,} calls"
-    return {"chart": course_chart(title, "real calls", "% of real calls", calls, [hits, foreseen]), "rows": rows}
-
-
-def _guesses(figures: Figures) -> dict[str, Any] | None:
-    seen = [guesses for guesses in figures.bins if guesses.launched]
-    if not seen:
-        return None
-    points = [
-        {"probability": one.probability / one.launched, "hit": one.hits / one.launched, "count": one.launched}
-        for one in seen
-    ]
-    rows = [
-        (percent(one.probability, one.launched), f"{one.launched:,}", f"{one.hits:,}", percent(one.hits, one.launched))
-        for one in seen
-    ]
-    return {
-        "chart": reliability_chart(points, "How often guesses came true, by the probability that was said"),
-        "rows": rows,
-    }
-
-
-# -- tables ------------------------------------------------------------------------------------------------------------
-
-
-def _by_tool(stats: Stats) -> list[tuple[str, ...]]:
-    tools = sorted(stats.by_tool.items(), key=lambda item: (-item[1].hidden_s, -item[1].real_calls, item[0]))
-    return [_tool(name, counts) for name, counts in tools[:_ROWS]]
-
-
-def _tool(name: str, counts: Counts) -> tuple[str, ...]:
-    return (
-        printable(name),
-        f"{counts.real_calls:,}",
-        f"{counts.launched:,}",
-        f"{counts.hits:,}",
-        percent(counts.hits, counts.real_calls),
-        seconds(counts.hidden_s),
-        seconds(counts.tool_wait_s),
-        seconds(counts.wasted_s),
-        f"{counts.wasted_cost:.4g}",
-    )
-
-
-def _denials(figures: Figures) -> list[tuple[str, ...]]:
-    return [
-        (
-            printable(tool),
-            reason,
-            f"{times:,}",
-            printable(detail, 300) or MEANINGS.get(reason, ""),
-            REMEDIES.get(reason, ""),
-        )
-        for (tool, reason, detail), times in figures.denials.most_common(_ROWS)
-    ]
-
-
-def _waste(figures: Figures) -> list[tuple[str, ...]]:
-    return [
-        (printable(reason), MEANINGS.get(reason, ""), f"{waste.calls:,}", seconds(waste.seconds), f"{waste.cost:.4g}")
-        for reason, waste in sorted(figures.waste.items(), key=lambda item: -item[1].seconds)
-    ]

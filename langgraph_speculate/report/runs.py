@@ -19,6 +19,7 @@ class Run:
         id: As in its events.
         place: Which of the log's runs it is, from 1.
         began: Seconds on the host's monotonic clock, as `ended`.
+        wall: What a calendar's clock showed at its beginning, in seconds since 1970; 0 if nobody looked.
         hidden_s: Seconds of tool time that nobody waited for.
         wasted_s: Tool-seconds that ran in vain.
         happened: Its events, without those beyond the first 2000.
@@ -32,6 +33,7 @@ class Run:
     place: int
     began: float
     ended: float
+    wall: float = 0.0
     hidden_s: float = 0.0
     wasted_s: float = 0.0
     happened: list[events.Event] = field(default_factory=list)

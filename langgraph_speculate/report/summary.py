@@ -57,6 +57,9 @@ def as_json(figures: Figures) -> dict[str, Any]:
         "course": [dict(stretch) for stretch in figures.course.stretches()],
         "guesses": [asdict(guesses) for guesses in figures.bins],
         "waste": {reason: asdict(waste) for reason, waste in figures.waste.items()},
+        "levels": dict(figures.levels),
+        "graphs": dict(figures.graphs),
+        "refusals": {reason: dict(tools) for reason, tools in figures.refusals.items()},
         "denials": [
             {"tool": tool, "reason": reason, "detail": detail, "count": count}
             for (tool, reason, detail), count in figures.denials.most_common()

@@ -8,14 +8,16 @@ from langgraph_speculate.policy.checks import printable
 
 
 def seconds(length: float) -> str:
-    """A length of time in its own size; three digits tell.
+    """A length of time in its own size: three digits tell, and less than a millisecond is none.
 
     >>> [seconds(length) for length in (0, 0.0004, 0.0123, 0.95, 3.14159, 4120.4, -0.5)]
-    ['0 s', '0.4 ms', '12.3 ms', '950 ms', '3.14 s', '4,120 s', '-500 ms']
+    ['0 s', '0 s', '12.3 ms', '950 ms', '3.14 s', '4,120 s', '-500 ms']
     """
-    if not length or abs(length) >= 1:
-        return f"{length:,.0f} s" if abs(length) >= 100 or not length else f"{length:.3g} s"
-    return f"{length * 1000:.3g} ms"
+    if abs(length) < 0.001:
+        return "0 s"
+    if abs(length) < 1:
+        return f"{length * 1000:.3g} ms"
+    return f"{length:.3g} s" if abs(length) < 100 else f"{length:,.0f} s"
 
 
 def percent(part: float, whole: float) -> str:
