@@ -55,14 +55,14 @@ def page(figures: Figures, notes: Sequence[str] = ()) -> str:
         kinds=[(kind, LABELS[kind]) for kind in KINDS if any(kind in run["kinds"] for run in runs)],
         tools=sorted({lane["name"] for run in runs for lane in run["lanes"]} - {MODEL}),
         runs=runs,
-        course=tables.course_chart(figures),
-        guesses=tables.guesses_chart(figures),
-        by_tool=tables.by_tool_rows(stats),
+        hit_rate=tables.hit_rate(figures),
+        precision=tables.precision(figures),
+        by_tool=tables.by_tool(stats),
         more_tools=max(0, len(stats.by_tool) - tables.ROWS),
-        denials=tables.denials_rows(figures),
-        refusals=tables.refusals_rows(figures),
+        denials=tables.denials(figures),
+        refusals=tables.refusals(figures),
         more_denials=max(0, len(figures.denials) - tables.ROWS),
-        waste=tables.waste_rows(figures),
+        waste=tables.waste(figures),
         meant=_MEANT,
     )
 
@@ -79,11 +79,16 @@ def _about(figures: Figures, stats: Stats) -> str:
         f"{count(figures.events, 'event')}",
     ]
     if figures.began and figures.ended:
-        began, ended = (
-            f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M}" for wall in (figures.began, figures.ended)
-        )
+        began, ended = _date(figures.began), _date(figures.ended)
         parts.append(f"{began} to {ended.removeprefix(began[:11])} UTC")
     return f"{', '.join(parts)}."
+
+
+def _date(wall: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError):  # a log may say anything
+        return "no day of any calendar"
 
 
 def _notes(figures: Figures) -> list[str]:
@@ -104,15 +109,11 @@ def _notes(figures: Figures) -> list[str]:
 
 def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
     answered = f"{stats.hits:,} of {count(stats.real_calls, 'call')}"
-    vain = f"{stats.wasted:,} of {stats.launched:,} launched" + (
-        f", cost {stats.wasted_cost:.4g}" if stats.wasted_cost else ""
-    )
+    cost = f", cost {stats.wasted_cost:.4g}" if stats.wasted_cost else ""
+    vain = f"{stats.wasted:,} of {stats.launched:,} launched{cost}"
+    how = f"{answered}: {stats.ready:,} ready, {stats.joined:,} waited for"
     return [
-        (
-            percent(stats.hits, stats.real_calls),
-            "hit",
-            f"{answered}: {stats.ready:,} ready, {stats.joined:,} waited for",
-        ),
+        (percent(stats.hits, stats.real_calls), "hit", how),
         (seconds(stats.hidden_s), "hidden", f"of {seconds(stats.hidden_s + stats.tool_wait_s)} that the tools took"),
         (seconds(stats.wasted_s), "wasted", vain),
         (f"{stats.amplification:.2f}", "bodies for each call", "1 without speculation"),
@@ -124,7 +125,7 @@ def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
 
 
 def _run(number: int, pick: Pick) -> dict[str, Any]:
-    line = timeline(pick.run.happened)
+    line = timeline(pick.run.id, pick.run.happened)
     spans = [_span(f"r{number}s{place}", span, line) for place, span in enumerate(line.spans)]
     return {
         "name": printable(line.run),
@@ -134,11 +135,7 @@ def _run(number: int, pick: Pick) -> dict[str, Any]:
         "kinds": {span.kind for span in line.spans},
         "ticks": [(f"{100 * at / line.seconds:.2f}", seconds(at)) for at in _ticks(line.seconds)],
         "lanes": [
-            {
-                "name": printable(lane),
-                "rows": line.rows(lane),
-                "spans": [s for s in spans if s["lane"] == printable(lane)],
-            }
+            {"name": lane, "rows": line.rows(lane), "spans": [span for span in spans if span["lane"] == lane]}
             for lane in line.lanes
         ],
         "spans": spans,
@@ -161,7 +158,7 @@ def _span(id: str, span: Span, line: Timeline) -> dict[str, Any]:
         "id": id,
         "kind": span.kind,
         "label": LABELS[span.kind],
-        "lane": printable(span.lane),
+        "lane": span.lane,
         "row": span.row,
         "left": f"{100 * (span.began - line.began) / whole:.2f}",
         "width": f"{100 * span.seconds / whole:.2f}",

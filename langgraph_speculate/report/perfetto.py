@@ -16,7 +16,7 @@ def trace_of(timelines: Iterable[Timeline]) -> dict[str, Any]:
 
     >>> from langgraph_speculate.core.events import TurnBegan
     >>> from langgraph_speculate.report.timeline import timeline
-    >>> trace = trace_of([timeline([TurnBegan(run="r", at=7.0, number=1, turn="t")])])
+    >>> trace = trace_of([timeline("r", [TurnBegan(run="r", at=7.0, number=1, turn="t")])])
     >>> [event["name"] for event in trace["traceEvents"]]
     ['process_name', 'thread_name', 'model']
     """

@@ -110,7 +110,7 @@ class Report:
     def trace(self) -> dict[str, Any]:
         """The runs that are shown, as plain data for Chrome's trace viewer or Perfetto; write it as JSON."""
         with self._lock:
-            return trace_of(timeline(pick.run.happened) for pick in self._figures.choice.picks())
+            return trace_of(timeline(pick.run.id, pick.run.happened) for pick in self._figures.choice.picks())
 
     def __str__(self) -> str:
         with self._lock:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from langgraph_speculate.observe.stats import Counts, Stats
 from langgraph_speculate.pages.charts import course_chart, reliability_chart
@@ -15,34 +18,32 @@ ROWS = 40  # of a table; the rest are counted
 _TOOLS = 5  # in one cell
 
 
-# -- charts ------------------------------------------------------------------------------------------------------------
+class Chart(NamedTuple):
+    """A picture, and the rows of a table that says the same."""
+
+    picture: Markup
+    rows: Sequence[tuple[str, ...]]
 
 
-def course_chart(figures: Figures) -> dict[str, Any] | None:
-    stretches = figures.course.stretches()
-    calls = sum(stretch["calls"] for stretch in stretches)
-    if not calls:
-        return None
+def hit_rate(figures: Figures) -> Chart | None:
+    """How many calls hit, and how many were foreseen, as the predictor learned. Real calls, hit, foreseen."""
+    stretches = [stretch for stretch in figures.course.stretches() if stretch["calls"]]
     rows, hits, foreseen, before = [], [], [], 0
     for stretch in stretches:
         here = stretch["calls"]
-        if not here:
-            continue
-        middle = before + here / 2
-        hits.append((middle, stretch["hits"] / here))
-        foreseen.append((middle, min(1.0, stretch["foreseen"] / here)))
-        rows.append(
-            (f"{before + 1:,} to {before + here:,}", percent(stretch["hits"], here), percent(stretch["foreseen"], here))
-        )
+        hits.append((before + here / 2, stretch["hits"] / here))
+        foreseen.append((before + here / 2, min(1.0, stretch["foreseen"] / here)))  # its calls may come a little later
+        which = f"{before + 1:,} to {before + here:,}"
+        rows.append((which, percent(stretch["hits"], here), percent(stretch["foreseen"], here)))
         before += here
-    title = f"Share of real calls that hit, and that were foreseen, over {calls:,} calls"
-    return {"chart": course_chart(title, "real calls", "% of real calls", calls, [hits, foreseen]), "rows": rows}
+    title = f"Share of real calls that hit, and that were foreseen, over {before:,} calls"
+    picture = course_chart(title, "real calls", "% of real calls", before, [hits, foreseen])
+    return Chart(picture, rows) if rows else None
 
 
-def guesses_chart(figures: Figures) -> dict[str, Any] | None:
-    seen = [guesses for guesses in figures.bins if guesses.launched]
-    if not seen:
-        return None
+def precision(figures: Figures) -> Chart | None:
+    """How many guesses came true, by what was said. Probability, launched, came true, share."""
+    seen = [one for one in figures.bins if one.launched]
     points = [
         {"probability": one.probability / one.launched, "hit": one.hits / one.launched, "count": one.launched}
         for one in seen
@@ -51,16 +52,12 @@ def guesses_chart(figures: Figures) -> dict[str, Any] | None:
         (percent(one.probability, one.launched), f"{one.launched:,}", f"{one.hits:,}", percent(one.hits, one.launched))
         for one in seen
     ]
-    return {
-        "chart": reliability_chart(points, "How often guesses came true, by the probability that was said"),
-        "rows": rows,
-    }
+    picture = reliability_chart(points, "How often guesses came true, by the probability that was said")
+    return Chart(picture, rows) if rows else None
 
 
-# -- tables ------------------------------------------------------------------------------------------------------------
-
-
-def by_tool_rows(stats: Stats) -> list[tuple[str, ...]]:
+def by_tool(stats: Stats) -> list[tuple[str, ...]]:
+    """Tool, real calls, launched, hits, hit rate, hidden, waited, wasted, money wasted."""
     tools = sorted(stats.by_tool.items(), key=lambda item: (-item[1].hidden_s, -item[1].real_calls, item[0]))
     return [_tool(name, counts) for name, counts in tools[:ROWS]]
 
@@ -79,7 +76,7 @@ def _tool(name: str, counts: Counts) -> tuple[str, ...]:
     )
 
 
-def denials_rows(figures: Figures) -> list[tuple[str, ...]]:
+def denials(figures: Figures) -> list[tuple[str, ...]]:
     """Tool, reason, times, why, what to change."""
     return [
         (
@@ -93,7 +90,7 @@ def denials_rows(figures: Figures) -> list[tuple[str, ...]]:
     ]
 
 
-def refusals_rows(figures: Figures) -> list[tuple[str, ...]]:
+def refusals(figures: Figures) -> list[tuple[str, ...]]:
     """Reason, times, why, what to change, the tools that it hit most."""
     most = sorted(figures.refusals.items(), key=lambda item: -item[1].total())
     return [
@@ -108,8 +105,9 @@ def refusals_rows(figures: Figures) -> list[tuple[str, ...]]:
     ]
 
 
-def waste_rows(figures: Figures) -> list[tuple[str, ...]]:
+def waste(figures: Figures) -> list[tuple[str, ...]]:
+    """Reason, what happened, calls, tool time, money."""
     return [
-        (printable(reason), MEANINGS.get(reason, ""), f"{waste.calls:,}", seconds(waste.seconds), f"{waste.cost:.4g}")
-        for reason, waste in sorted(figures.waste.items(), key=lambda item: -item[1].seconds)
+        (printable(reason), MEANINGS.get(reason, ""), f"{lost.calls:,}", seconds(lost.seconds), f"{lost.cost:.4g}")
+        for reason, lost in sorted(figures.waste.items(), key=lambda item: -item[1].seconds)
     ]

@@ -27,6 +27,7 @@ LABELS: Mapping[Kind, str] = {
     "denied": "may not run ahead",
 }
 MODEL = "model"
+_LATEST = 1e12  # seconds; a log may say anything
 _STAGES: Mapping[str, str] = {
     "begin": "before the model had written anything",
     "text": "when the model had written some text",
@@ -42,7 +43,7 @@ class Span:
 
     Attributes:
         kind: What it is, a key of `LABELS`; `denied` has no length.
-        lane: `"model"` or the tool's name.
+        lane: `"model"` or the tool's name, as it can be printed.
         began, ended: Seconds on the host's monotonic clock.
         story: What happened and why, in words.
         row: Its place in its lane: spans of one row do not overlap.
@@ -90,24 +91,26 @@ class Timeline:
         return max(span.row for span in self.spans if span.lane == lane) + 1
 
 
-def timeline(happened: Iterable[events.Event], most: int = 150) -> Timeline:
+def timeline(run: str, happened: Iterable[events.Event], most: int = 150) -> Timeline:
     """What happened when in one run.
 
     Args:
-        happened: Its events, at least one, in whatever order threads handed them out.
+        run: Its id.
+        happened: Its events, in whatever order threads handed them out.
         most: Spans to show; later ones are counted only.
 
     >>> run = {"run": "r"}
     >>> began = events.TurnBegan(**run, at=1.0, number=1, turn="t")
     >>> ended = events.TurnEnded(**run, at=3.0, number=2, turn="t", calls=("get",), foreseen=0)
-    >>> print(timeline([began, ended]).spans[0].story)
+    >>> print(timeline("r", [began, ended]).spans[0].story)
     The model wrote for 2 s and called get; nothing was expected.
     """
-    record = _Record(sorted(happened, key=lambda event: (event.number, event.at)))
+    told = [event for event in happened if abs(event.at) < _LATEST]
+    record = _Record(sorted(told, key=lambda event: (event.number, event.at)))
     spans = sorted(record.spans(), key=lambda span: (span.began, KINDS.index(span.kind)))
     shown = _packed(spans[:most])
     lanes = dict.fromkeys([*(span.lane for span in shown if span.lane == MODEL), *(span.lane for span in shown)])
-    return Timeline(record.run, record.began, record.ended, tuple(lanes), shown, max(0, len(spans) - most))
+    return Timeline(run, record.began, record.ended, tuple(lanes), shown, max(0, len(spans) - most))
 
 
 def _packed(spans: Sequence[Span]) -> tuple[Span, ...]:
@@ -134,8 +137,8 @@ class _Record:
     """
 
     def __init__(self, happened: Sequence[events.Event]) -> None:
-        self.run = happened[0].run
-        self.began, self.ended = happened[0].at, max(event.at for event in happened)
+        self.began = min((event.at for event in happened), default=0.0)
+        self.ended = max((event.at for event in happened), default=0.0)
         self._told: dict[type, list[events.Event]] = defaultdict(list)
         for event in happened:
             self._told[type(event)].append(event)
@@ -168,14 +171,14 @@ class _Record:
 
     def _waits(self) -> Iterator[Span]:
         for call in self._of(events.CallSettled):
-            waited = seconds(max(0.0, call.waited_s))
+            waited = call.waited_s if call.waited_s > 0 else 0.0
             if call.repeat:
-                story = f"The agent waited {waited}: the answer of an earlier call was given again."
+                story = f"The agent waited {seconds(waited)}: the answer of an earlier call was given again."
             elif call.id is None:
-                story = f"The agent waited {waited}: nothing had run ahead for this call."
+                story = f"The agent waited {seconds(waited)}: nothing had run ahead for this call."
             else:
-                story = f"The agent waited {waited} instead of {seconds(call.tool_s)}: the call had run ahead."
-            yield Span("wait", call.tool, call.at - max(0.0, call.waited_s), call.at, story)
+                story = f"The agent waited {seconds(waited)} instead of {seconds(call.tool_s)}: the call had run ahead."
+            yield Span("wait", printable(call.tool), max(self.began, call.at - waited), call.at, story)
 
     def _speculations(self) -> Iterator[Span]:
         finished = {event.id: event for event in self._of(events.Finished)}
@@ -201,14 +204,20 @@ class _Record:
         for warm_up in self._of(events.WarmUpBegan):
             outcome = "a real call came for it" if warm_up.warm_up in used else "no call came for it"
             story = f"Made ready, because a call was {percent(warm_up.probability, 1)} likely; {outcome}."
-            yield Span("warm", warm_up.tool, warm_up.at, ended.get(warm_up.warm_up, self.ended), story)
+            yield Span("warm", printable(warm_up.tool), warm_up.at, ended.get(warm_up.warm_up, self.ended), story)
 
     def _denials(self) -> Iterator[Span]:
         for denial in self._of(events.Denied):
             remedy = REMEDIES.get(denial.reason)
             change = f" What to change: {remedy}." if remedy else ""
             detail = f": {printable(denial.detail, 300)}" if denial.detail else ""
-            yield Span("denied", denial.tool, denial.at, denial.at, f"Not run ahead ({denial.reason}){detail}.{change}")
+            yield Span(
+                "denied",
+                printable(denial.tool),
+                denial.at,
+                denial.at,
+                f"Not run ahead ({denial.reason}){detail}.{change}",
+            )
 
 
 def _expectation(candidates: Sequence[tuple[str, float, str]], refused: Mapping[str, str]) -> str:
