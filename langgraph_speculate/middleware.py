@@ -36,13 +36,14 @@ from langgraph_speculate.host.compat import (
     max_concurrency_of,
     stops_of,
 )
-from langgraph_speculate.host.engine import Engine, Observer
+from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking
 from langgraph_speculate.host.observer import StreamObserver
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
+from langgraph_speculate.observe.observers import Observer
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor

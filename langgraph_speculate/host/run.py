@@ -59,6 +59,7 @@ class Run:
         origin: Origin,
         title: Title,
     ) -> None:
+        self.id = id
         self.depth = depth
         self._engine = engine
         self._session = Session(id, view, engine.policy.limits, thread, engine.economy, title)
