@@ -32,7 +32,7 @@ def as_json(event: events.Event) -> dict[str, Any]:
     """Return *event* as plain data, ready for any JSON encoder; tuples stay tuples.
 
     >>> as_json(events.TurnBegan(run="r", at=0.5, number=2, turn="t"))
-    {'event': 'TurnBegan', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't'}
+    {'event': 'TurnBegan', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't', 'model': ''}
     """
     names = _FIELDS[type(event).__name__]
     return {"event": type(event).__name__, **{name: getattr(event, name) for name in names}}

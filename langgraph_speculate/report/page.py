@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from langgraph_speculate.observe.stats import Stats
 from langgraph_speculate.pages.document import render
+from langgraph_speculate.pages.scale import ticks
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.report import tables
 from langgraph_speculate.report.choice import Pick
@@ -17,7 +17,6 @@ from langgraph_speculate.report.summary import plain_s, sentence
 from langgraph_speculate.report.timeline import KINDS, LABELS, MODEL, Span, Timeline, timeline
 from langgraph_speculate.report.words import count, names, percent, seconds
 
-_TICKS = 6  # at most, on the scale of a run
 _MEANT = (
     ("saved", "Hidden seconds as a share of what all runs would have taken without speculation."),
     (
@@ -57,6 +56,7 @@ def page(figures: Figures, notes: Sequence[str] = ()) -> str:
         runs=runs,
         hit_rate=tables.hit_rate(figures),
         precision=tables.precision(figures),
+        money=stats.wasted_cost > 0,
         by_tool=tables.by_tool(stats),
         more_tools=max(0, len(stats.by_tool) - tables.ROWS),
         denials=tables.denials(figures),
@@ -133,23 +133,13 @@ def _run(number: int, pick: Pick) -> dict[str, Any]:
         "told": f"Took {seconds(line.seconds)}, hid {seconds(pick.run.hidden_s)}, wasted {seconds(pick.run.wasted_s)}.",
         "left_out": line.left_out,
         "kinds": {span.kind for span in line.spans},
-        "ticks": [(f"{100 * at / line.seconds:.2f}", seconds(at)) for at in _ticks(line.seconds)],
+        "ticks": [(f"{100 * at / line.seconds:.2f}", seconds(at)) for at in ticks(line.seconds)],
         "lanes": [
             {"name": lane, "rows": line.rows(lane), "spans": [span for span in spans if span["lane"] == lane]}
             for lane in line.lanes
         ],
         "spans": spans,
     }
-
-
-def _ticks(whole: float) -> list[float]:
-    """Round numbers of seconds from 0 on, as many as fit below *whole*."""
-    if whole <= 0:
-        return []
-    rough = whole / _TICKS
-    size = 10 ** math.floor(math.log10(rough))
-    step = next(factor * size for factor in (1, 2, 5, 10) if factor * size >= rough)
-    return [place * step for place in range(int(whole / step) + 1)]
 
 
 def _span(id: str, span: Span, line: Timeline) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""What reasons mean, and what to change if one of them stands in the way too often.
-
-What a denial says itself about its tool (its `detail`) is not repeated here.
-"""
+"""What reasons mean, and what to change if one of them stands in the way too often."""
 
 from __future__ import annotations
 
@@ -10,26 +7,24 @@ from collections.abc import Mapping
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.speculation import Discard
+from langgraph_speculate.policy.checks import printable
 
 _AS_IT_SHOULD_BE = "nothing: this is how it should be"
 _TIME_OF_RESULTS = "a larger ttl_s of the tool, if its results stay true for longer"
 _RESOURCES = "name what tools read and write more narrowly (reads, writes), or separate users with partition_by"
 _BUDGET = "the setting of that name under [limits]"
 
-REMEDIES: Mapping[str, str] = {
+_REMEDIES: Mapping[str, str] = {
     Reason.UNKNOWN_TOOL: "hand tools that nodes fetch at run time to speculate(tools=[…]), each name once",
     Reason.PIN: "look at what changed, and set pin to the new fingerprint if you agree with it",
-    Reason.UNDECLARED: "give it an entry; nothing if it writes",
     Reason.NOT_READ_ONLY: "read_only = true if it only reads; nothing if it writes",
     Reason.OPEN_WORLD: 'level = "open_world" and disclosure, if outsiders may learn what the user has not asked for',
     Reason.GATED: "nothing: whoever approves calls should see them first",
     Reason.BLOCKED: "name middleware that lets calls through unchanged in transparent",
-    Reason.CALL_LIMIT: "say in its entry how much of its limit early calls may spend (run_limit, thread_limit)",
     Reason.EGRESS: "allowed_hosts, if the destination is one that you trust",
     Reason.GUARD: "ask the guard: it is yours",
     Reason.RETURN_DIRECT: _AS_IT_SHOULD_BE,
     Reason.INJECTED: "reads_state with the keys that it reads; its own id is there once the call is written",
-    Reason.CONTEXT: "propagate_context with the variables that it needs",
     Reason.TRIPPED: "let the tool read no streams, stores or callbacks of its run, or leave it undeclared",
     Reason.TTL_ZERO: "ttl_s above 0, if its results stay true for a moment",
     Reason.VENUE: "give the tool an async body as well, or a sync one",
@@ -59,9 +54,10 @@ REMEDIES: Mapping[str, str] = {
     Refusal.SLOTS: "more slots for its host, if the service bears them",
     Refusal.RATE: "a larger rate for its host, or a larger rate_share, if the service bears them",
 }
-"""What to change, by the reason of a denial or a refusal."""
 
-MEANINGS: Mapping[str, str] = {
+_MEANINGS: Mapping[str, str] = {
+    Reason.UNDECLARED: "nobody said that it only reads",
+    Reason.CONTEXT: "it reads context variables that an early call does not see",
     Refusal.LOW_PROBABILITY: "less likely than its eagerness asks for",
     Refusal.NOT_WORTH_IT: "expected to cost more than it saves",
     Refusal.TOO_FAST: "its tool answers so fast that there is nothing to gain",
@@ -97,4 +93,33 @@ MEANINGS: Mapping[str, str] = {
     Discard.RUN_ENDED: "the run was over",
     Discard.HEDGED: "of two bodies of one call, the other was first",
 }
-"""What happened, by the reason of a refusal or a discard."""
+_REMEDY_IN_DETAIL = frozenset({Reason.UNDECLARED, Reason.CONTEXT, Reason.CALL_LIMIT})
+
+
+def meaning(reason: str) -> str:
+    """What a refusal or a discard says with its reason; nothing for a reason that this version does not know.
+
+    >>> meaning("stale")
+    'something it read was written'
+    """
+    return _MEANINGS.get(reason, "")
+
+
+def remedy(reason: str) -> str:
+    """What to change if guesses are held back for a reason.
+
+    >>> remedy("max_per_turn")
+    'the setting of that name under [limits]'
+    """
+    return _REMEDIES.get(reason, "")
+
+
+def advice(reason: str, detail: str) -> tuple[str, str]:
+    """Why the gate denied something, and what to change; its detail holds the one or the other.
+
+    >>> advice("undeclared", "declare [tools.get] read_only = true if it only reads")
+    ('nobody said that it only reads', 'declare [tools.get] read_only = true if it only reads')
+    """
+    if reason in _REMEDY_IN_DETAIL:
+        return meaning(reason), printable(detail, 300)
+    return printable(detail, 300) or meaning(reason), remedy(reason)

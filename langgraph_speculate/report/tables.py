@@ -11,7 +11,7 @@ from langgraph_speculate.observe.stats import Counts, Stats
 from langgraph_speculate.pages.charts import course_chart, reliability_chart
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.report.figures import Figures
-from langgraph_speculate.report.remedies import MEANINGS, REMEDIES
+from langgraph_speculate.report.remedies import advice, meaning, remedy
 from langgraph_speculate.report.words import percent, seconds
 
 ROWS = 40  # of a table; the rest are counted
@@ -57,12 +57,12 @@ def precision(figures: Figures) -> Chart | None:
 
 
 def by_tool(stats: Stats) -> list[tuple[str, ...]]:
-    """Tool, real calls, launched, hits, hit rate, hidden, waited, wasted, money wasted."""
+    """Tool, real calls, launched, hits, hit rate, hidden, waited, wasted, and money wasted if there is any."""
     tools = sorted(stats.by_tool.items(), key=lambda item: (-item[1].hidden_s, -item[1].real_calls, item[0]))
-    return [_tool(name, counts) for name, counts in tools[:ROWS]]
+    return [_tool(name, counts, stats.wasted_cost > 0) for name, counts in tools[:ROWS]]
 
 
-def _tool(name: str, counts: Counts) -> tuple[str, ...]:
+def _tool(name: str, counts: Counts, money: bool) -> tuple[str, ...]:
     return (
         printable(name),
         f"{counts.real_calls:,}",
@@ -72,20 +72,14 @@ def _tool(name: str, counts: Counts) -> tuple[str, ...]:
         seconds(counts.hidden_s),
         seconds(counts.tool_wait_s),
         seconds(counts.wasted_s),
-        f"{counts.wasted_cost:.4g}",
+        *([f"{counts.wasted_cost:.4g}"] if money else []),
     )
 
 
 def denials(figures: Figures) -> list[tuple[str, ...]]:
     """Tool, reason, times, why, what to change."""
     return [
-        (
-            printable(tool),
-            reason,
-            f"{times:,}",
-            printable(detail, 300) or MEANINGS.get(reason, ""),
-            REMEDIES.get(reason, ""),
-        )
+        (printable(tool), printable(reason), f"{times:,}", *advice(reason, detail))
         for (tool, reason, detail), times in figures.denials.most_common(ROWS)
     ]
 
@@ -97,8 +91,8 @@ def refusals(figures: Figures) -> list[tuple[str, ...]]:
         (
             printable(reason),
             f"{tools.total():,}",
-            MEANINGS.get(reason, ""),
-            REMEDIES.get(reason, ""),
+            meaning(reason),
+            remedy(reason),
             ", ".join(f"{printable(tool)} {times:,}" for tool, times in tools.most_common(_TOOLS)),
         )
         for reason, tools in most[:ROWS]
@@ -106,8 +100,13 @@ def refusals(figures: Figures) -> list[tuple[str, ...]]:
 
 
 def waste(figures: Figures) -> list[tuple[str, ...]]:
-    """Reason, what happened, calls, tool time, money."""
+    """Reason, what happened, calls, tool time, and money if there is any."""
+    rows = sorted(figures.waste.items(), key=lambda item: -item[1].seconds)
+    money = any(lost.cost > 0 for _, lost in rows)
     return [
-        (printable(reason), MEANINGS.get(reason, ""), f"{lost.calls:,}", seconds(lost.seconds), f"{lost.cost:.4g}")
-        for reason, lost in sorted(figures.waste.items(), key=lambda item: -item[1].seconds)
+        (
+            *(printable(reason), meaning(reason), f"{lost.calls:,}", seconds(lost.seconds)),
+            *([f"{lost.cost:.4g}"] if money else []),
+        )
+        for reason, lost in rows[:ROWS]
     ]

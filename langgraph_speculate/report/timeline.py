@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, get_args
 from langgraph_speculate.core import events
 from langgraph_speculate.core.speculation import HEDGE
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.report.remedies import MEANINGS, REMEDIES
+from langgraph_speculate.report.remedies import advice, meaning
 from langgraph_speculate.report.words import names, percent, seconds
 
 E = TypeVar("E", bound=events.Event)
@@ -191,7 +191,7 @@ class _Record:
             if call is not None:
                 outcome = f"A real call {'waited for it' if call.joined else 'took its result'}."
             elif lost is not None:
-                outcome = f"In vain ({lost.reason}): {MEANINGS.get(lost.reason, 'its result was not used')}."
+                outcome = f"In vain ({printable(lost.reason)}): {meaning(lost.reason) or 'its result was not used'}."
             else:
                 outcome = "What became of it is not in the log."
             yield Span(
@@ -208,16 +208,10 @@ class _Record:
 
     def _denials(self) -> Iterator[Span]:
         for denial in self._of(events.Denied):
-            remedy = REMEDIES.get(denial.reason)
-            change = f" What to change: {remedy}." if remedy else ""
-            detail = f": {printable(denial.detail, 300)}" if denial.detail else ""
-            yield Span(
-                "denied",
-                printable(denial.tool),
-                denial.at,
-                denial.at,
-                f"Not run ahead ({denial.reason}){detail}.{change}",
-            )
+            why, change = advice(denial.reason, denial.detail)
+            told = f"{why}. What to change: {change}." if change else f"{why}."
+            story = f"Not run ahead ({printable(denial.reason)}): {told}"
+            yield Span("denied", printable(denial.tool), denial.at, denial.at, story)
 
 
 def _expectation(candidates: Sequence[tuple[str, float, str]], refused: Mapping[str, str]) -> str:
@@ -227,7 +221,7 @@ def _expectation(candidates: Sequence[tuple[str, float, str]], refused: Mapping[
         best.setdefault(tool, probability)
     told = [
         f"{printable(tool)} {percent(probability, 1)}"
-        + (f" ({MEANINGS.get(refused[tool], refused[tool])})" if tool in refused else "")
+        + (f" ({meaning(refused[tool]) or printable(refused[tool])})" if tool in refused else "")
         for tool, probability in list(best.items())[:4]
     ]
     return f"expected: {', '.join(told)}" if told else "nothing was expected"
