@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.console import Console
 
@@ -54,8 +54,8 @@ def report(
     if output is not None:
         write(output, about.html())
     if trace_json is not None:
-        write(trace_json, json.dumps(about.trace()))
-    typer.echo(json.dumps(about.as_json(), ensure_ascii=False) if as_json else str(about))
+        write(trace_json, orjson.dumps(about.trace()).decode())
+    typer.echo(orjson.dumps(about.as_json()).decode() if as_json else str(about))
 
 
 def _tell(on_bytes: Callable[[int, int], None], before: int, total: int, done: int) -> None:

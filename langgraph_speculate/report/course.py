@@ -49,4 +49,4 @@ class Course:
 
     def stretches(self) -> list[Counter[str]]:
         """What was counted, oldest stretch first; the last may be shorter than the others."""
-        return [*self._full, *([self._open] if self._open else [])]
+        return [*self._full, *([self._open] if self._open.total() else [])]

@@ -2,8 +2,9 @@
 // Each timeline tells one bar at a time, below itself: the one that is pointed at, tapped, or walked to.
 for (const run of document.querySelectorAll(".run")) {
   const line = run.querySelector(".timeline"), note = run.querySelector(".note");
+  const place = (bar) => Number(bar.id.split("s")[1]); // in the order of the table, which is that of time
   const shown = () => [...line.querySelectorAll(".bar")].filter((bar) => bar.offsetParent !== null)
-    .sort((one, other) => one.offsetLeft - other.offsetLeft);
+    .sort((one, other) => place(one) - place(other));
   const tell = (bar) => {
     line.querySelectorAll(".told, [tabindex='0']").forEach((other) => { other.classList.remove("told"); other.tabIndex = -1; });
     bar.classList.add("told");
