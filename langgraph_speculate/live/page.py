@@ -10,15 +10,19 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import orjson
-from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from langgraph_speculate.core.events import Event
+from langgraph_speculate.errors import needs_extra
 from langgraph_speculate.live.board import Board
-from langgraph_speculate.pages.document import render
+
+with needs_extra("live"):
+    from sse_starlette import EventSourceResponse, ServerSentEvent
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse, PlainTextResponse, Response
+    from starlette.routing import Route
+
+    from langgraph_speculate.pages.document import render
 
 _PATH = "/speculate"
 _HEADERS = {
