@@ -95,7 +95,6 @@ def test_the_page_tells_what_happened_in_the_order_of_its_importance():
             '<h2 id="guesses">',
             '<h2 id="tools">',
             '<h2 id="denials">',
-            "declare [tools.look_up] read_only = true",
             '<h2 id="waste">',
         )
     ]
