@@ -120,7 +120,7 @@ def test_traces_are_plain_data(path: Path):
     modules = {module.split(".")[0] for module, _ in imports(path)}
     own_format = {"checkpoints.py": {"langgraph"}, "langsmith_api.py": {"langsmith"}}.get(path.name, set())
 
-    assert not modules & (HOST_LIBRARIES - own_format)
+    assert not modules & ({*HOST_LIBRARIES} - own_format)
     assert not modules & {"pickle", "marshal", "shelve", "yaml", "importlib", "subprocess"}
 
 

@@ -110,9 +110,7 @@ def runs_of(
     >>> list(runs_of(InMemorySaver()))
     []
     """
-    names = (
-        list(dict.fromkeys(_thread(found) for found in saver.list(None)))[::-1] if threads is None else list(threads)
-    )
+    names = _threads_of(saver) if threads is None else list(threads)
     for done, name in enumerate(names, 1):
         try:
             for place, steps in _steps(saver, name).items():
@@ -191,5 +189,11 @@ def _key(message: Any, at: int) -> str:
     return str(getattr(message, "id", None) or f"#{at}")
 
 
-def _thread(found: CheckpointTuple) -> str:
-    return str(found.config["configurable"]["thread_id"])
+def _threads_of(saver: BaseCheckpointSaver[Any]) -> list[str]:
+    """All threads, the oldest first: ids of checkpoints rise in time."""
+    began: dict[str, str] = {}
+    for found in saver.list(None):
+        names = found.config["configurable"]
+        thread, id = str(names["thread_id"]), str(names["checkpoint_id"])
+        began[thread] = min(began.get(thread, id), id)
+    return sorted(began, key=began.__getitem__)
