@@ -59,7 +59,9 @@ class Scripted(BaseChatModel):
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
         return self.bind(tools=[tool.name if hasattr(tool, "name") else "tool" for tool in tools])
 
-    def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+    def _generate(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
         place = sum(message.type == "ai" for message in messages)
         _, text, calls = [event for event in TOLD if event[0] == "assistant"][place]
         made = [{"name": name, "args": args, "id": f"c{place}-{at}"} for at, (name, args) in enumerate(calls)]

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from deepagents import create_deep_agent
@@ -76,8 +76,10 @@ def test_steps_tell_how_long_models_and_tools_took(tmp_path: Path, database: Sql
     models = [event for event in run.events if event["role"] == "assistant"]
 
     assert [answer["duration_s"] >= PAUSE_S for answer in answers] == [True, True, False]
-    assert all(0 <= model["duration_s"] for model in models)
-    assert [event["t"] for event in run.events if "t" in event] == sorted(event["t"] for event in run.events if "t" in event)
+    assert all(model["duration_s"] >= 0 for model in models)
+    assert [event["t"] for event in run.events if "t" in event] == sorted(
+        event["t"] for event in run.events if "t" in event
+    )
 
 
 def test_threads_of_deepagents_are_read_from_what_each_step_added(database: SqliteSaver, tmp_path: Path):
@@ -143,7 +145,7 @@ def test_a_live_database_is_only_read(database: SqliteSaver, tmp_path: Path):
 class Trap:
     """Says so when somebody builds it."""
 
-    built: list[str] = []
+    built: ClassVar[list[str]] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Trap.built.append, ("unpickled",))

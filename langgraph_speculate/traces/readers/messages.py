@@ -7,6 +7,7 @@ events. Nothing is constructed from what is read: a dump that names a class only
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,11 +20,13 @@ Event = dict[str, Any]
 """One neutral event: a dict with `role`, `content`, and `tool_calls` or `tool_call_id`."""
 
 _ROLES = {
-    **dict.fromkeys(("human", "user", "HumanMessage", "HumanMessageChunk"), "user"),
-    **dict.fromkeys(("ai", "assistant", "AIMessage", "AIMessageChunk", "model"), "assistant"),
-    **dict.fromkeys(("system", "developer", "SystemMessage", "SystemMessageChunk"), "system"),
-    **dict.fromkeys(("tool", "function", "ToolMessage", "ToolMessageChunk", "FunctionMessage"), "tool"),
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("ai", "assistant", "model"), "assistant"),
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("tool", "function"), "tool"),
 }
+_CLASSES = {"Human": "user", "AI": "assistant", "System": "system", "Tool": "tool", "Function": "tool"}
+_CLASS = re.compile(r"([A-Za-z]+)Message(?:Chunk)?")
 _ITEMS = ("function_call", "function_call_output", "reasoning")
 _USUAL = Limits()
 _JSON_BEGINS = ("{", "[", '"')
@@ -142,12 +145,12 @@ def _plain(message: Any) -> Any:
     if isinstance(message, Mapping):
         if "lc" in message and isinstance(message.get("kwargs"), Mapping):
             path = message.get("id")
-            kind = path[-1] if isinstance(path, list) and path else ""
-            return {**message["kwargs"], "type": kind}
-        if isinstance(message.get("data"), Mapping) and message.get("type") in _ROLES:
+            kind = str(path[-1]) if isinstance(path, list) and path else ""
+            return {**message["kwargs"], "type": kind if _CLASS.fullmatch(kind) else ""}
+        if isinstance(message.get("data"), Mapping) and _role_named(message.get("type")):
             return {**message["data"], "type": message["type"]}
         return message
-    if isinstance(message, Sequence) and not isinstance(message, str) and len(message) == 2 and message[0] in _ROLES:
+    if isinstance(message, list | tuple) and len(message) == 2 and _role_named(message[0]):
         return {"role": message[0], "content": message[1]}
     fields = ("type", "content", "tool_calls", "tool_call_id", "name", "status", "additional_kwargs")
     return {name: getattr(message, name, None) for name in fields} if getattr(message, "type", None) else None
@@ -155,11 +158,15 @@ def _plain(message: Any) -> Any:
 
 def _role(message: Mapping[str, Any]) -> str | None:
     # Messages have a type, dicts a role; either may have the other too, meaning something else.
-    for name in ("role", "type"):
-        value = message.get(name)
-        if isinstance(value, str) and value in _ROLES:
-            return _ROLES[value]
-    return None
+    return _role_named(message.get("role")) or _role_named(message.get("type"))
+
+
+def _role_named(name: Any) -> str | None:
+    """The neutral role that a role, a type or the name of a class stands for."""
+    if not isinstance(name, str):
+        return None
+    found = _CLASS.fullmatch(name)
+    return _CLASSES.get(found[1]) if found else _ROLES.get(name)
 
 
 def _of_item(item: Mapping[str, Any]) -> list[Event]:

@@ -64,8 +64,10 @@ def _runs(group: str, rows: list[list[Any]], limits: Limits) -> Iterator[Run]:
     if len(rows) > limits.events:
         raise Malformed("too many events in one run", f"more than {limits.events:,}")
     task = next((row[0] for row in rows if row[0]), group)
-    spans = [Span(*row[1:]) for row in rows]
-    for number, events in enumerate(conversations(spans), 1):
+    found = [events for events in conversations(Span(*row[1:]) for row in rows) if events]
+    if not found:
+        raise Malformed("spans without messages")  # most instrumentations record contents only when asked to
+    for number, events in enumerate(found, 1):
         name = group if number == 1 else f"{group}/{number}"
         yield run_of({"id": name, "task_id": task, "events": events}, limits)
 
