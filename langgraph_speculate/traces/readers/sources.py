@@ -63,11 +63,11 @@ def _is_neutral(record: Any) -> bool:
 
 
 SOURCES: Mapping[str, Source] = {
-    "neutral": Source("neutral lines", _is_neutral, neutral.runs_in),
     "events": Source("events of this library", _is_event, _events),
     "otlp": Source("OpenTelemetry spans as OTLP JSON", otlp.is_record, partial(_spans, otlp.read)),
     "langsmith": Source("runs of LangSmith", langsmith.is_record, partial(_spans, langsmith.read)),
     "langfuse": Source("observations of Langfuse", langfuse.is_record, partial(_spans, langfuse.read)),
+    "neutral": Source("neutral lines", _is_neutral, neutral.runs_in),
     "messages": Source("OpenAI's logs or LangChain's dumps", chats.is_record, chats.runs_in),
     "checkpoints": Source("a SqliteSaver's database", None, checkpoints.runs_in_sqlite),
 }
