@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-_MILLISECONDS, _MICROSECONDS, _NANOSECONDS = 1e11, 1e14, 1e17  # what a number since 1973 must exceed to be one
+_UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))  # what a number since 1973 must exceed to be nano, micro …
 
 
 def seconds_of(value: Any) -> float | None:
@@ -18,7 +18,7 @@ def seconds_of(value: Any) -> float | None:
     if isinstance(value, str):
         text = value.strip()
         if text.isascii() and text.isdigit() and len(text) <= 20:
-            return _scaled(float(text))
+            return _scaled(int(text))
         try:
             value = datetime.fromisoformat(text)
         except ValueError:
@@ -27,12 +27,12 @@ def seconds_of(value: Any) -> float | None:
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return aware.timestamp()
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return _scaled(float(value))
+        return _scaled(value)
     return None
 
 
-def _scaled(number: float) -> float:
-    for limit, unit in ((_NANOSECONDS, 1e9), (_MICROSECONDS, 1e6), (_MILLISECONDS, 1e3)):
+def _scaled(number: int | float) -> float:
+    for limit, unit in _UNITS:
         if number > limit:
-            return number / unit
-    return number
+            return number // unit + number % unit / unit  # as one division a whole number loses its last digits
+    return float(number)
