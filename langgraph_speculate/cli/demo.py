@@ -14,8 +14,8 @@ from langgraph_speculate.cli.output import check_folder, write
 
 
 @app.command(
-    epilog="Examples: langgraph-speculate demo; langgraph-speculate demo --report report.html; "
-    "langgraph-speculate demo --policy mine.toml --json"
+    epilog="Examples: langgraph-speculate demo; langgraph-speculate demo --json; langgraph-speculate demo --report "
+    "report.html --policy mine.toml"
 )
 def demo(
     as_json: Json = False,
