@@ -22,7 +22,7 @@ from benchmarks.surroundings import no_collection, one_core
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Launch, Proposal
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy

@@ -24,7 +24,7 @@ MODULES = sorted(FOLDER.rglob("*.py"))
 FLOORS: list[set[str]] = [
     {"errors"},
     {"policy"},
-    {"core"},
+    {"core", "pages"},
     {"predict", "observe", "patterns", "testing"},
     {"host", "traces"},
     {"graph"},

@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
-from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Speculation, Stage

@@ -33,6 +33,9 @@ class StepTimes:
 class CriticalPath:
     """Collects the calls of the step under way.
 
+    Attributes:
+        hidden_s: Seconds that the steps so far have hidden, those that are settled.
+
     >>> path = CriticalPath()
     >>> path.add("search", tool_s=2.0, waited_s=0.5)
     >>> path.add("look_up", tool_s=1.0, waited_s=1.0)
@@ -44,6 +47,7 @@ class CriticalPath:
 
     def __init__(self) -> None:
         self._calls: list[StepTimes] = []
+        self.hidden_s = 0.0
 
     def add(self, tool: str, *, tool_s: float, waited_s: float) -> None:
         """A call of the step got its answer."""
@@ -55,4 +59,6 @@ class CriticalPath:
         if not calls:
             return None
         slowest = max(calls, key=lambda call: call.tool_s)
-        return StepTimes(slowest.tool, slowest.tool_s, max(call.waited_s for call in calls))
+        times = StepTimes(slowest.tool, slowest.tool_s, max(call.waited_s for call in calls))
+        self.hidden_s += times.hidden_s
+        return times

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from langgraph_speculate.core import egress
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.facts import Moment, RunView, ToolFacts
 from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.repeats import Remembered
-from langgraph_speculate.core.resources import Epochs, render
+from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import Speculation
-from langgraph_speculate.policy import Rule
 
 
 class Reason(StrEnum):
@@ -46,96 +45,6 @@ class Reason(StrEnum):
     EXPIRED = "expired"  # commit: older than its ttl, or of another turn
     STALE = "stale"  # commit: something it read was written since
     GATE_ERROR = "gate_error"  # the gate itself failed
-
-
-@dataclass(frozen=True, slots=True)
-class ToolFacts:
-    """What is known about one tool of a wrapped graph.
-
-    Attributes:
-        name: The tool's name.
-        rule: What the policy says about it.
-        gated: It waits for an approval.
-        limited: Settings its entry needs because a limit on calls of this tool is kept elsewhere.
-        return_direct: Its result ends the run.
-        injected: Arguments the host injects and a guess cannot have.
-        by_call: Those of them that are there once the model has written the call: they come with its id.
-        variables: Names of context variables it reads that the policy does not pass on.
-        venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
-        changed: How it differs from the tool that was approved, in words, or None.
-    """
-
-    name: str
-    rule: Rule
-    gated: bool = False
-    limited: tuple[str, ...] = ()
-    return_direct: bool = False
-    injected: frozenset[str] = frozenset()
-    by_call: frozenset[str] = frozenset()
-    variables: frozenset[str] = frozenset()
-    venues: frozenset[str] = frozenset({"thread"})
-    changed: str | None = None
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Templates of the resources it reads; everything when undeclared."""
-        return self.rule.tool.reads if self.rule.tool else ("*",)
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """What of the run it may see when it runs ahead."""
-        return self.rule.tool.uses if self.rule.tool else ()
-
-    @property
-    def leaves(self) -> bool:
-        """Whether it leaves the trust boundary."""
-        return self.rule.tool is not None and self.rule.tool.open_world
-
-    @property
-    def counts_thread(self) -> bool:
-        """Whether its calls are counted over the thread."""
-        return self.rule.tool is not None and self.rule.tool.thread_limit is not None
-
-    @property
-    def writes(self) -> tuple[str, ...]:
-        """Templates of the resources it writes; everything when undeclared."""
-        return self.rule.tool.effective_writes if self.rule.tool else ("*",)
-
-
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """What the gate may know about the run.
-
-    Attributes:
-        level: The policy's level after the environment had its say; not `"off"`.
-        blocked: Why no tool of this graph may run ahead, in words, or None.
-        epochs: Epochs of the resources this run shares with others.
-        tripped: Names of tools that tripped a wire when run ahead.
-    """
-
-    level: str
-    blocked: str | None
-    epochs: Epochs
-    tripped: frozenset[str] | set[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When and how a real call arrived.
-
-    Attributes:
-        now: Seconds on the host's monotonic clock.
-        step: The step of the run that the call belongs to.
-        circumstances: What a tool may see of its run besides its arguments; compared for equality.
-        objection: Why a guard does not let the result be used, or None.
-        call_id: The call's id, if its tool is handed that.
-    """
-
-    now: float
-    step: int = 0
-    circumstances: Any = None
-    objection: str | None = None
-    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,20 +13,16 @@ from dataclasses import dataclass
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import SPENT, Refusal, dismissal
-from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
-from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
-from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.facts import Moment, ToolFacts
+from langgraph_speculate.core.gate import Deny, Reason, decide, forbids
 from langgraph_speculate.core.openturn import OpenTurn
-from langgraph_speculate.core.pace import Pace
-from langgraph_speculate.core.repeats import Remembered, Repeats
+from langgraph_speculate.core.repeats import Remembered
+from langgraph_speculate.core.runstate import RunState
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
-from langgraph_speculate.core.table import Table
-from langgraph_speculate.core.warming import WarmUps
 from langgraph_speculate.core.worth import Estimate, worth
-from langgraph_speculate.policy import Limits, ToolPolicy
+from langgraph_speculate.policy import ToolPolicy
 
 _BETTER = 2.0  # times as much must a guess be worth to take the place of one that runs already
 
@@ -41,45 +37,8 @@ class _Bid:
     too_fast: bool
 
 
-class Launches:
-    """What a run launches and lets go.
-
-    Args:
-        run: The run's id.
-        view: What the gate may know about the run.
-        limits: Its budgets.
-        thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
-        economy: What all runs of the graph share; None for a run on its own.
-
-    Attributes:
-        table: The run's speculations, and the ledger.
-        warm_ups: Its warm-ups.
-        closed: Whether the run is over.
-    """
-
-    def __init__(
-        self,
-        run: str,
-        view: RunView,
-        limits: Limits,
-        thread: Counter[str] | None = None,
-        economy: Economy | None = None,
-    ) -> None:
-        self.run = run
-        self.view = view
-        self.limits = limits
-        self.table = Table()
-        self.closed = False
-        self._journal = Journal(run, limits, view.epochs)
-        self._economy = economy or Economy()
-        self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
-        self._pace = Pace(self._economy.latencies, limits.max_depth)
-        self._restraints = self._economy.restraints
-        self._repeats = Repeats()
-        self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)
-        self._step = 0
-        self._open: dict[str, OpenTurn] = {}
-        self._ended: dict[str, bool] = {}  # turns of this step, and whether their messages can be relied on
+class Launches(RunState):
+    """What a run launches and lets go."""
 
     # -- launching --------------------------------------------------------------------------------------------------
 

@@ -1,53 +1,29 @@
 """One agent run, as decisions: the five moments, each returning commands for a shell to carry out.
 
 1 a model turn begins · 2 its stream says more · 3 it ends · 4 a real call arrives · 5 a call settles, the run ends.
-The first three are in `turns.py`, and what is launched beyond the message being written in `foresight.py`. No clock, no
-tasks, no threads: time comes in as `now`, and the shell makes sure that no two methods run at once.
+The first three are in `turns.py`, what is launched beyond the message being written in `foresight.py`, and what becomes
+of a call that waits in `hedging.py`. No clock, no tasks, no threads: time comes in as `now`, and the shell makes sure
+that no two methods run at once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
-from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Launch, Miss
-from langgraph_speculate.core.critical_path import CriticalPath
-from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.foresight import Foresight
-from langgraph_speculate.core.gate import Deny, Moment, Reason, RunView, ToolFacts, decide
+from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Join, Miss
+from langgraph_speculate.core.facts import Moment, ToolFacts
+from langgraph_speculate.core.gate import Deny, Reason, decide
+from langgraph_speculate.core.hedging import Hedging
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import render
 from langgraph_speculate.core.speculation import HEDGE, Discard, Speculation, State
-from langgraph_speculate.policy import Limits
 
 
-class Session(Foresight):
-    """Decisions of one agent run.
-
-    Args:
-        run: The run's id.
-        view: What the gate may know about the run.
-        limits: Its budgets.
-        thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
-        economy: What all runs of the graph share; None for a run on its own.
-    """
-
-    def __init__(
-        self,
-        run: str,
-        view: RunView,
-        limits: Limits,
-        thread: Counter[str] | None = None,
-        economy: Economy | None = None,
-    ) -> None:
-        super().__init__(run, view, limits, thread, economy)
-        self._path = CriticalPath()
-        self._hits = 0
-        self._hidden_s = 0.0
-        self._twins: dict[str, Speculation] = {}  # by the id of the other one
+class Session(Hedging):
+    """Decisions of one agent run: what it needs to know of it, and keeps, is in `runstate.py`."""
 
     def begin_turn(self, turn: str, now: float, model: str = "") -> list[Command]:
         """A call of *model* starts: the step before it is settled, and what was kept for that step only is let go."""
@@ -103,53 +79,6 @@ class Session(Foresight):
             self._journal.repeated(answer, real.now)
         return answer
 
-    def hedge(self, speculation: Speculation, tool: ToolFacts, now: float) -> list[Command]:
-        """A real call has waited long for *speculation*: start the call once more, if that costs nobody anything.
-
-        Whichever body ends well first answers the call. After Dean and Barroso, "The tail at scale" (2013).
-
-        Args:
-            speculation: What it waits for.
-            tool: What is known about its tool.
-            now: Seconds on the monotonic clock.
-        """
-        policy, call = tool.rule.tool, speculation.call
-        if speculation.state is not State.PROMOTED or speculation.id in self._twins:
-            return []
-        if policy is None or policy.is_rationed or not self._budget.has_room():
-            return []
-        if isinstance(decide(call, tool, speculation.venue, self.view, call_id=speculation.call_id), Deny):
-            return []
-        twin = speculation.twin(f"{self.run}:{self.table.issued + 1}", self.view.epochs.now, now)
-        self._twins[speculation.id], self._twins[twin.id] = twin, speculation
-        self.table.launch(twin)
-        self._budget.launched(twin)
-        self._journal.launched(twin, now)
-        self._journal.hedged(speculation, twin, now)
-        self.table.match(twin)
-        self._journal.matched(twin, now)
-        return [Launch(twin)]
-
-    def claim(self, speculation: Speculation, now: float) -> tuple[Commit | Miss, list[Command]]:
-        """A real call has waited for *speculation*: its result or its twin's, or a miss if neither ended well."""
-        pair = self._pair(speculation)
-        for ended in pair:
-            if ended.state is State.COMMITTED and ended.outcome is not None:
-                return Commit(ended, ended.outcome), []
-        return MISS, self._drop((s for s in pair if not s.over), "fail", Discard.OVERRUN, now)
-
-    def abandon(self, speculation: Speculation, now: float) -> list[Command]:
-        """The real call that waited for *speculation* was cancelled."""
-        return self._drop((s for s in self._pair(speculation) if not s.over), "fail", Discard.ABANDONED, now)
-
-    def _pair(self, speculation: Speculation) -> list[Speculation]:
-        """What a real call has waited for, and will not any more."""
-        twin = self._twins.pop(speculation.id, None)
-        if twin is None:
-            return [speculation]
-        self._twins.pop(twin.id, None)
-        return [speculation, twin]
-
     # -- moment 5 ----------------------------------------------------------------------------------------------------
 
     def finish(self, id: str, outcome: Outcome, size: int, now: float, started: float | None) -> list[Command]:
@@ -183,10 +112,7 @@ class Session(Foresight):
                 self._journal.discarded(speculation, now)
             self._wasted(speculation, now)
             commands = self._drop(self.table.lineage(id), "squash", Discard.LINEAGE, now)
-        other = self._twins.get(id) if speculation.state is State.COMMITTED else None
-        if other is not None and not other.over:
-            commands += self._drop([other], "fail", Discard.HEDGED, now)
-        return commands
+        return [*commands, *self._drop_twin(id, now)] if speculation.state is State.COMMITTED else commands
 
     def _make_room(self, now: float) -> list[Command]:
         """Let the oldest results go until those that wait or are remembered take no more than the cache may hold."""
@@ -263,6 +189,8 @@ class Session(Foresight):
         tool_s: float,
         now: float,
         repeat: bool = False,
+        call: str = "",
+        turn: str = "",
     ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
@@ -285,6 +213,8 @@ class Session(Foresight):
             twin=hit is not None and hit.source == HEDGE,
             repeat=repeat,
             depth=1 if hit is None else hit.depth,
+            call=call,
+            turn=turn,
         )
 
     def close(self, now: float) -> list[Command]:
@@ -298,7 +228,9 @@ class Session(Foresight):
         self.warm_ups.close(now)
         self.closed = True
         self._repeats = Repeats()
-        self._journal.note(events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._hidden_s)
+        self._journal.note(
+            events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._path.hidden_s
+        )
         return [Cancel(s.id, drain=False) for s in alive]
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
@@ -312,7 +244,6 @@ class Session(Foresight):
     def _settle_step(self, now: float) -> None:
         times = self._path.settle()
         if times is not None:
-            self._hidden_s += times.hidden_s
             self._journal.note(events.StepSettled, now, tool=times.tool, tool_s=times.tool_s, waited_s=times.waited_s)
 
 

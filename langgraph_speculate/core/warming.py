@@ -15,7 +15,8 @@ from typing import Any
 from langgraph_speculate.core import events
 from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import Allow, RunView, decide
+from langgraph_speculate.core.facts import RunView
+from langgraph_speculate.core.gate import Allow, decide
 from langgraph_speculate.core.journal import Journal
 from langgraph_speculate.core.latency import UNKNOWN_TOOL_S
 from langgraph_speculate.core.table import Table

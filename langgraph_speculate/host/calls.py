@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,18 +12,18 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, size_of
 from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
-from langgraph_speculate.core.gate import ToolFacts
 from langgraph_speculate.core.repeats import Remembered
-from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import child_config
 from langgraph_speculate.host.driver import Driver
-from langgraph_speculate.host.place import Place, guarded
+from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over, repeatable
-from langgraph_speculate.host.runner import Attempt, await_, wait
+from langgraph_speculate.host.runner import await_, wait
 from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.turns import Turns
+from langgraph_speculate.host.waiting import Waiting
 from langgraph_speculate.host.witness import Witness
 from langgraph_speculate.policy.guards import objection
 
@@ -46,6 +45,7 @@ class RealCall:
         venue: Where it runs.
         at: When it arrived, in seconds on the monotonic clock.
         remembers: Whether answers of its tool are given again.
+        id: The id that the model's provider gave it; empty if it has none.
         circumstances: What the tool may see of its run, or None if nobody asked or it cannot be compared.
     """
 
@@ -55,6 +55,7 @@ class RealCall:
     venue: str
     at: float
     remembers: bool
+    id: str = ""
     circumstances: Any = None
 
 
@@ -83,7 +84,7 @@ class RealCalls:
         engine: What the runs of one wrapped graph share.
         driver: The run's session and runner.
         toolbox: The graph's tools.
-        variables: Returns the context variables that the policy passes on, with their values.
+        turns: The model's turns of the run.
         is_async: Whether the run has an event loop.
     """
 
@@ -92,29 +93,30 @@ class RealCalls:
         engine: Engine,
         driver: Driver,
         toolbox: Toolbox,
-        variables: Callable[[], Mapping[ContextVar[Any], Any]],
+        turns: Turns,
         is_async: bool,
     ) -> None:
         self._engine = engine
         self._driver = driver
         self._toolbox = toolbox
-        self._variables = variables
+        self._turns = turns
         self._is_async = is_async
+        self._waiting = Waiting(engine, driver, turns.variables)
 
     def executing(self) -> bool:
         """Whether this runs inside of one of the run's real tool calls."""
         return _INSIDE.get() is self
 
-    def call(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Any]) -> Any:
-        """A real call reached the tool's sync body: adopt a result, or execute."""
-        real = self._arrived(tool, arguments, THREAD)
+    def call(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Any], id: str) -> Any:
+        """A real call of that id reached the tool's sync body: adopt a result, or execute."""
+        real = self._arrived(tool, arguments, THREAD, id)
         answer = self._resolve(real)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
-            with self._waiting(answer.speculation, real) as waits:
+            with self._waiting.around(answer.speculation, real.entry.facts) as waits:
                 for attempts, patience in waits:
                     wait(attempts, patience)
-            answer = self._claim(answer.speculation)
+            answer = self._waiting.claim(answer.speculation)
         if isinstance(answer, Commit):
             with self._adopting(answer, joined, real):
                 replay(answer.outcome.effects, arguments.config)
@@ -124,16 +126,18 @@ class RealCalls:
         with self._executing(real) as execution:
             return execution.answered(body(**execution.slots))
 
-    async def acall(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
+    async def acall(
+        self, tool: BaseTool, arguments: Arguments, body: Callable[..., Coroutine[Any, Any, Any]], id: str
+    ) -> Any:
         """`call` for the tool's native async body."""
-        real = self._arrived(tool, arguments, TASK)
+        real = self._arrived(tool, arguments, TASK, id)
         answer = self._resolve(real)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
-            with self._waiting(answer.speculation, real) as waits:
+            with self._waiting.around(answer.speculation, real.entry.facts) as waits:
                 for attempts, patience in waits:
                     await await_(attempts, patience)
-            answer = self._claim(answer.speculation)
+            answer = self._waiting.claim(answer.speculation)
         if isinstance(answer, Commit):
             with self._adopting(answer, joined, real):
                 await areplay(answer.outcome.effects, arguments.config)
@@ -143,10 +147,10 @@ class RealCalls:
         with self._executing(real) as execution:
             return execution.answered(await body(**execution.slots))
 
-    def _arrived(self, tool: BaseTool, arguments: Arguments, venue: str) -> RealCall:
+    def _arrived(self, tool: BaseTool, arguments: Arguments, venue: str, id: str) -> RealCall:
         entry = self._toolbox.entry_of(tool)
         self._toolbox.ran(entry.facts, self._is_async, venue)
-        return RealCall(entry, entry.call(arguments), arguments, venue, clock.now(), self._remembers(entry))
+        return RealCall(entry, entry.call(arguments), arguments, venue, clock.now(), self._remembers(entry), id)
 
     def _remembers(self, entry: Entry) -> bool:
         """Whether answers of a tool are given again; not those of another one of the same name."""
@@ -161,7 +165,7 @@ class RealCalls:
             return missed
         config, guards = child_config() or {}, self._engine.policy.guards
         try:
-            around = circumstances_of(config, self._variables())
+            around = circumstances_of(config, self._turns.variables())
             real.circumstances = entry.circumstances(around, real.arguments, config)
         except Exception as error:  # noqa: BLE001 - a value of the caller's: what cannot be compared is not used
             self._engine.trip(call.name, f"what cannot be compared ({type(error).__name__})")
@@ -174,68 +178,12 @@ class RealCalls:
             lambda now: session.resolve(call, entry.facts, real.venue, now, here, against, id), missed
         )
 
-    @contextmanager
-    def _waiting(
-        self, speculation: Speculation, real: RealCall
-    ) -> Iterator[Iterator[tuple[list[Attempt[Speculation]], float]]]:
-        """Around a real call's wait for a running body."""
-        try:
-            yield self._waits(speculation, real)
-        except BaseException:
-            self._driver.decide(lambda now: self._driver.session.abandon(speculation, now))
-            raise
-
-    def _waits(self, speculation: Speculation, real: RealCall) -> Iterator[tuple[list[Attempt[Speculation]], float]]:
-        """For which bodies to wait, until one has ended, and how long; on the way a second one may start."""
-        first = self._driver.runner.get(speculation.id)
-        if first is None:
-            return
-        yield [first], min(self._patience(speculation), self._until_hedged(speculation))
-        if first.over.done() or self._patience(speculation) <= 0:
-            return
-        attempts = [first, *self._hedge(first, real.entry.facts)]
-        for _ in attempts:  # one that ends badly leaves the other
-            running = [attempt for attempt in attempts if not attempt.over.done()]
-            if running and not any(attempt.work.state is State.COMMITTED for attempt in attempts):
-                yield running, self._patience(speculation)
-
-    def _until_hedged(self, speculation: Speculation) -> float:
-        """Seconds until a running body has taken longer than nearly all of its tool's."""
-        usual = self._engine.economy.latencies.hedge_after(speculation.call.name)
-        return math.inf if usual is None else speculation.launched_at + usual - clock.now()
-
-    def _hedge(self, first: Attempt[Speculation], facts: ToolFacts) -> list[Attempt[Speculation]]:
-        """Start a call once more, if there is room; returns the second attempt."""
-        started: list[Attempt[Speculation]] = []
-        again = first.again(Place(child_config() or {}, self._variables(), ())) if first.again is not None else None
-        if again is None:
-            return started
-
-        def start(twin: Speculation) -> Attempt[Speculation]:
-            started.append(again(twin))
-            return started[-1]
-
-        self._driver.decide(lambda now: self._driver.session.hedge(first.work, facts, now), start)
-        return started
-
-    def _claim(self, speculation: Speculation) -> Commit | Miss:
-        missed: Commit | Miss = MISS
-        return self._driver.answer(lambda now: self._driver.session.claim(speculation, now), missed)
-
-    def _patience(self, speculation: Speculation) -> float:
-        """Seconds to wait for a running body before the real call runs instead."""
-        latencies, cap_s = self._engine.economy.latencies, self._engine.policy.limits.attempt_timeout_s
-        allowed = latencies.patience(speculation.call.name, cap_s)
-        return min(allowed, speculation.launched_at + allowed - clock.now())  # clocks should not, but do, go back
-
     def _repeated(self, answer: Remembered, real: RealCall) -> Any:
         """A remembered answer is given again: no body runs, and nothing was hidden."""
 
-        session, name = self._driver.session, real.call.name
-
         def settle(now: float) -> None:
             took_s = now - real.at
-            session.settle(name, hit=None, joined=False, waited_s=took_s, tool_s=took_s, now=now, repeat=True)
+            self._settle(real, now, hit=None, joined=False, waited_s=took_s, tool_s=took_s, repeat=True)
 
         self._driver.note(settle)
         return handed_over(answer.value)
@@ -259,7 +207,7 @@ class RealCalls:
         finally:
             _INSIDE.reset(token)
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
-            self._driver.note(lambda now: self._executed(facts, tags, now - real.at, now - began, now))
+            self._driver.note(lambda now: self._executed(real, tags, now - began, now))
 
     @contextmanager
     def _witnessing(self, real: RealCall) -> Iterator[Execution]:
@@ -290,9 +238,13 @@ class RealCalls:
             kept, size = handed_over(value), size_of(value, self._engine.policy.limits.max_result_bytes)
             self._driver.note(lambda now: self._driver.session.remember(draft, kept, size, now))
 
-    def _executed(self, facts: ToolFacts, tags: frozenset[str], waited_s: float, tool_s: float, now: float) -> None:
+    def _executed(self, real: RealCall, tags: frozenset[str], tool_s: float, now: float) -> None:
         self._driver.session.end_call(tags, now)
-        self._driver.session.settle(facts.name, hit=None, joined=False, waited_s=waited_s, tool_s=tool_s, now=now)
+        self._settle(real, now, hit=None, joined=False, waited_s=now - real.at, tool_s=tool_s)
+
+    def _settle(self, real: RealCall, now: float, **how: Any) -> None:
+        turn = self._turns.asking.get(real.id, "")
+        self._driver.session.settle(real.entry.facts.name, now=now, call=real.id, turn=turn, **how)
 
     @contextmanager
     def _adopting(self, answer: Commit, joined: bool, real: RealCall) -> Iterator[None]:
@@ -305,7 +257,5 @@ class RealCalls:
                 self._remember(Remembered.of(hit), answer.outcome.value)
         finally:
             self._driver.note(
-                lambda now: self._driver.session.settle(
-                    hit.call.name, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s, now=now
-                )
+                lambda now: self._settle(real, now, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s)
             )

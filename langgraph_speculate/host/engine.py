@@ -12,21 +12,20 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 from weakref import WeakSet, WeakValueDictionary
 
 from cachetools import LRUCache
 
-from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event, Switched
-from langgraph_speculate.core.gate import Deny, Reason, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import History, Origin, partition_of
+from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
@@ -37,13 +36,15 @@ from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.brakes import Brakes
-from langgraph_speculate.host.compat import namespace_depth
+from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
+from langgraph_speculate.host.explanation import Explanation, held_back, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
+from langgraph_speculate.observe.observers import Observer, Witness, everywhere, observe_no_more
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
 from langgraph_speculate.policy import Level, SpeculationPolicy
@@ -54,39 +55,6 @@ _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate 
 
 _THREADS = 4096  # whose early bodies are counted
 _BREAKERS = 1024  # of patterns and tools, those used last
-
-Observer = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolVerdict:
-    """What the gate says about one tool.
-
-    Attributes:
-        tool: Its name.
-        allowed: Whether correct guesses of it may run ahead.
-        reason: `"allowed"`, or the gate's reason.
-        detail: The reason in words, with the remedy where there is one.
-        origin: The policy entry that decided.
-    """
-
-    tool: str
-    allowed: bool
-    reason: str
-    detail: str
-    origin: str
-
-    def __str__(self) -> str:
-        verdict = "yes" if self.allowed else "no"
-        tool, origin, detail = printable(self.tool), self.origin, " ".join(self.detail.split())
-        return f"{verdict:<4}{tool:<28} {self.reason:<20} {origin}  {detail}".rstrip()
-
-
-class Explanation(tuple[ToolVerdict, ...]):
-    """One verdict a tool; `str()` makes it a table."""
-
-    def __str__(self) -> str:
-        return "\n".join(str(verdict) for verdict in self) or "this graph has no tools that speculation can reach"
 
 
 class Engine:
@@ -153,12 +121,16 @@ class Engine:
 
     def explain(self) -> Explanation:
         """For each tool whether it may run ahead, and why: the same gate that decides in a run."""
-        level = self.policy.effective_level()
+        now, level = clock.now(), self.policy.effective_level()
         verdicts = []
         for toolbox, blocked in self.views:
             toolbox.recheck()
             view = RunView(level, blocked, Epochs(), self._tripped)
-            verdicts += [self._held_back(entry.facts) or _verdict(entry.facts, toolbox, view) for entry in toolbox]
+            for facts in (entry.facts for entry in toolbox):
+                service = self.brakes.resting(facts.name, facts.rule.tool, now)
+                with self.lock:
+                    breaker = self._breakers.off(facts.name, now)
+                verdicts.append(held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view))
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool))
 
     def events(self, observer: Observer) -> Callable[[], None]:
@@ -173,24 +145,6 @@ class Engine:
             run.close()
         if self.patterns is not None:
             self.patterns.close()
-
-    def _held_back(self, facts: ToolFacts) -> ToolVerdict | None:
-        """What keeps a tool from running ahead for a while, or None."""
-        now = clock.now()
-        service = self.brakes.resting(facts.name, facts.rule.tool, now)
-        with self.lock:
-            breaker = self._breakers.off(facts.name, now)
-        if service is not None:
-            cause = (
-                f"its service answered {service.status}" if service.status else "attempts failed one after the other"
-            )
-            reason, detail = Refusal.COOLING_DOWN, f"{cause}; it is left alone for {service.resting_until - now:.0f} s"
-        elif breaker is not None:
-            cause = f"{breaker.count} guesses cost {-breaker.worth:.3g} s more than they saved"
-            reason, detail = Refusal.BREAKER, f"{cause}; they are only scored for {breaker.due - now:.0f} s"
-        else:
-            return None
-        return ToolVerdict(facts.name, False, reason.value, detail, facts.rule.origin)
 
     # -- for the host ------------------------------------------------------------------------------------------------
 
@@ -210,6 +164,7 @@ class Engine:
         configurable: Mapping[str, Any],
         blocked: str | None,
         loop: asyncio.AbstractEventLoop | None,
+        graph: str = "",
     ) -> Run | None:
         """A scope for one agent run, or None when speculation is off or there is nothing to run ahead."""
         level = self.policy.effective_level()
@@ -222,8 +177,12 @@ class Engine:
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
         thread = configurable.get("thread_id")
         origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread), id)
-        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin)
+        title = Title(graph, clock.epoch())
+        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin, title)
         self._runs.add(run)
+        outer: Run | None = configurable.get(RUN_KEY)
+        for witness in self._witnesses():
+            self._call(witness, witness.opened, id, graph, outer and outer.id)
         return run
 
     def forget(self, run: Run) -> None:
@@ -251,13 +210,27 @@ class Engine:
         for event in happened:
             if isinstance(event, Switched):
                 _LOG.info("speculation: %s", _told(event))
-        for event in happened if self._observers else ():
-            for observer in tuple(self._observers):
-                try:
-                    observer(event)
-                except Exception:  # noqa: BLE001 - somebody else's code
-                    _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
-                    self._drop(observer)
+        for event in happened if self._observers or everywhere() else ():
+            for observer in self._audience():
+                self._call(observer, observer, event)
+
+    def entering(self, run: str) -> None:
+        """A body of a run will run early in the context that this is called in."""
+        for witness in self._witnesses():
+            self._call(witness, witness.entering, run)
+
+    def _audience(self) -> tuple[Observer, ...]:
+        return (*self._observers, *everywhere())
+
+    def _witnesses(self) -> list[Witness]:
+        return [observer for observer in self._audience() if isinstance(observer, Witness)]
+
+    def _call(self, observer: Observer, told: Callable[..., None], *facts: Any) -> None:
+        try:
+            told(*facts)
+        except Exception:  # noqa: BLE001 - somebody else's code
+            _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
+            self._drop(observer)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """The predictor sees what the model asked for after *history*."""
@@ -296,6 +269,7 @@ class Engine:
     def _drop(self, observer: Observer) -> None:
         if observer in self._observers:
             self._observers.remove(observer)
+        observe_no_more(observer)
 
     def _thread_of(self, configurable: Mapping[str, Any]) -> Counter[str]:
         """Early bodies of a thread's earlier runs, by tool."""
@@ -333,20 +307,6 @@ class _Locked:
     def give(self, sums: Mapping[Key, Pair]) -> None:
         with self._lock:
             self._counts.give(sums)
-
-
-def _verdict(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict:
-    origin = facts.rule.origin
-    if toolbox.get(facts.name) is None:
-        detail = "two tools share the name" if facts.name in toolbox.ambiguous else "its class replaces `run`"
-        return ToolVerdict(facts.name, False, "unknown_tool", detail, origin)
-    venue = min(facts.venues, default="")
-    verdict = decide(Call(facts.name), facts, venue, view)
-    if isinstance(verdict, Deny):
-        once_written = verdict.reason is Reason.INJECTED and forbids(facts, venue, view, "") is None
-        detail = f"{verdict.detail}; it starts once the model has written the call" if once_written else verdict.detail
-        return ToolVerdict(facts.name, False, verdict.reason.value, detail, origin)
-    return ToolVerdict(facts.name, True, "allowed", "", origin)
 
 
 def _told(event: Switched) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from langgraph_speculate.core.calls import Call, Outcome, size_of
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.gate import RunView, ends_foresight, forbids
+from langgraph_speculate.core.facts import RunView
+from langgraph_speculate.core.gate import ends_foresight, forbids
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.provenance import Provenance, provenance
 from langgraph_speculate.core.slots import Guest, can_be_stopped
@@ -210,6 +211,7 @@ class Proposer:
             native=speculation.venue == TASK,
             hosts=body.hosts,
         )
+        sandbox.context.run(self._engine.entering, self._driver.session.run)
 
         def run() -> Any:
             given = arguments

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
-from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.host.compat import RUN_MANAGER, body_parameters, has_own_run, runtime_of
 from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn

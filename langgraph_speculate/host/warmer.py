@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.gate import RunView
+from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.warming import Warming, WarmUp, may_run
 from langgraph_speculate.host import clock
@@ -101,6 +101,7 @@ class Warmer:
             native=warming.venue == TASK,
             hosts=policy.allowed_hosts,
         )
+        sandbox.context.run(self._engine.entering, self._driver.session.run)
         body = partial(_call, function, told, warming.venue)
         return Attempt(warming, sandbox, body, self._ended, self._engine.policy.limits.attempt_timeout_s)
 

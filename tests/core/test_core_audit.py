@@ -18,7 +18,8 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Commit, Proposal
-from langgraph_speculate.core.gate import ALLOW, RunView
+from langgraph_speculate.core.facts import RunView
+from langgraph_speculate.core.gate import ALLOW
 from langgraph_speculate.core.marks import Marks, touching
 from langgraph_speculate.core.resources import Epochs, overlap
 from langgraph_speculate.core.session import Session

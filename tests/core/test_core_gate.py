@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.gate import ALLOW, Allow, Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.facts import Moment, RunView, ToolFacts
+from langgraph_speculate.core.gate import ALLOW, Allow, Deny, Reason, decide, forbids
 from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.speculation import Speculation

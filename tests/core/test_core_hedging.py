@@ -12,7 +12,7 @@ from test_core_session import GET, KEEP, SEVEN, a_session, launch, running, told
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.commands import MISS, Cancel, Commit, Join, Launch
-from langgraph_speculate.core.gate import ToolFacts
+from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import HEDGE, Discard, Speculation, Stage, State
 from langgraph_speculate.observe.audit import audit

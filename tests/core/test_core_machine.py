@@ -22,7 +22,7 @@ from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
 from langgraph_speculate.core.economy import Economy
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints

@@ -14,7 +14,7 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import MISS, Commit, Launch, Proposal
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session

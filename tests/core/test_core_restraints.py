@@ -15,7 +15,7 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Commit, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Switched
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints

@@ -15,7 +15,7 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Call, Outcome
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Launch, Proposal
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.observe.stats import Stats, StatsCollector

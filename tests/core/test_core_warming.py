@@ -9,7 +9,7 @@ import pytest
 
 from langgraph_speculate.core import Call, Candidate, events
 from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.gate import RunView, ToolFacts
+from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.warming import Warming, WarmTimes, is_worthwhile

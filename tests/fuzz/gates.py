@@ -17,7 +17,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.gate import Allow, Deny, Moment, Reason, RunView, ToolFacts, decide, forbids
+from langgraph_speculate.core.facts import Moment, RunView, ToolFacts
+from langgraph_speculate.core.gate import Allow, Deny, Reason, decide, forbids
 from langgraph_speculate.core.provenance import Provenance
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.speculation import Speculation

@@ -8,15 +8,18 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from langgraph_speculate.core import session
+from langgraph_speculate.core import hedging
 from langgraph_speculate.core.budget import Budget
+from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.commands import Commit
 from langgraph_speculate.core.gate import ALLOW, Reason
 from langgraph_speculate.core.launches import Launches
 from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.core.speculation import State
+from langgraph_speculate.core.speculation import Discard, State
 from langgraph_speculate.host import calls
 from langgraph_speculate.host.runner import Attempt
+from langgraph_speculate.host.waiting import Waiting
 from langgraph_speculate.host.witness import Witness
 from langgraph_speculate.policy import ToolPolicy
 from tests.sim.bugs import ignoring
@@ -132,7 +135,7 @@ def both_bodies_are_committed() -> Iterator[None]:
     real = Session._drop
 
     def drop(self: Session, lost: Any, event: str, reason: Any, now: float) -> Any:
-        return [] if reason is session.Discard.HEDGED else real(self, lost, event, reason, now)
+        return [] if reason is Discard.HEDGED else real(self, lost, event, reason, now)
 
     with patch.object(Session, "_drop", drop):
         yield
@@ -169,7 +172,7 @@ def hedges_during_writes() -> Iterator[None]:
     real = Session.hedge
 
     def hedge(self: Session, *args: Any) -> Any:
-        with patch.object(session, "decide", lambda *args, **kwargs: ALLOW):
+        with patch.object(hedging, "decide", lambda *args, **kwargs: ALLOW):
             return real(self, *args)
 
     with patch.object(Session, "hedge", hedge):
@@ -179,7 +182,7 @@ def hedges_during_writes() -> Iterator[None]:
 @bug
 def a_failed_body_answers_for_both() -> Iterator[None]:
     """The wait ends with the first body that ends, however it does."""
-    real = calls.RealCalls._waits
+    real = Waiting._waits
 
     def waits(self: Any, *args: Any) -> Iterator[Any]:
         for attempts, seconds in real(self, *args):
@@ -191,10 +194,10 @@ def a_failed_body_answers_for_both() -> Iterator[None]:
 
     def claimed(self: Session, speculation: Any, now: float) -> Any:
         answer, commands = claim(self, speculation, now)
-        if speculation.state is State.DISCARDED and speculation.reason is session.Discard.FAILED:
-            outcome = session.Outcome("nothing", effects=None)
-            return session.Commit(speculation, outcome), commands
+        if speculation.state is State.DISCARDED and speculation.reason is Discard.FAILED:
+            outcome = Outcome("nothing", effects=None)
+            return Commit(speculation, outcome), commands
         return answer, commands
 
-    with patch.object(calls.RealCalls, "_waits", waits), patch.object(Session, "claim", claimed):
+    with patch.object(Waiting, "_waits", waits), patch.object(Session, "claim", claimed):
         yield

@@ -14,11 +14,13 @@ from unittest.mock import patch
 
 from langgraph_speculate.core import admission, budget, gate, launches, resources, session
 from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.host import adopt, approvals, calls, engine, proposer, recorder, run, turns
+from langgraph_speculate.host.waiting import Waiting
 
 BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
 
@@ -118,7 +120,7 @@ def tag_of_the_wrong_thing() -> Iterator[None]:
 @bug
 def undeclared_tools_write_nothing() -> Iterator[None]:
     with patch.object(
-        gate.ToolFacts, "writes", property(lambda self: self.rule.tool.effective_writes if self.rule.tool else ())
+        ToolFacts, "writes", property(lambda self: self.rule.tool.effective_writes if self.rule.tool else ())
     ):
         yield
 
@@ -307,14 +309,14 @@ def nothing_is_cleaned_up() -> Iterator[None]:
 
 @bug
 def adoption_waits_without_limit() -> Iterator[None]:
-    with patch.object(calls.RealCalls, "_patience", lambda self, speculation: 1e6):
+    with patch.object(Waiting, "_patience", lambda self, speculation: 1e6):
         yield
 
 
 @bug
 def real_calls_wait_out_the_deadline() -> Iterator[None]:
-    real = calls.RealCalls._patience
-    with patch.object(calls.RealCalls, "_patience", lambda self, speculation: real(self, speculation) + 7.0):
+    real = Waiting._patience
+    with patch.object(Waiting, "_patience", lambda self, speculation: real(self, speculation) + 7.0):
         yield
 
 
@@ -340,7 +342,7 @@ def the_body_runs_besides() -> Iterator[None]:
     """Double commit: the result is adopted, and the body runs too."""
     real = calls.RealCalls.acall
 
-    async def acall(self: Any, tool: Any, arguments: Any, body: Any) -> Any:
+    async def acall(self: Any, tool: Any, arguments: Any, body: Any, id: str) -> Any:
         ran = False
 
         async def noted() -> Any:
@@ -348,7 +350,7 @@ def the_body_runs_besides() -> Iterator[None]:
             ran = True
             return await body()
 
-        value = await real(self, tool, arguments, noted)
+        value = await real(self, tool, arguments, noted, id)
         return value if ran else await body()
 
     with patch.object(calls.RealCalls, "acall", acall):

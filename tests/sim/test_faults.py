@@ -16,8 +16,8 @@ from langchain_core.tools import StructuredTool
 from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard
-from langgraph_speculate.host import calls
 from langgraph_speculate.host.threads import THREADS
+from langgraph_speculate.host.waiting import Waiting
 from tests.sim.cancelling import ended_at, sweep_over
 from tests.sim.faults import (
     CLOCKS,
@@ -263,5 +263,5 @@ def test_a_library_that_adopts_what_it_must_not_is_noticed(
 
 
 def test_a_library_that_waits_for_ever_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls.RealCalls, "_patience", lambda self, speculation: 100.0)
+    monkeypatch.setattr(Waiting, "_patience", lambda self, speculation: 100.0)
     assert inject("hangs", "mid_run", "sync", 0).broken
