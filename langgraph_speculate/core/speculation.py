@@ -51,6 +51,7 @@ TRANSITIONS: Mapping[State, Mapping[str, State]] = MappingProxyType(
         State.DISCARDED: MappingProxyType({}),
     }
 )
+_ENDS = tuple(state for state, steps in TRANSITIONS.items() if not steps)
 
 
 def step(state: State, event: str) -> State:
@@ -187,7 +188,7 @@ class Speculation:
     @property
     def over(self) -> bool:
         """True once it is committed or discarded."""
-        return not TRANSITIONS[self.state]
+        return self.state in _ENDS
 
     def take(self, event: str, reason: Discard | None = None) -> None:
         """Go one step along the lifecycle.
