@@ -50,6 +50,9 @@ def event_of(record: Mapping[str, Any]) -> events.Event:
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise BadLog(f"no event of this version: its kind is {_shown(kind)}")
     readers = _FIELDS[kind]
+    if kind == "RunBegan" and (schema := record.get("schema", events.SCHEMA)) != events.SCHEMA:
+        told = f"the log has schema {_shown(schema)}, but this version reads schema {events.SCHEMA}"
+        raise BadLog(f"{told}: read it with the version of langgraph-speculate that wrote it")
     if unknown := [name for name in record if name != "event" and name not in readers]:
         raise BadLog(f"{kind} has no field {_shown(unknown[0])}")
     if missing := [name for name in _REQUIRED[kind] if name not in record]:
@@ -89,7 +92,7 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[events.Event]:
         raise BadLog(f"{os.fspath(path)!r}{where}: the log cannot be read: {reason}") from None
 
 
-class EventLog:
+class JsonLines:
     """An observer that appends every event to a file, one JSON object a line; may be called from any thread.
 
     A thread of its own writes, because events come from event loops too; it hands each line to the operating system as
@@ -104,7 +107,7 @@ class EventLog:
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with EventLog(f"{folder}/events.jsonl") as log:
+    ...     with JsonLines(f"{folder}/events.jsonl") as log:
     ...         log(events.TurnBegan(run="r", at=0.5, number=1, turn="t"))
     ...     [event.turn for event in read_log(log.path)]
     ['t']
@@ -134,7 +137,7 @@ class EventLog:
         """Write what is left, and close the file."""
         self._ends()
 
-    def __enter__(self) -> EventLog:
+    def __enter__(self) -> JsonLines:
         return self
 
     def __exit__(

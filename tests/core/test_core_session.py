@@ -13,9 +13,10 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Commit, Join, Launch, Miss, Proposal
 from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.gate import ALLOW
+from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.errors import IllegalTransition
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
@@ -400,3 +401,44 @@ def test_what_has_no_call_or_no_policy_is_never_launched(facts: ToolFacts | None
     assert session.predicted("t1", [proposal], 0.0) == []
     with pytest.raises(IllegalTransition, match="get was launched although the gate cannot have allowed it"):
         proposal.speculation("r:1", "t1", 0, 0, 0.0)
+
+
+# -- what a run says of itself -----------------------------------------------------------------------------------------
+
+
+def test_a_run_says_at_its_start_how_to_read_it():
+    """
+    Schema, date, graph and level stand in the first record, so that a log needs nothing else to be understood.
+    """
+    title = Title("support", epoch=1_000.0)
+    session = Session("r", RunView("shadow", None, Epochs()), Limits(), title=title)
+    session.begin_turn("t1", 2.0, "gpt-x")
+    began, turn = session.take_events()
+    assert isinstance(began, events.RunBegan)
+    assert (began.schema, began.wall, began.graph, began.level) == (events.SCHEMA, 1_002.0, "support", "shadow")
+    assert isinstance(turn, events.TurnBegan)
+    assert turn.model == "gpt-x"
+
+
+def test_a_model_call_that_fails_is_told():
+    """
+    A turn that began has an end in the log, however it ends.
+    """
+    session, _ = running()
+    session.abort_turn("t1", 1.0)
+    assert [event.turn for event in told(session, events.TurnFailed)] == ["t1"]
+
+
+def test_a_launch_says_what_it_is_worth_and_costs():
+    """
+    Seconds that a guess is expected to save, and money whether or not it hits; what the model wrote needs no estimate.
+    """
+    session = a_session()
+    session.begin_turn("t1", 0.0)
+    facts = tool("get", read_only=True, cost=0.0001)
+    launch(session, facts=facts)
+    written = Proposal(Candidate(EIGHT, 1.0, "stream"), EIGHT, facts, "thread", stage=Stage.COMPLETE)
+    session.written("t1", written, 0.0)
+    guess, call = told(session, events.Launched)
+    assert guess.worth_s > 0
+    assert (call.worth_s, guess.cost, call.cost) == (0.0, 0.0001, 0.0001)
