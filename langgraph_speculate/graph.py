@@ -40,6 +40,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
+from langgraph_speculate.observe.langsmith import Level, Tracing
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -58,6 +59,8 @@ def speculate(
     observers: Iterable[Observer] = (),
     executor: Executor | None = None,
     force_streaming: bool = False,
+    trace: Level = "summary",
+    trace_feedback: bool = False,
 ) -> G:
     """Return *graph* with its tool calls predicted and run ahead while the model is still generating.
 
@@ -77,6 +80,11 @@ def speculate(
         force_streaming: Stream the model's turns although nobody asked for it. Some metadata of messages then differs
             from the plain graph's (see "Forcing the model to stream" in the documentation); what a model's owner set
             against streaming wins.
+        trace: What traces in LangSmith say of speculations, where a run is traced: `"off"` nothing, `"summary"` what
+            became of each call and of each speculation, `"full"` also the arguments that were guessed, and what was
+            not started.
+        trace_feedback: Whether each trace in LangSmith gets two scores, `speculation_saved_ms` and
+            `speculation_hit_rate`, for charts that add them up. Its retention is not extended.
 
     Wrapping a wrapped graph without further arguments returns it as it is; with arguments they replace the former.
 
@@ -84,6 +92,7 @@ def speculate(
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
         TypeError: *executor* is none.
+        ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     >>> from langchain.agents import create_agent
@@ -103,7 +112,9 @@ def speculate(
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
     observers = tuple(observers)
-    asked = tools or observers or force_streaming or (policy, patterns, predictor, executor) != (None,) * 4
+    tracing = Tracing(trace, trace_feedback)
+    given = (policy, patterns, predictor, executor) != (None,) * 4 or tracing != Tracing()
+    asked = tools or observers or force_streaming or given
     if _is_wrapped(graph) and not asked:
         return cast(G, graph)
     for tool in tools:
@@ -114,7 +125,7 @@ def speculate(
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns, force_streaming, executor)
+    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing)
     return cast(G, _wrap(found, toolboxes, engine))
 
 

@@ -43,6 +43,7 @@ from langgraph_speculate.host.observer import StreamObserver
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
+from langgraph_speculate.observe.langsmith import Level, Tracing
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -77,10 +78,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         observers: As in `speculate()`.
         executor: As in `speculate()`.
         force_streaming: As in `speculate()`.
+        trace: As in `speculate()`.
+        trace_feedback: As in `speculate()`.
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
         TypeError: *executor* is none.
+        ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     Attributes:
@@ -108,11 +112,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         observers: Iterable[Observer] = (),
         executor: Executor | None = None,
         force_streaming: bool = False,
+        trace: Level = "summary",
+        trace_feedback: bool = False,
     ) -> None:
         super().__init__()
+        tracing = Tracing(trace, trace_feedback)
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
-        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming, executor)
+        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming, executor, tracing)
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN

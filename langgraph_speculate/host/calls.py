@@ -15,7 +15,7 @@ from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.compat import child_config
+from langgraph_speculate.host.compat import child_config, traced_run
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.recorder import areplay, replay
@@ -184,6 +184,7 @@ class RealCalls:
             session.settle(name, hit=None, joined=False, waited_s=took_s, tool_s=took_s, now=now, repeat=True)
 
         self._driver.note(settle)
+        self._driver.trace.missed(name, traced_run(child_config()), repeat=True)
         return handed_over(answer.value)
 
     @contextmanager
@@ -206,6 +207,7 @@ class RealCalls:
             _INSIDE.reset(token)
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
             self._driver.note(lambda now: self._executed(facts, tags, now - real.at, now - began, now))
+            self._driver.trace.missed(facts.name, traced_run(child_config()))
 
     @contextmanager
     def _witnessing(self, real: RealCall) -> Iterator[Execution]:
@@ -255,3 +257,5 @@ class RealCalls:
                     hit.call.name, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s, now=now
                 )
             )
+            call, waited_s = traced_run(child_config()), clock.now() - real.at
+            self._driver.trace.adopted(hit, call, joined=joined, waited_s=waited_s, arrived_at=real.at)

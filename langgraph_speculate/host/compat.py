@@ -28,6 +28,7 @@ from langchain_core.tools.base import (
     get_all_basemodel_annotations,
 )
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
+from langchain_core.tracers.langchain import LangChainTracer
 from langgraph._internal._constants import (
     CONF,
     CONFIG_KEY_CALL,
@@ -45,6 +46,7 @@ from langgraph.prebuilt.tool_node import _get_all_injected_args
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
 from langgraph.pregel._utils import get_function_nonlocals
+from langsmith import RunTree, get_tracing_context
 
 RUN_KEY = "__pregel_speculate_run"
 """Where a run's scope travels in `configurable`. Keys that begin like this reach neither checkpoints nor streams."""
@@ -106,6 +108,8 @@ __all__ = [
     "successors",
     "tool_call_wrappers",
     "tools_by_name",
+    "traced_path",
+    "traced_run",
     "var_child_runnable_config",
 ]
 
@@ -188,6 +192,41 @@ def max_concurrency_of(bound: Mapping[str, Any] | None, config: Mapping[str, Any
         if found is not None:
             return found
     return None
+
+
+def traced_run(config: Mapping[str, Any] | None) -> RunTree | None:
+    """The run in LangSmith that code with that *config* is part of, while it is open; None where nothing is traced.
+
+    What is set on it before it ends is sent with its end.
+    """
+    path = _traced(config)
+    return path[1] if path else None
+
+
+def traced_path(config: Mapping[str, Any] | None) -> list[RunTree]:
+    """The open runs in LangSmith around code with that *config*, outermost first; none where nothing is traced.
+
+    Runs of another process, and those that the host was not told of, are not among them.
+    """
+    found = _traced(config)
+    if found is None or get_tracing_context().get("enabled") is False:
+        return []
+    runs, innermost = found
+    ids = [step[-_UUID_LENGTH:] for step in innermost.dotted_order.split(".")]
+    return [runs[id] for id in ids if id in runs]
+
+
+def _traced(config: Mapping[str, Any] | None) -> tuple[Mapping[str, RunTree], RunTree] | None:
+    """The open runs of the tracer in a config, and the one among them that the config is of."""
+    callbacks = (config or {}).get("callbacks")
+    for handler in getattr(callbacks, "handlers", ()):
+        if isinstance(handler, LangChainTracer):
+            run = handler.run_map.get(str(getattr(callbacks, "parent_run_id", None)))
+            return None if run is None else (handler.run_map, run)
+    return None
+
+
+_UUID_LENGTH = 36
 
 
 def namespace_depth(configurable: Mapping[str, Any]) -> int:
