@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.tools import BaseTool
+from langsmith.utils import tracing_is_enabled
 
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.errors import UnsupportedGraph
@@ -31,11 +32,12 @@ from langgraph_speculate.host.compat import (
     max_concurrency_of,
     run_config,
     tools_by_name,
+    with_handlers,
 )
 from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.forcing import Forcing
 from langgraph_speculate.host.model import ask_in_place
-from langgraph_speculate.host.observer import observer_for
+from langgraph_speculate.host.observer import Unspeculated, observer_for
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
@@ -147,7 +149,7 @@ def _stream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> Iterato
     """As the plain graph's, inside of a run scope."""
     run = _open(self, config, kwargs, None)
     if run is None:
-        yield from self.plain_kind.stream(self, input, config, **kwargs)
+        yield from self.plain_kind.stream(self, input, _unspeculated(self, config), **kwargs)
         return
     try:
         yield from self.plain_kind.stream(self, input, run_config(config, run, *_handlers(self, run)), **kwargs)
@@ -159,7 +161,7 @@ async def _astream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> 
     """As the plain graph's, inside of a run scope."""
     run = _open(self, config, kwargs, asyncio.get_running_loop())
     try:
-        given = config if run is None else run_config(config, run, *_handlers(self, run))
+        given = _unspeculated(self, config) if run is None else run_config(config, run, *_handlers(self, run))
         async with aclosing(self.plain_kind.astream(self, input, given, **kwargs)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -187,6 +189,14 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
     """What a run adds to its callbacks."""
     return [observer_for(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
+
+
+def _unspeculated(graph: Any, config: Any) -> Any:
+    """The config of a run that does not speculate: as given, but that a trace of it says so."""
+    engine: Engine = graph.speculation
+    if engine.tracing.level == "off" or not tracing_is_enabled() or not _is_usable(config):
+        return config
+    return with_handlers(config, Unspeculated(engine))
 
 
 def _is_usable(config: Any) -> bool:

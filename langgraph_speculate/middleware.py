@@ -39,7 +39,7 @@ from langgraph_speculate.host.compat import (
 from langgraph_speculate.host.engine import Engine, Observer
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking
-from langgraph_speculate.host.observer import StreamObserver
+from langgraph_speculate.host.observer import StreamObserver, note_off
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
@@ -172,6 +172,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         """Speculations run while the model thinks."""
         run = self._run_of(request, None)
         if run is None:
+            note_off(self.speculation)
             return handler(request)
         turn = uuid4().hex
         prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))
@@ -192,6 +193,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         """Speculations run while the model thinks."""
         run = self._run_of(request, asyncio.get_running_loop())
         if run is None:
+            note_off(self.speculation)
             return await handler(request)
         turn = uuid4().hex
         prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))

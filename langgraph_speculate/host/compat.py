@@ -111,6 +111,7 @@ __all__ = [
     "traced_path",
     "traced_run",
     "var_child_runnable_config",
+    "with_handlers",
 ]
 
 
@@ -124,7 +125,7 @@ def child_config() -> RunnableConfig | None:
 
 def run_config(config: RunnableConfig | None, run: Any, *handlers: BaseCallbackHandler) -> RunnableConfig:
     """*config* with a run's scope and handlers added; everything else as the caller gave it."""
-    given = _with_handlers(config, handlers)
+    given = with_handlers(config, *handlers)
     given[CONF] = {**(given.get(CONF) or {}), RUN_KEY: run}
     return given
 
@@ -135,14 +136,15 @@ def inherited(handlers: Sequence[BaseCallbackHandler]) -> Iterator[None]:
     if not handlers:
         yield
         return
-    token = var_child_runnable_config.set(_with_handlers(var_child_runnable_config.get(), handlers))
+    token = var_child_runnable_config.set(with_handlers(var_child_runnable_config.get(), *handlers))
     try:
         yield
     finally:
         var_child_runnable_config.reset(token)
 
 
-def _with_handlers(config: RunnableConfig | None, handlers: Sequence[BaseCallbackHandler]) -> RunnableConfig:
+def with_handlers(config: RunnableConfig | None, *handlers: BaseCallbackHandler) -> RunnableConfig:
+    """*config* with handlers added; everything else as the caller gave it."""
     given: RunnableConfig = {**config} if config else {}
     callbacks = given.get("callbacks")
     if isinstance(callbacks, BaseCallbackManager):
@@ -209,7 +211,7 @@ def traced_path(config: Mapping[str, Any] | None) -> list[RunTree]:
     Runs of another process, and those that the host was not told of, are not among them.
     """
     found = _traced(config)
-    if found is None or get_tracing_context().get("enabled") is False:
+    if found is None or get_tracing_context().get("enabled") is False or not _is_sampled(found[1]):
         return []
     runs, innermost = found
     ids = [step[-_UUID_LENGTH:] for step in innermost.dotted_order.split(".")]
@@ -224,6 +226,14 @@ def _traced(config: Mapping[str, Any] | None) -> tuple[Mapping[str, RunTree], Ru
             run = handler.run_map.get(str(getattr(callbacks, "parent_run_id", None)))
             return None if run is None else (handler.run_map, run)
     return None
+
+
+def _is_sampled(run: RunTree) -> bool:
+    """Whether the trace of a run is among those that are sent."""
+    client = run.client
+    return client.tracing_sample_rate is None or bool(
+        client._filter_for_sampling([{"id": run.id, "trace_id": run.trace_id}])
+    )
 
 
 _UUID_LENGTH = 36

@@ -11,10 +11,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
+from uuid import UUID
 
 import orjson
 
@@ -23,7 +25,7 @@ from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Discard, Speculation, State
 
 if TYPE_CHECKING:
-    from langsmith import RunTree
+    from langsmith import Client, RunTree
 
 P = ParamSpec("P")
 
@@ -110,6 +112,8 @@ class RunTrace:
         self.given_up = tracing.level == "off"
         self.warn = warn
         self._full = tracing.level == "full"
+        self._scored = tracing.feedback
+        self._totals: Counter[str] = Counter()
         self._mode = mode
         self._steps: dict[str, RunTree] = {}
         self._around: Sequence[RunTree] = ()
@@ -133,7 +137,7 @@ class RunTrace:
         self._why = {}
         if not self._around:
             self._around = [run for run in path if _INSIDE_A_GRAPH not in run.metadata]
-            self._sum_up({"launched": 0, "hits": 0, "wasted": 0, "hidden_ms": 0})
+            self._sum_up(dict.fromkeys(("calls", "launched", "hits", "wasted", "hidden_ms"), 0))
 
     @_harmless
     def launched(self, speculation: Speculation) -> None:
@@ -201,21 +205,20 @@ class RunTrace:
     @_harmless
     def take(self, happened: Iterable[events.Event]) -> None:
         """Things happened in the run."""
-        if not self._around:
+        if not self._around and not self._guesses:
             return
-        sums: dict[str, int] = {}
-
-        def add(**more: int) -> None:
-            sums.update({name: sums.get(name, 0) + value for name, value in more.items()})
-
+        sums: Counter[str] = Counter()
+        over = False
         for event in happened:
             match event:
-                case events.Launched():
-                    add(launched=1, wasted=1)
+                case events.Launched():  # every speculation ends committed or wasted, and the run around may end first
+                    sums.update(launched=1, wasted=1)
                 case events.Committed():
-                    add(hits=1, wasted=-1)
+                    sums.update(hits=1, wasted=-1)
                 case events.StepSettled(tool_s=tool_s, waited_s=waited_s):
-                    add(hidden_ms=_ms(tool_s - waited_s))
+                    sums.update(hidden_ms=_ms(tool_s - waited_s))
+                case events.CallSettled(repeat=False):
+                    sums.update(calls=1)
                 case events.Denied() | events.Refused():
                     self._kept_back(event)
                 case events.Discarded(tool=tool, reason=reason):
@@ -223,9 +226,11 @@ class RunTrace:
                 case events.Wasted(id=id):
                     self._wasted(id)
                 case events.RunClosed():
-                    self._closed()
+                    over = True
         if sums:
             self._sum_up(sums)
+        if over:
+            self._closed()
 
     # -- what becomes of it ------------------------------------------------------------------------------------------
 
@@ -258,7 +263,11 @@ class RunTrace:
             if guess.speculation.state is State.COMMITTED and self._guesses.pop(id, None) is not None:
                 reason = {"reason": Discard.ABANDONED.value}
                 self._send(guess, _waste("wasted"), {**_facts(guess.speculation, "wasted"), **reason})
-        self._steps, self._around = {}, ()
+        around, self._steps, self._around = self._around, {}, ()
+        if self._scored and around and self._totals["calls"]:
+            rate = self._totals["hits"] / self._totals["calls"]
+            scores = {"speculation_saved_ms": self._totals["hidden_ms"], "speculation_hit_rate": round(rate, 4)}
+            threading.Thread(target=_score, args=(around[0], scores, self.warn), daemon=True).start()
 
     def _send(self, guess: _Guess, tags: list[str], facts: Mapping[str, Any]) -> None:
         speculation, run = guess.speculation, guess.run
@@ -270,6 +279,7 @@ class RunTrace:
     def _sum_up(self, sums: Mapping[str, int]) -> None:
         """Add to the summary; several graphs may share the runs around them."""
         with self._adding:
+            self._totals.update(sums)
             for run in self._around:
                 before = run.metadata
                 totals = {name: before.get(f"speculation_{name}", 0) + more for name, more in sums.items()}
@@ -291,6 +301,26 @@ def _send(run: RunTree, tags: list[str], facts: Mapping[str, Any], *, posted: bo
         run.patch()
     else:
         run.post()
+
+
+def _score(root: RunTree, scores: Mapping[str, float], warn: Callable[[str, str], None]) -> None:
+    """Score a trace. This waits for the network, and the project is there once its first run has arrived."""
+    try:
+        root.client.flush()
+        project = _project(root.client, root.session_name)
+        for key, score in scores.items():
+            root.client.create_feedback(
+                key=key, score=score, trace_id=root.trace_id, session_id=project, extend_trace_retention=False
+            )
+    except Exception as error:  # noqa: BLE001 - somebody else's server
+        warn("langsmith-feedback", f"a trace in LangSmith could not be scored: {error!r}")
+
+
+@functools.lru_cache(maxsize=64)
+def _project(client: Client, name: str) -> UUID:
+    """The id of a project, which run-level feedback has to name."""
+    id: UUID = client.read_project(project_name=name).id
+    return id
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -155,7 +155,8 @@ class LangSmithServer:
         name = parse_qs(urlsplit(path).query).get("name", [""])[0]
         if "/sessions" in path:
             id = str(uuid5(NAMESPACE_DNS, name))
-            return [{"id": id, "name": name, "tenant_id": id, "start_time": "2026-01-01T00:00:00"}]
+            began = "2026-01-01T00:00:00"
+            return [{"id": id, "name": name, "tenant_id": id, "start_time": began, "reference_dataset_id": None}]
         return _INFO
 
     def take(self, path: str, content_type: str, body: bytes) -> None:
