@@ -34,7 +34,7 @@ from langgraph_speculate.host.compat import (
     tools_by_name,
     with_handlers,
 )
-from langgraph_speculate.host.engine import Engine, Observer
+from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
 from langgraph_speculate.host.model import ask_in_place
 from langgraph_speculate.host.observer import Unspeculated, observer_for
@@ -43,6 +43,7 @@ from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
+from langgraph_speculate.observe.observers import Observer
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -183,7 +184,7 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
     configurable = configurable_of(getattr(graph, "config", None), config)
     engine: Engine = graph.speculation
     blocked = _blocked(graph, kwargs) or approvals.bounded(max_concurrency_of(getattr(graph, "config", None), config))
-    return engine.open_run(graph.toolbox, configurable, blocked, loop)
+    return engine.open_run(graph.toolbox, configurable, blocked, loop, graph.get_name())
 
 
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:

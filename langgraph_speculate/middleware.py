@@ -36,7 +36,7 @@ from langgraph_speculate.host.compat import (
     max_concurrency_of,
     stops_of,
 )
-from langgraph_speculate.host.engine import Engine, Observer
+from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking
 from langgraph_speculate.host.observer import StreamObserver, note_off
@@ -44,6 +44,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
+from langgraph_speculate.observe.observers import Observer
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -123,6 +124,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN
+        self._graph = ""
         self._clones: LRUCache[int, tuple[BaseTool, BaseTool]] = LRUCache(_CLONES)
         self._runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
         self.speculation.know(self._toolbox, self._blocked)
@@ -144,6 +146,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
                 f"comes after it and would be overtaken: move SpeculationMiddleware() to the end of the list "
                 f"(only retry middleware may follow)"
             )
+        self._graph = building.name
         gated = self._gated | approvals.gated_by(building.middleware)
         self._blocked = self._standing(building)
         limits = limits_among(building.middleware)
@@ -222,7 +225,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         run = self._runs.get(writer)
         if run is None:
             blocked = self._blocked or _bounds_of_call()
-            run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop)
+            run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop, self._graph)
             if run is not None:
                 self._runs[writer] = run
                 weakref.finalize(writer, run.close)

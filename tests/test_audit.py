@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
-from langgraph_speculate.observe.log import MAX_LINE_BYTES, EventLog, as_json, event_of, read_log
+from langgraph_speculate.observe.log import MAX_LINE_BYTES, JsonLines, as_json, event_of, read_log
 
 KINDS = [kind for kind in vars(events).values() if getattr(kind, "__base__", None) is events.Event]
 LINE = b'{"event":"TurnBegan","run":"r","at":0.5,"turn":"t"}\n'
@@ -49,7 +49,8 @@ def _finite(kind: type[events.Event]) -> dict[str, Any]:
         "tuple[tuple[str, float, str], ...]": st.lists(rows).map(tuple),
     }
     fields = kind.__dataclass_fields__.values()
-    return {field.name: strategies[str(field.type)] for field in fields if field.type in strategies}
+    drawn = {field.name: strategies[str(field.type)] for field in fields if field.type in strategies}
+    return drawn | ({"schema": st.just(events.SCHEMA)} if "schema" in drawn else {})
 
 
 def test_what_json_cannot_say_is_written_all_the_same(tmp_path: Path):
@@ -61,7 +62,7 @@ def test_what_json_cannot_say_is_written_all_the_same(tmp_path: Path):
         pass
 
     rows = (("\ud800", math.nan, "s"), ("get", Odd(0.5), "s"))
-    with EventLog(tmp_path / "events.jsonl") as log:
+    with JsonLines(tmp_path / "events.jsonl") as log:
         log(events.Predicted(run="r", at=0.0, turn="t", candidates=rows))
     (event,) = read_log(tmp_path / "events.jsonl")
     assert isinstance(event, events.Predicted)
@@ -75,7 +76,7 @@ def test_a_log_is_appended_to_line_by_line(tmp_path: Path):
     """
     path = tmp_path / "events.jsonl"
     for number in (1, 2):
-        log = EventLog(path)
+        log = JsonLines(path)
         log(turn(number))
         deadline = time.monotonic() + 5
         while len(path.read_bytes().splitlines()) < number and time.monotonic() < deadline:
@@ -93,7 +94,7 @@ def test_a_half_line_of_a_killed_process_spoils_no_other(tmp_path: Path):
     """
     path = tmp_path / "events.jsonl"
     path.write_bytes(LINE + LINE[:20])
-    with EventLog(path) as log:
+    with JsonLines(path) as log:
         log(turn())
     assert [len(line) > 30 for line in path.read_bytes().splitlines()] == [True, False, True]
 
@@ -102,7 +103,7 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path):
     """
     Observers are called from the threads of tools.
     """
-    log = EventLog(tmp_path / "events.jsonl")
+    log = JsonLines(tmp_path / "events.jsonl")
 
     def write(run: str) -> None:
         for number in range(1, 201):
@@ -143,6 +144,11 @@ def line(**changed: Any) -> bytes:
         (b"[" * 5000, 1, "no JSON"),
         (b'{"event":"TurnBegan","run":"r","at":NaN,"turn":"t"}', 1, "no JSON"),
         (LINE + b"[]\n", 2, "its kind is None"),
+        (
+            b'{"event":"RunBegan","run":"r","at":1,"schema":2,"new":0}',
+            1,
+            "schema 2, but this version reads schema 1",
+        ),
         (b'{"event":"Event","run":"r","at":1}', 1, "its kind is 'Event'"),
         (b'{"event":{},"run":"r","at":1}', 1, "its kind is {}"),
         (line(extra=1), 1, "CallSettled has no field 'extra'"),
@@ -189,4 +195,4 @@ def test_a_file_that_cannot_be_written_is_told_when_it_is_opened(tmp_path: Path)
     Not at the first event, in the middle of a run.
     """
     with pytest.raises(BadLog, match="the log cannot be written: "):
-        EventLog(tmp_path / "no such folder" / "events.jsonl")
+        JsonLines(tmp_path / "no such folder" / "events.jsonl")

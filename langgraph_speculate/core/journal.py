@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_speculate.core import events
+from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.gate import Deny
 from langgraph_speculate.core.repeats import Remembered
-from langgraph_speculate.core.resources import Epochs
-from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.policy import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What stands above the events of a run, for those who read them later.
+
+    Attributes:
+        graph: The graph's name.
+        epoch: What a calendar's clock shows, in seconds since 1970 (UTC), where the host's monotonic one shows 0; None
+            if nobody looked.
+    """
+
+    graph: str = ""
+    epoch: float | None = None
+
+
+UNTITLED = Title()
 
 
 class Journal:
@@ -19,15 +36,18 @@ class Journal:
 
     Args:
         run: The run's id.
+        view: What the gate may know about it. The epochs of its resources are asked here once more, so that a log does
+            not repeat what a speculation believes of itself.
         limits: Its budgets.
-        epochs: The epochs of its resources. Asked here once more, so that a log does not repeat what a speculation
-            believes of itself.
+        title: What stands above its events.
     """
 
-    def __init__(self, run: str, limits: Limits, epochs: Epochs) -> None:
+    def __init__(self, run: str, view: RunView, limits: Limits, title: Title) -> None:
         self._run = run
         self._limits = limits
-        self._epochs = epochs
+        self._epochs = view.epochs
+        self._level = view.level
+        self._title = title
         self._events: list[events.Event] = []
         self._noted = 0
         self._at = -math.inf
@@ -41,7 +61,7 @@ class Journal:
         self._events.append(kind(run=self._run, at=now, number=self._noted, **facts))
 
     def _began(self, now: float) -> None:
-        limits, epochs = self._limits, self._epochs
+        limits, epochs, title = self._limits, self._epochs, self._title
         self.note(
             events.RunBegan,
             now,
@@ -52,6 +72,9 @@ class Journal:
             max_per_run=limits.max_per_run,
             max_wasted_per_run=limits.max_wasted_per_run,
             max_depth=limits.max_depth,
+            wall=0.0 if title.epoch is None else title.epoch + now,
+            graph=title.graph,
+            level=self._level,
         )
 
     def launched(self, speculation: Speculation, now: float) -> None:
@@ -70,6 +93,8 @@ class Journal:
             stage=speculation.stage.value,
             depth=speculation.depth,
             parent=speculation.parent,
+            worth_s=0.0 if speculation.stage is Stage.COMPLETE else speculation.worth,
+            cost=speculation.cost,
         )
 
     def matched(self, speculation: Speculation, now: float) -> None:

@@ -8,7 +8,7 @@ from langgraph_speculate.core.budget import Budget
 from langgraph_speculate.core.critical_path import CriticalPath
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.facts import RunView
-from langgraph_speculate.core.journal import Journal
+from langgraph_speculate.core.journal import UNTITLED, Journal, Title
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.pace import Pace
 from langgraph_speculate.core.repeats import Repeats
@@ -27,6 +27,7 @@ class RunState:
         limits: Its budgets.
         thread: Early bodies of earlier runs of the same thread, by tool (`core/tally.py`).
         economy: What all runs of the graph share; None for a run on its own.
+        title: What stands above its events.
 
     Attributes:
         table: The run's speculations, and the ledger.
@@ -41,13 +42,14 @@ class RunState:
         limits: Limits,
         thread: Counter[str] | None = None,
         economy: Economy | None = None,
+        title: Title = UNTITLED,
     ) -> None:
         self.run = run
         self.view = view
         self.limits = limits
         self.table = Table()
         self.closed = False
-        self._journal = Journal(run, limits, view.epochs)
+        self._journal = Journal(run, view, limits, title)
         self._economy = economy or Economy()
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)

@@ -189,6 +189,8 @@ class Session(Hedging):
         tool_s: float,
         now: float,
         repeat: bool = False,
+        call: str = "",
+        turn: str = "",
     ) -> None:
         """A real call has its answer."""
         self._hits += hit is not None
@@ -211,6 +213,8 @@ class Session(Hedging):
             twin=hit is not None and hit.source == HEDGE,
             repeat=repeat,
             depth=1 if hit is None else hit.depth,
+            call=call,
+            turn=turn,
         )
 
     def close(self, now: float) -> list[Command]:

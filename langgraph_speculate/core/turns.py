@@ -30,7 +30,7 @@ class Turns(Launches):
         if self._ended or not self._open:
             self._pace.began(model, now)
         opened = self._open[turn] = OpenTurn()
-        self._journal.note(events.TurnBegan, now, turn=turn)
+        self._journal.note(events.TurnBegan, now, turn=turn, model=model)
         if not self._ended:  # another model of the same step, running beside the first
             return []
         self._ended.clear()
@@ -158,6 +158,7 @@ class Turns(Launches):
             return []
         inherited = self._open.pop(turn, OpenTurn()).inherited
         self._ended[turn] = False
+        self._journal.note(events.TurnFailed, now, turn=turn)
         lost = [s for s in self.table if s.turn == turn or s.id in inherited]
         return self._drop(lost, "squash", Discard.MODEL_FAILED, now)
 

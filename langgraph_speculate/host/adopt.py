@@ -1,14 +1,17 @@
 """The tool whose body adopts or executes.
 
-A dynamic subclass of the tool's own class overrides only the body, `_run` and `_arun`. Callbacks, validation,
-artifacts, error handling, ids and the ToolMessage stay those of the real call; outside of a speculating run the body is
-the tool's own.
+A dynamic subclass of the tool's own class overrides the body, `_run` and `_arun`, and notes the id of a call on its way
+there. Callbacks, validation, artifacts, error handling, ids and the ToolMessage stay those of the real call; outside of
+a speculating run the body is the tool's own.
 """
 
 from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 # Kept outside of the classes: pydantic would turn an underscored class attribute into a private field.
 _BASES: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
 _ADOPTING: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
+
+_CALL_ID: ContextVar[str] = ContextVar("speculate_call_id", default="")
+"""The id of the call that is on its way to a body: most bodies are not told."""
 
 
 def is_adopting(tool: BaseTool) -> bool:
@@ -80,13 +86,25 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
         if run is None:
             return kind._run(self, *args, **kwargs)
         arguments = _arguments(args, kwargs, sync_slots)
-        return run.calls.call(self, arguments, functools.partial(kind._run, self, *args, **kwargs))
+        return run.calls.call(self, arguments, functools.partial(kind._run, self, *args, **kwargs), _CALL_ID.get())
+
+    @functools.wraps(kind.invoke)
+    def invoke(self: BaseTool, input: Any, *args: Any, **kwargs: Any) -> Any:
+        with _called(input):
+            return kind.invoke(self, input, *args, **kwargs)
+
+    @functools.wraps(kind.ainvoke)
+    async def ainvoke(self: BaseTool, input: Any, *args: Any, **kwargs: Any) -> Any:
+        with _called(input):
+            return await kind.ainvoke(self, input, *args, **kwargs)
 
     namespace: dict[str, Any] = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
         "_run": _run,
+        "invoke": invoke,
+        "ainvoke": ainvoke,
     }
     if kind._arun is not BaseTool._arun:
         async_slots = body_slots(kind._arun)
@@ -98,13 +116,25 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
             if run is None:
                 return await kind._arun(self, *args, **kwargs)
             arguments = _arguments(args, kwargs, async_slots)
-            return await run.calls.acall(self, arguments, functools.partial(kind._arun, self, *args, **kwargs))
+            body = functools.partial(kind._arun, self, *args, **kwargs)
+            return await run.calls.acall(self, arguments, body, _CALL_ID.get())
 
         namespace["_arun"] = _arun
     adopting: type[BaseTool] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
     _BASES[adopting] = kind
     _ADOPTING[kind] = adopting
     return adopting
+
+
+@contextmanager
+def _called(input: Any) -> Iterator[None]:
+    """Around a tool's call, to its body."""
+    id = input.get("id") if isinstance(input, dict) and input.get("type") == "tool_call" else None
+    token = _CALL_ID.set(id if isinstance(id, str) else "")
+    try:
+        yield
+    finally:
+        _CALL_ID.reset(token)
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any], slots: frozenset[str]) -> Arguments:

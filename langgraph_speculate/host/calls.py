@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, size_of
 from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
-from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import child_config, traced_run
@@ -23,6 +22,7 @@ from langgraph_speculate.host.results import handed_over, repeatable
 from langgraph_speculate.host.runner import await_, wait
 from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.turns import Turns
 from langgraph_speculate.host.waiting import Waiting
 from langgraph_speculate.host.witness import Witness
 from langgraph_speculate.policy.guards import objection
@@ -45,6 +45,7 @@ class RealCall:
         venue: Where it runs.
         at: When it arrived, in seconds on the monotonic clock.
         remembers: Whether answers of its tool are given again.
+        id: The id that the model's provider gave it; empty if it has none.
         circumstances: What the tool may see of its run, or None if nobody asked or it cannot be compared.
     """
 
@@ -54,6 +55,7 @@ class RealCall:
     venue: str
     at: float
     remembers: bool
+    id: str = ""
     circumstances: Any = None
 
 
@@ -82,7 +84,7 @@ class RealCalls:
         engine: What the runs of one wrapped graph share.
         driver: The run's session and runner.
         toolbox: The graph's tools.
-        variables: Returns the context variables that the policy passes on, with their values.
+        turns: The model's turns of the run.
         is_async: Whether the run has an event loop.
     """
 
@@ -91,23 +93,23 @@ class RealCalls:
         engine: Engine,
         driver: Driver,
         toolbox: Toolbox,
-        variables: Callable[[], Mapping[ContextVar[Any], Any]],
+        turns: Turns,
         is_async: bool,
     ) -> None:
         self._engine = engine
         self._driver = driver
         self._toolbox = toolbox
-        self._variables = variables
+        self._turns = turns
         self._is_async = is_async
-        self._waiting = Waiting(engine, driver, variables)
+        self._waiting = Waiting(engine, driver, turns.variables)
 
     def executing(self) -> bool:
         """Whether this runs inside of one of the run's real tool calls."""
         return _INSIDE.get() is self
 
-    def call(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Any]) -> Any:
-        """A real call reached the tool's sync body: adopt a result, or execute."""
-        real = self._arrived(tool, arguments, THREAD)
+    def call(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Any], id: str) -> Any:
+        """A real call of that id reached the tool's sync body: adopt a result, or execute."""
+        real = self._arrived(tool, arguments, THREAD, id)
         answer = self._resolve(real)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
@@ -124,9 +126,11 @@ class RealCalls:
         with self._executing(real) as execution:
             return execution.answered(body(**execution.slots))
 
-    async def acall(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
+    async def acall(
+        self, tool: BaseTool, arguments: Arguments, body: Callable[..., Coroutine[Any, Any, Any]], id: str
+    ) -> Any:
         """`call` for the tool's native async body."""
-        real = self._arrived(tool, arguments, TASK)
+        real = self._arrived(tool, arguments, TASK, id)
         answer = self._resolve(real)
         joined = isinstance(answer, Join)
         if isinstance(answer, Join):
@@ -143,10 +147,10 @@ class RealCalls:
         with self._executing(real) as execution:
             return execution.answered(await body(**execution.slots))
 
-    def _arrived(self, tool: BaseTool, arguments: Arguments, venue: str) -> RealCall:
+    def _arrived(self, tool: BaseTool, arguments: Arguments, venue: str, id: str) -> RealCall:
         entry = self._toolbox.entry_of(tool)
         self._toolbox.ran(entry.facts, self._is_async, venue)
-        return RealCall(entry, entry.call(arguments), arguments, venue, clock.now(), self._remembers(entry))
+        return RealCall(entry, entry.call(arguments), arguments, venue, clock.now(), self._remembers(entry), id)
 
     def _remembers(self, entry: Entry) -> bool:
         """Whether answers of a tool are given again; not those of another one of the same name."""
@@ -161,7 +165,7 @@ class RealCalls:
             return missed
         config, guards = child_config() or {}, self._engine.policy.guards
         try:
-            around = circumstances_of(config, self._variables())
+            around = circumstances_of(config, self._turns.variables())
             real.circumstances = entry.circumstances(around, real.arguments, config)
         except Exception as error:  # noqa: BLE001 - a value of the caller's: what cannot be compared is not used
             self._engine.trip(call.name, f"what cannot be compared ({type(error).__name__})")
@@ -177,14 +181,12 @@ class RealCalls:
     def _repeated(self, answer: Remembered, real: RealCall) -> Any:
         """A remembered answer is given again: no body runs, and nothing was hidden."""
 
-        session, name = self._driver.session, real.call.name
-
         def settle(now: float) -> None:
             took_s = now - real.at
-            session.settle(name, hit=None, joined=False, waited_s=took_s, tool_s=took_s, now=now, repeat=True)
+            self._settle(real, now, hit=None, joined=False, waited_s=took_s, tool_s=took_s, repeat=True)
 
         self._driver.note(settle)
-        self._driver.trace.missed(name, traced_run(child_config()), repeat=True)
+        self._driver.trace.missed(real.call.name, traced_run(child_config()), repeat=True)
         return handed_over(answer.value)
 
     @contextmanager
@@ -206,7 +208,7 @@ class RealCalls:
         finally:
             _INSIDE.reset(token)
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
-            self._driver.note(lambda now: self._executed(facts, tags, now - real.at, now - began, now))
+            self._driver.note(lambda now: self._executed(real, tags, now - began, now))
             self._driver.trace.missed(facts.name, traced_run(child_config()))
 
     @contextmanager
@@ -238,9 +240,13 @@ class RealCalls:
             kept, size = handed_over(value), size_of(value, self._engine.policy.limits.max_result_bytes)
             self._driver.note(lambda now: self._driver.session.remember(draft, kept, size, now))
 
-    def _executed(self, facts: ToolFacts, tags: frozenset[str], waited_s: float, tool_s: float, now: float) -> None:
+    def _executed(self, real: RealCall, tags: frozenset[str], tool_s: float, now: float) -> None:
         self._driver.session.end_call(tags, now)
-        self._driver.session.settle(facts.name, hit=None, joined=False, waited_s=waited_s, tool_s=tool_s, now=now)
+        self._settle(real, now, hit=None, joined=False, waited_s=now - real.at, tool_s=tool_s)
+
+    def _settle(self, real: RealCall, now: float, **how: Any) -> None:
+        turn = self._turns.asking.get(real.id, "")
+        self._driver.session.settle(real.entry.facts.name, now=now, call=real.id, turn=turn, **how)
 
     @contextmanager
     def _adopting(self, answer: Commit, joined: bool, real: RealCall) -> Iterator[None]:
@@ -253,9 +259,7 @@ class RealCalls:
                 self._remember(Remembered.of(hit), answer.outcome.value)
         finally:
             self._driver.note(
-                lambda now: self._driver.session.settle(
-                    hit.call.name, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s, now=now
-                )
+                lambda now: self._settle(real, now, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s)
             )
             call, waited_s = traced_run(child_config()), clock.now() - real.at
             self._driver.trace.adopted(hit, call, joined=joined, waited_s=waited_s, arrived_at=real.at)

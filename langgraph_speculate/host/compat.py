@@ -278,10 +278,12 @@ class Building:
 
     Attributes:
         middleware: Its middleware, outermost first.
+        name: Its name; empty if it has none.
         interrupt_before, interrupt_after: Its static interrupts.
     """
 
     middleware: tuple[Any, ...]
+    name: str
     interrupt_before: tuple[str, ...]
     interrupt_after: tuple[str, ...]
 
@@ -297,7 +299,7 @@ def agent_being_built() -> Building | None:
         if frame is not None and frame.f_code.co_name == "create_agent" and "middleware" in frame.f_locals:
             found = frame.f_locals
             stops = (tuple(found.get(name) or ()) for name in ("interrupt_before", "interrupt_after"))
-            return Building(tuple(found["middleware"]), *stops)
+            return Building(tuple(found["middleware"]), found.get("name") or "", *stops)
     return None
 
 

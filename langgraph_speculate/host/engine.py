@@ -25,6 +25,7 @@ from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event, Switched
 from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import History, Origin, partition_of
+from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
@@ -35,7 +36,7 @@ from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.brakes import Brakes
-from langgraph_speculate.host.compat import namespace_depth
+from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.explanation import Explanation, held_back, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
@@ -44,6 +45,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.langsmith import Tracing
+from langgraph_speculate.observe.observers import Observer, Witness, everywhere, observe_no_more
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
 from langgraph_speculate.policy import Level, SpeculationPolicy
@@ -54,8 +56,6 @@ _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate 
 
 _THREADS = 4096  # whose early bodies are counted
 _BREAKERS = 1024  # of patterns and tools, those used last
-
-Observer = Callable[[Event], None]
 
 
 class Engine:
@@ -168,6 +168,7 @@ class Engine:
         configurable: Mapping[str, Any],
         blocked: str | None,
         loop: asyncio.AbstractEventLoop | None,
+        graph: str = "",
     ) -> Run | None:
         """A scope for one agent run, or None when speculation is off or there is nothing to run ahead."""
         level = self.policy.effective_level()
@@ -180,8 +181,12 @@ class Engine:
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
         thread = configurable.get("thread_id")
         origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread), id)
-        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin)
+        title = Title(graph, clock.epoch())
+        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin, title)
         self._runs.add(run)
+        outer: Run | None = configurable.get(RUN_KEY)
+        for witness in self._witnesses():
+            self._call(witness, witness.opened, id, graph, outer and outer.id)
         return run
 
     def forget(self, run: Run) -> None:
@@ -209,13 +214,27 @@ class Engine:
         for event in happened:
             if isinstance(event, Switched):
                 _LOG.info("speculation: %s", _told(event))
-        for event in happened if self._observers else ():
-            for observer in tuple(self._observers):
-                try:
-                    observer(event)
-                except Exception:  # noqa: BLE001 - somebody else's code
-                    _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
-                    self._drop(observer)
+        for event in happened if self._observers or everywhere() else ():
+            for observer in self._audience():
+                self._call(observer, observer, event)
+
+    def entering(self, run: str) -> None:
+        """A body of a run will run early in the context that this is called in."""
+        for witness in self._witnesses():
+            self._call(witness, witness.entering, run)
+
+    def _audience(self) -> tuple[Observer, ...]:
+        return (*self._observers, *everywhere())
+
+    def _witnesses(self) -> list[Witness]:
+        return [observer for observer in self._audience() if isinstance(observer, Witness)]
+
+    def _call(self, observer: Observer, told: Callable[..., None], *facts: Any) -> None:
+        try:
+            told(*facts)
+        except Exception:  # noqa: BLE001 - somebody else's code
+            _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
+            self._drop(observer)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """The predictor sees what the model asked for after *history*."""
@@ -254,6 +273,7 @@ class Engine:
     def _drop(self, observer: Observer) -> None:
         if observer in self._observers:
             self._observers.remove(observer)
+        observe_no_more(observer)
 
     def _thread_of(self, configurable: Mapping[str, Any]) -> Counter[str]:
         """Early bodies of a thread's earlier runs, by tool."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import Origin
+from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.host.calls import RealCalls
 from langgraph_speculate.host.compat import RUN_KEY
@@ -40,6 +41,7 @@ class Run:
         depth: How deep in nested graphs the run lives; 0 for a root graph.
         thread: Early bodies of earlier runs of the same thread, by tool.
         origin: Whose run it is.
+        title: What stands above its events.
 
     Attributes:
         turns: The model's turns of the run.
@@ -56,10 +58,12 @@ class Run:
         depth: int,
         thread: Counter[str],
         origin: Origin,
+        title: Title,
     ) -> None:
+        self.id = id
         self.depth = depth
         self._engine = engine
-        self._session = Session(id, view, engine.policy.limits, thread, engine.economy)
+        self._session = Session(id, view, engine.policy.limits, thread, engine.economy, title)
         mode = "on" if view.level != "shadow" and view.blocked is None else "shadow"
         trace = RunTrace(engine.tracing, mode, engine.warn)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn, trace)
@@ -67,7 +71,7 @@ class Run:
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
         self.turns = Turns(engine, self._driver, proposer, warmer, origin)
-        self.calls = RealCalls(engine, self._driver, toolbox, self.turns.variables, self._is_async)
+        self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,9 @@ class Turns:
         proposer: Makes attempts out of candidates.
         warmer: Warms tools up.
         origin: Whose run it is.
+
+    Attributes:
+        asking: The turn that asked for a real call, by the call's id.
     """
 
     def __init__(self, engine: Engine, driver: Driver, proposer: Proposer, warmer: Warmer, origin: Origin) -> None:
@@ -57,6 +60,7 @@ class Turns:
         self._origin = origin
         self._proposer = proposer
         self._lookahead = Lookahead(engine, driver, proposer)
+        self.asking: dict[str, str] = {}
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
 
@@ -100,11 +104,13 @@ class Turns:
 
     def end(self, id: str, message: Any) -> None:
         """The model's message is final."""
+        made = getattr(message, "tool_calls", None) or ()
+        self.asking.update((call["id"], id) for call in made if call.get("id"))
         if _is_broken_off(message):
             self.abort(id)
             return
         turn = self._open.pop(id, None)
-        raw = [Call(call["name"], call["args"]) for call in getattr(message, "tool_calls", None) or ()]
+        raw = [Call(call["name"], call["args"]) for call in made]
         alive = self._driver.session.alive_tools()
         received = [self._as_received(call, turn) for call in raw if call.name in alive]
         wanted = [call for call in received if call is not None]

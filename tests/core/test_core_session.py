@@ -13,9 +13,10 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Commit, Join, Launch, Miss, Proposal
 from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.gate import ALLOW
+from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
 from langgraph_speculate.errors import IllegalTransition
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
@@ -360,6 +361,47 @@ def test_what_a_discarded_body_cost_is_told_once_it_has_ended():
     assert [(type(event), event.seconds) for event in happened] == [(events.Finished, 3.5), (events.Wasted, 3.5)]
 
 
+# -- giving way --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("facts", [GET, KEEP], ids=["drain", "cancel"])
+def test_a_body_gives_its_slot_to_a_real_call_that_needs_it(facts: ToolFacts):
+    """
+    It is discarded for that reason, with all that rests on it, and stopped by its own policy.
+    """
+    session, speculation = running(Call(facts.name, {"id": 7}), facts=facts)
+    assert session.give_way(speculation.id, 1.0) == (True, [Cancel(speculation.id, drain=facts is GET)])
+    assert (speculation.state, speculation.reason) == (State.DISCARDED, Discard.YIELDED)
+    assert session.give_way(speculation.id, 1.5) == (True, [])  # it is about to end
+    session.finish(speculation.id, Outcome(error=ValueError(), stopped=True), 0, 2.0, 0.0)
+    assert session.give_way(speculation.id, 3.0) == (False, [])
+
+
+@pytest.mark.parametrize("why", ["a real call waits for it", "it has ended"])
+def test_a_body_that_is_needed_or_over_gives_nothing_away(why: str):
+    """
+    The real call that waits has its slot by right; a result that is there holds none.
+    """
+    session, speculation = ready() if why == "it has ended" else running()
+    if why == "a real call waits for it":
+        session.resolve(SEVEN, GET, "thread", 1.0)
+    before = speculation.state
+    assert session.give_way(speculation.id, 1.0) == (False, [])
+    assert speculation.state is before
+
+
+def test_a_call_that_gave_way_starts_again_once_it_is_written():
+    """
+    By then there may be a slot. One that was left alone is not started twice.
+    """
+    written = Proposal(Candidate(SEVEN, 1.0, "stream"), SEVEN, GET, "thread", stage=Stage.COMPLETE)
+    for gives_way in (True, False):
+        session, speculation = running()
+        if gives_way:
+            session.give_way(speculation.id, 1.0)
+        assert len(session.written("t1", written, 2.0)) == gives_way
+
+
 # -- corners -----------------------------------------------------------------------------------------------------------
 
 
@@ -400,3 +442,44 @@ def test_what_has_no_call_or_no_policy_is_never_launched(facts: ToolFacts | None
     assert session.predicted("t1", [proposal], 0.0) == []
     with pytest.raises(IllegalTransition, match="get was launched although the gate cannot have allowed it"):
         proposal.speculation("r:1", "t1", 0, 0, 0.0)
+
+
+# -- what a run says of itself -----------------------------------------------------------------------------------------
+
+
+def test_a_run_says_at_its_start_how_to_read_it():
+    """
+    Schema, date, graph and level stand in the first record, so that a log needs nothing else to be understood.
+    """
+    title = Title("support", epoch=1_000.0)
+    session = Session("r", RunView("shadow", None, Epochs()), Limits(), title=title)
+    session.begin_turn("t1", 2.0, "gpt-x")
+    began, turn = session.take_events()
+    assert isinstance(began, events.RunBegan)
+    assert (began.schema, began.wall, began.graph, began.level) == (events.SCHEMA, 1_002.0, "support", "shadow")
+    assert isinstance(turn, events.TurnBegan)
+    assert turn.model == "gpt-x"
+
+
+def test_a_model_call_that_fails_is_told():
+    """
+    A turn that began has an end in the log, however it ends.
+    """
+    session, _ = running()
+    session.abort_turn("t1", 1.0)
+    assert [event.turn for event in told(session, events.TurnFailed)] == ["t1"]
+
+
+def test_a_launch_says_what_it_is_worth_and_costs():
+    """
+    Seconds that a guess is expected to save, and money whether or not it hits; what the model wrote needs no estimate.
+    """
+    session = a_session()
+    session.begin_turn("t1", 0.0)
+    facts = tool("get", read_only=True, cost=0.0001)
+    launch(session, facts=facts)
+    written = Proposal(Candidate(EIGHT, 1.0, "stream"), EIGHT, facts, "thread", stage=Stage.COMPLETE)
+    session.written("t1", written, 0.0)
+    guess, call = told(session, events.Launched)
+    assert guess.worth_s > 0
+    assert (call.worth_s, guess.cost, call.cost) == (0.0, 0.0001, 0.0001)

@@ -26,12 +26,12 @@ from langchain_core.messages import AIMessage
 from langgraph_speculate import speculate
 from langgraph_speculate.core import events
 from langgraph_speculate.observe.audit import Auditor
-from langgraph_speculate.observe.log import EventLog, read_log
+from langgraph_speculate.observe.log import JsonLines, read_log
 
 NOISE = [("find", {"query": "never"})]
 
 
-def audited(log: EventLog) -> dict[str, Any]:
+def audited(log: JsonLines) -> dict[str, Any]:
     """What the log holds, after it was found to be correct."""
     log.close()
     auditor = Auditor()
@@ -47,7 +47,7 @@ def test_the_log_of_an_agent_is_correct(kind: str, way: str, world: World, tmp_p
     """
     Reads that run ahead and are used, reads that nobody wants, a write between: nothing in it breaks a promise.
     """
-    log = EventLog(tmp_path / "events.jsonl")
+    log = JsonLines(tmp_path / "events.jsonl")
     graph = GRAPHS[kind](ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02), notebook(world, "both", 0.005))
     wrapped = speculate(graph, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT, also=NOISE), observers=[log])
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_the_log_of_many_runs_at_once_is_correct(way: str, world: World, tmp_pat
         ask(("read", {"id": 1}), ("write", {"id": 2, "text": "new"})),
         AIMessage("done"),
     ]
-    log = EventLog(tmp_path / "events.jsonl")
+    log = JsonLines(tmp_path / "events.jsonl")
     graph = agent_graph(ScriptedModel(script=script, pace_s=0.01), notebook(world, "both", 0.01))
     wrapped = speculate(graph, policy, predictor=Oracle(script), observers=[log])
 
@@ -103,7 +103,7 @@ def test_the_log_of_a_run_that_was_broken_off_is_correct(world: World, tmp_path:
     """
     What was still alive ends with the run, and nothing is used afterwards.
     """
-    log = EventLog(tmp_path / "events.jsonl")
+    log = JsonLines(tmp_path / "events.jsonl")
     graph = agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02), notebook(world, "sync", 0.005))
     wrapped = speculate(graph, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT, also=NOISE), observers=[log])
     for chunks in range(1, 5):

@@ -286,7 +286,7 @@ def test_a_call_that_waits_is_shown_as_joined(langsmith: LangSmithServer, way: s
 
 def _reading(*names: str, **limits: Any) -> dict[str, Any]:
     once = {"read_only": True, "eagerness": "immediate"}
-    return {"tools": {name: once for name in names}, "limits": {**UNBRAKED, **limits}}
+    return {"tools": dict.fromkeys(names, once), "limits": {**UNBRAKED, **limits}}
 
 
 def test_a_miss_says_why(langsmith: LangSmithServer):

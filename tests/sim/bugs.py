@@ -342,7 +342,7 @@ def the_body_runs_besides() -> Iterator[None]:
     """Double commit: the result is adopted, and the body runs too."""
     real = calls.RealCalls.acall
 
-    async def acall(self: Any, tool: Any, arguments: Any, body: Any) -> Any:
+    async def acall(self: Any, tool: Any, arguments: Any, body: Any, id: str) -> Any:
         ran = False
 
         async def noted() -> Any:
@@ -350,7 +350,7 @@ def the_body_runs_besides() -> Iterator[None]:
             ran = True
             return await body()
 
-        value = await real(self, tool, arguments, noted)
+        value = await real(self, tool, arguments, noted, id)
         return value if ran else await body()
 
     with patch.object(calls.RealCalls, "acall", acall):

@@ -1,0 +1,33 @@
+"""The command line: `langgraph-speculate COMMAND`, the same as `python -m langgraph_speculate COMMAND`.
+
+Each command is a module of its name, registered by being imported here. Figures and tables go to standard output,
+progress and errors to standard error. Exit code 0 is success, 1 that a command found what it is there to find
+(transcripts that differ, say, or a broken promise), 2 bad input or a missing extra: one line says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from langgraph_speculate.cli.app import app, fail
+
+# isort: split
+# All else comes second: it is the app that says which extra is missing.
+import typer
+
+from langgraph_speculate.cli import audit, convert, demo, evaluate, mine, report, show
+from langgraph_speculate.errors import SpeculateError
+
+__all__ = ["audit", "convert", "demo", "evaluate", "main", "mine", "report", "show"]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, with *arguments* instead of the process's; the entry point of the installed script."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except typer.Abort:
+        raise SystemExit(1) from None
+    except (typer.TyperException, SpeculateError) as error:
+        fail(error.format_message() if isinstance(error, typer.TyperException) else str(error))
+    raise SystemExit(code or 0)
