@@ -363,6 +363,17 @@ def test_an_error_that_cannot_be_sent_leaves_the_pool_whole(processes: ProcessPo
     assert run_one(away.where, processes).stats.ready == 1
 
 
+def test_a_service_that_is_overloaded_is_left_alone_wherever_that_was_heard(processes: ProcessPoolExecutor) -> None:
+    """
+    The error stays in its worker; that it was a 429, and for how long to wait, comes back.
+    """
+    ran = run_one(away.rejected, processes)
+
+    (switch,) = (event for event in ran.bodies.events if isinstance(event, events.Switched))
+    assert (switch.name, switch.state, switch.status, switch.pause_s) == ("rejected", "off", 429, 90.0)
+    assert answer_of(ran) == "served 7"
+
+
 def test_a_worker_that_dies_costs_nothing_but_the_guess() -> None:
     """
     The real call runs; and since the pool is broken for good, what comes later runs ahead here.
