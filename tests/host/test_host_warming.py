@@ -447,6 +447,46 @@ def test_a_service_that_has_too_much_to_do_is_not_warmed_up() -> None:
     assert len(pool.told) == 1
 
 
+@pytest.mark.parametrize(
+    ("entry", "limits", "warmups"),
+    [
+        ({"slots": 1}, {}, 0),
+        ({"slots": 2}, {}, 1),
+        ({"rate": "9/second"}, {"rate_share": 0.0}, 0),
+        ({"rate": "10/second"}, {"rate_share": 0.1}, 1),
+    ],
+)
+def test_a_warm_up_asks_its_service_like_an_early_call(
+    entry: dict[str, Any], limits: dict[str, Any], warmups: int
+) -> None:
+    """
+    A slot while it runs, and one call of the rate.
+    """
+    pool = Pool()
+    drive(warmed(pool.fill, there=lambda: pool.ended or not warmups, entry=entry, limits=limits), "invoke")
+
+    assert len(pool.told) == warmups
+
+
+def test_a_warm_up_that_is_told_to_come_later_is_a_reason_to_leave_its_service_alone() -> None:
+    """
+    Whoever heard it.
+    """
+
+    class TooMany(Exception):
+        status_code = 503
+
+    def warm() -> None:
+        seen.append("warm")
+        raise TooMany
+
+    seen: list[str] = []
+    graph = warmed(warm, there=lambda: seen)
+    drive(graph, "invoke")
+
+    assert speculation_of(graph).stats().switched == {"tool off": 1}
+
+
 @pytest.mark.parametrize("level", ["declared", "open_world"])
 def test_tools_that_leave_the_trust_boundary_are_warmed_up_at_their_level_only(level: str) -> None:
     """
