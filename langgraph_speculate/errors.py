@@ -16,6 +16,9 @@ error: it is a miss, and the real call runs as if this package were not there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SpeculateError(Exception):
     """Base class of everything this package raises on purpose."""
@@ -54,3 +57,17 @@ class UnkeyableArguments(SpeculateError, ValueError):
 
 class IllegalTransition(SpeculateError):
     """A speculation was asked to take a step its lifecycle does not have."""
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Around the imports of a module that stands on an extra.
+
+    Raises:
+        ModuleNotFoundError: The extra is not installed; the message says how it is.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        remedy = f'pip install "langgraph-speculate[{extra}]"'
+        raise ModuleNotFoundError(f"there is no {missing.name!r}: {remedy}", name=missing.name) from None

@@ -26,7 +26,7 @@ FLOORS: list[set[str]] = [
     {"policy"},
     {"core", "pages"},
     {"predict", "observe", "patterns", "testing"},
-    {"host", "traces"},
+    {"host", "live", "traces"},
     {"graph"},
     {"middleware"},
     {PACKAGE},  # the public names

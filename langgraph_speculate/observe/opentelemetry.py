@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cachetools import LRUCache
-from opentelemetry import context, metrics, trace
-from opentelemetry.context import Context
-from opentelemetry.metrics import Histogram, MeterProvider
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, TracerProvider
 
 from langgraph_speculate.core import events
+from langgraph_speculate.errors import needs_extra
 from langgraph_speculate.observe.order import InOrder
 from langgraph_speculate.observe.series import ALL, BUCKETS_S, Measures, Series, outcome_of
+
+with needs_extra("otel"):
+    from opentelemetry import context, metrics, trace
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Histogram, MeterProvider
+    from opentelemetry.trace import Link, Span, SpanContext, SpanKind, TracerProvider
 
 PREFIX = "langgraph_speculate"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from weakref import WeakKeyDictionary
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-
 from langgraph_speculate.core.events import Event
+from langgraph_speculate.errors import needs_extra
 from langgraph_speculate.observe.series import ALL, BUCKETS_S, Measures, Series
+
+with needs_extra("prometheus"):
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX = "langgraph_speculate"
 
