@@ -64,7 +64,7 @@ class Engine:
     Args:
         policy: What may run ahead.
         predictor: Who guesses.
-        observers: Called with every event; one that raises is logged once and taken off.
+        observers: Called with every event (`observe/observers.py`); one that raises is logged once and taken off.
         patterns: Where what is learned is kept; None keeps it in memory.
         force_streaming: Whether the model's turns are streamed although nobody asked for it.
         executor: Where sync bodies run that can be sent there, or None.
