@@ -64,12 +64,14 @@ class Settings:
         repeats: Of each load.
         live: In real time, and few runs.
         declared: Whether the policy says what the service bears.
+        drain: Whether early bodies finish, whoever needs their slots.
     """
 
     seed: int
     repeats: int
     live: bool
     declared: bool
+    drain: bool
 
 
 @dataclass(frozen=True)
@@ -135,25 +137,24 @@ class Played:
         seconds = sorted(it.seconds for it in self.performances)
         real = [use for use in self.uses if not use.early]
         queued = [use for use in real if use.waited_s > INSTANT_S]
+        delayed = [use.for_unwanted_s for use in queued if use.for_unwanted_s > INSTANT_S]
         rejected = [use for use in real if use.rejected]
         return {
             "median_s": statistics.median(seconds),
             "p95_s": seconds[min(int(len(seconds) * 0.95), len(seconds) - 1)],
             "makespan_s": sum(self.makespans),
             "rejected": len(rejected),
-            "rejected_for_unwanted": sum(_for_unwanted(use) for use in rejected),
+            "rejected_for_unwanted": sum(bool(use.unwanted) for use in rejected),
             "queued": len(queued),
+            "queued_s": sum(use.waited_s for use in queued),
             "queued_for_early": sum(bool(use.before) for use in queued),
-            "queued_for_unwanted": sum(_for_unwanted(use) for use in queued),
+            "queued_for_unwanted": len(delayed),
+            "queued_for_unwanted_s": sum(delayed),
             "bodies": sum(not use.rejected for use in self.uses),
             "failed": sum(it.error is not None for it in self.performances),
             "first_error": next((it.error for it in self.performances if it.error), None),
             **self.figures,
         }
-
-
-def _for_unwanted(use: Use) -> bool:
-    return any(not other.wanted for other in use.before)
 
 
 def _mean(summaries: Sequence[Mapping[str, Any]], name: str) -> float:
@@ -224,7 +225,8 @@ class Bench:
         if not self._settings.declared:
             return {}
         if self._kind == SLOTS:
-            return {"declared": {"slots": SLOT_COUNT}}
+            unwanted = "drain" if self._settings.drain else "cancel"
+            return {"declared": {"host": "pool", "on_mispredict": unwanted}, "pools": {"pool": SLOT_COUNT}}
         return {"declared": {"host": "api"}, "rates": {"api": f"{REQUESTS}/second"}}
 
     def _service(self) -> Service:
@@ -315,6 +317,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=number, help="of each load (default 2; live 1)")
     parser.add_argument("--live", action="store_true", help="in real time, which takes minutes a load")
     parser.add_argument("--undeclared", action="store_true", help="do not tell the policy what the services bear")
+    parser.add_argument("--drain", action="store_true", help="early bodies finish, whoever needs their slots")
     parser.add_argument("--seed", type=int, default=0, help="draws runs, paces and starts (default 0)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -323,7 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loads = options.loads or ((4, 32, 128) if options.live else LOADS)
     with progress("load", len(kinds) * len(loads), quiet=options.quiet) as tell:
         repeats = options.repeats or (1 if options.live else 2)
-        settings = Settings(options.seed, repeats, options.live, not options.undeclared)
+        settings = Settings(options.seed, repeats, options.live, not options.undeclared, options.drain)
         report = measure(kinds, loads, settings, tell)
     show(report, table, as_json=options.json)
     return 0

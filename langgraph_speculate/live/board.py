@@ -21,6 +21,7 @@ _RUNS = 20  # kept; then the oldest goes
 _ROWS = 300  # kept of a run; the others are counted
 _TOOLS = 50  # shown, those called most
 _NAME = 80  # characters of a name that are shown
+_NAMES_MADE_UP = (events.Predicted, events.Narrowed, events.Denied, events.Refused)  # by predictors and models
 _FIGURES = ("real_calls", "launched", "hits", "joined", "repeats", "misses", "wasted", "hidden_s", "wasted_s")
 
 
@@ -97,7 +98,8 @@ class Board:
         """Take in an event."""
         with self._lock:
             self.version += 1
-            self._sums.add([event])
+            if not isinstance(event, _NAMES_MADE_UP):
+                self._sums.add([event])
             self._in_flight += isinstance(event, events.Launched)
             self._in_flight -= isinstance(event, events.Committed | events.Discarded)
             self._ordered(event)

@@ -127,3 +127,16 @@ def test_endless_names_are_cut():
     told = board.changes(0)
     names = [told["runs"][0]["graph"], told["rows"][0]["name"], told["tools"][0]["name"]]
     assert [len(name) for name in names] == [81, 81, 81]
+
+
+def test_names_that_somebody_made_up_take_no_room():
+    """
+    Predictors and models name tools that there are not, and ever others.
+    """
+    board = Board()
+    run = Script(board)
+    for number in range(500):
+        run.tell(events.Predicted, turn="t", candidates=((f"made-up-{number}", 0.5, "x"),))
+        run.tell(events.Denied, turn="t", tool=f"denied-{number}", reason="unknown_tool", detail="")
+    run.settle(None)
+    assert [tool["name"] for tool in board.changes(0)["tools"]] == ["look"]
