@@ -25,13 +25,14 @@ from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
 
 MAX_LINE_BYTES = 1_000_000
+_TOLD_EACH = 1000  # lines between two words about how far a log has been read
 
 
 def as_json(event: events.Event) -> dict[str, Any]:
     """Return *event* as plain data, ready for any JSON encoder; tuples stay tuples.
 
     >>> as_json(events.TurnBegan(run="r", at=0.5, number=2, turn="t"))
-    {'event': 'TurnBegan', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't'}
+    {'event': 'TurnBegan', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't', 'model': ''}
     """
     names = _FIELDS[type(event).__name__]
     return {"event": type(event).__name__, **{name: getattr(event, name) for name in names}}
@@ -65,11 +66,19 @@ def event_of(record: Mapping[str, Any]) -> events.Event:
     return _KINDS[kind](**facts)
 
 
-def read_log(path: str | os.PathLike[str]) -> Iterator[events.Event]:
+def read_log(
+    path: str | os.PathLike[str],
+    *,
+    on_cut: Callable[[int], None] | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[events.Event]:
     """Yield the events of a log, a line at a time, so that its size does not matter.
 
     Args:
         path: A file of JSON lines; one that ends in `.gz` is unpacked on the way.
+        on_cut: Called with the number of each line that has no end, because its writer was killed; it is left out.
+            None: such a line is an error.
+        on_bytes: Called now and then with how many bytes of the file have been read.
 
     Raises:
         BadLog: It cannot be read, or a line is longer than 1 MB, no JSON, or no event; the message names path and line.
@@ -83,7 +92,12 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[events.Event]:
         with _opened(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 2):  # the end of the line does not count
                 number += 1
-                yield _event_in(line)
+                if on_bytes is not None and number % _TOLD_EACH == 0:
+                    on_bytes(getattr(file, "fileobj", file).tell())  # of what is packed, its packed bytes
+                if on_cut is not None and _is_cut(line):
+                    on_cut(number)
+                else:
+                    yield _event_in(line)
     except BadLog as error:
         raise BadLog(f"{os.fspath(path)!r}, line {number}: {error}") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a NUL in the path
@@ -184,6 +198,10 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
     if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
         raise IsADirectoryError(0, "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
     return cast(BinaryIO, gzip.open(path, "rb")) if os.fspath(path).endswith(".gz") else open(path, "rb")
+
+
+def _is_cut(line: bytes) -> bool:
+    return len(line) <= MAX_LINE_BYTES and not line.rstrip().endswith(b"}")
 
 
 def _event_in(line: bytes) -> events.Event:
