@@ -38,6 +38,7 @@ from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
+from langgraph_speculate.observe.observers import at_once
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 SLOTS, RATE = "slots", "rate"
@@ -203,7 +204,7 @@ class Bench:
             return self._run(_play(plain_agent(model, self._tools, [retries]), crowd, self._service(), self._reading))
         graph = speculating_agent(model, self._tools, self._reading, predictor, [retries], **self._said())
         guesses, engine = Guesses(), speculation_of(graph)
-        engine.events(guesses.see)
+        engine.events(at_once(guesses.see))
         try:
             played = self._run(_play(graph, crowd, self._service(), self._reading))
             stats = engine.stats()

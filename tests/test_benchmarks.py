@@ -23,6 +23,7 @@ from benchmarks import (
     grid,
     learning,
     load,
+    observing,
     overhead,
     recorded,
     services,
@@ -845,3 +846,14 @@ def test_a_chain_benchmark_on_nothing_says_so(tmp_path: Path, capsys: pytest.Cap
     """One clear line, and the exit code of a wrong argument."""
     assert chains.main([str(tmp_path / "gone.jsonl")]) == 2
     assert capsys.readouterr().err.startswith("error:")
+
+
+def test_observing_reports_what_each_observer_costs(capsys: pytest.CaptureFixture[str]):
+    """
+    The events are those of a run that adopts every call, and each observer takes them all.
+    """
+    assert observing.main(["--rounds", "1", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["observers"]) == {"OpenTelemetry", "Prometheus", "Live"}
+    assert report["events_per_call"] > 5
+    assert all(costs["event_us"] > 0 for costs in report["observers"].values())

@@ -98,7 +98,7 @@ class Warmer:
             native=warming.venue == TASK,
             hosts=policy.allowed_hosts,
         )
-        sandbox.context.run(self._engine.entering, self._driver.session.run)
+        sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
         body = partial(_call, function, told, warming.venue)
         ended = partial(self._ended, policy)
         return Attempt(warming, sandbox, body, ended, self._engine.policy.limits.attempt_timeout_s)

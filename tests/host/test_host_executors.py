@@ -37,6 +37,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.host.executors import Parcel, Reply, address_of, carry_out, is_plain
+from langgraph_speculate.observe.observers import at_once
 
 LIMITS = {"attempt_timeout_s": 20.0}
 
@@ -104,7 +105,9 @@ def run_one(
     waiting = bodies.await_ if way in ("ainvoke", "astream") else bodies.wait
     graph = agent_graph(ScriptedModel(script=script, during=during or waiting), [tool])
     settings = {"tools": {tool.name: {"read_only": True, **(entry or {})}}, "limits": LIMITS, **policy}
-    wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[bodies, *observers], executor=executor)
+    wrapped = speculate(
+        graph, settings, predictor=Oracle(script), observers=[at_once(bodies), *observers], executor=executor
+    )
     chunks = drive(wrapped, way, START_INPUT, config)
     return Ran(chunks, speculation_of(wrapped).stats(), bodies)
 
@@ -147,7 +150,7 @@ def test_inside_create_agent_bodies_go_too() -> None:
     bodies = Bodies()
     with ThreadPoolExecutor(1, thread_name_prefix="owners") as threads:
         middleware = SpeculationMiddleware(
-            {"tools": {"where": True}}, predictor=Oracle(script), observers=[bodies], executor=threads
+            {"tools": {"where": True}}, predictor=Oracle(script), observers=[at_once(bodies)], executor=threads
         )
         model = ScriptedModel(script=script, during=bodies.wait)
         answer = create_agent(model, [away.where], middleware=[middleware]).invoke(START_INPUT)
@@ -264,7 +267,7 @@ def test_a_tool_that_reads_the_graphs_state_stays_with_it() -> None:
     graph = tool_node_graph(ScriptedModel(script=script, during=bodies.wait), [away.stateful], state=Tenants)
     settings = {"tools": {"stateful": {"read_only": True, "reads_state": ["tenant"]}}}
     with Counting() as counting:
-        wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[bodies], executor=counting)
+        wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[at_once(bodies)], executor=counting)
         wrapped.invoke({**START_INPUT, "tenant": "acme"})
 
     assert (counting.sent, speculation_of(wrapped).stats().ready) == ([], 1)
@@ -469,7 +472,7 @@ def test_a_real_call_joins_a_body_that_runs() -> None:
             future, parcel = sent[0]
             future.set_result(carry_out(parcel))
 
-    ran = run_one(away.where, Handled(runs), during=_until(lambda: sent), observers=[matched])
+    ran = run_one(away.where, Handled(runs), during=_until(lambda: sent), observers=[at_once(matched)])
 
     assert (ran.stats.joined, ran.stats.misses) == (1, 0)
 
