@@ -276,11 +276,12 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield (
             f"{kind:6} {'plain seconds':>24} {'change with speculation':>26} {'spread':>6} {'real rejected':>20}"
-            f" {'real bodies queued':>24} {'of tool':>8} {'right of':>11} {'wasted':>7}"
+            f" {'real bodies queued':>22} {'for seconds':>22} {'of tool':>8} {'right of':>11} {'wasted':>7}"
         )
         yield (
             f"{'load':>6} {'median':>8} {'p95':>7} {'all':>7} {'median':>9} {'p95':>8} {'all':>7} {'':>6}"
-            f" {'plain':>6} {'ours':>6} {'for us':>6} {'plain':>6} {'ours':>6} {'for us':>10} {'hidden':>8}"
+            f" {'plain':>6} {'ours':>6} {'for us':>6} {'plain':>6} {'ours':>6} {'for us':>8}"
+            f" {'plain':>7} {'ours':>7} {'for us':>6} {'hidden':>8}"
             f" {'guesses':>11} {'a hit':>7}"
         )
         for cell in report["cells"]:
@@ -293,7 +294,7 @@ def _row(cell: Mapping[str, Any]) -> str:
     failed = [one["first_error"] for one in (*plain, *ours) if one["failed"]]
     right = sum(one["right"] for one in ours)
 
-    def total(summaries: Sequence[Mapping[str, Any]], name: str) -> int:
+    def total(summaries: Sequence[Mapping[str, Any]], name: str) -> float:
         return sum(summary[name] for summary in summaries)
 
     return (
@@ -301,8 +302,8 @@ def _row(cell: Mapping[str, Any]) -> str:
         f"{_mean(plain, 'median_s'):8.1f} {_mean(plain, 'p95_s'):7.1f} {_mean(plain, 'makespan_s'):7.1f}"
         f" {change['median_s']:+9.1%} {change['p95_s']:+8.1%} {change['makespan_s']:+7.1%} {cell['spread']:6.1%}"
         f" {total(plain, 'rejected'):6} {total(ours, 'rejected'):6} {total(ours, 'rejected_for_unwanted'):6}"
-        f" {total(plain, 'queued'):6} {total(ours, 'queued'):6}"
-        f" {total(ours, 'queued_for_early'):5}/{total(ours, 'queued_for_unwanted'):<4}"
+        f" {total(plain, 'queued'):6} {total(ours, 'queued'):6} {total(ours, 'queued_for_unwanted'):8}"
+        f" {total(plain, 'queued_s'):7.0f} {total(ours, 'queued_s'):7.0f} {total(ours, 'queued_for_unwanted_s'):6.1f}"
         f" {_mean(ours, 'hidden_share'):8.0%} {right:5}/{total(ours, 'guesses'):<5}"
         + (f" {total(ours, 'wasted_guesses') / right:7.2f}" if right else f"{'':8}")
         + ("" if cell["within"] else "  OVER")
