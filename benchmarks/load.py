@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from langchain.agents.middleware import ToolRetryMiddleware
@@ -53,6 +53,7 @@ TAUGHT = 200  # runs that the predictor has seen
 LOOKS = (4, 6)
 MEASURES = ("median_s", "p95_s", "makespan_s")
 _WORSE = 0.01
+_SERVICES = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Crowd:
     def of(cls, size: int, settings: Settings) -> Crowd:
         """The same ones whoever asks."""
         seed, count = settings.seed, 1 if settings.live else max(1, LEAST_RUNS // size)
-        scripts = list(islice(_scripts(seed), size * count))
+        scripts = list(itertools.islice(_scripts(seed), size * count))
         draw = random.Random(f"{seed}/{size}")
         rounds = [scripts[start : start + size] for start in range(0, size * count, size)]
         return cls(size, rounds, [draw.uniform(0, STARTS_WITHIN_S) for _ in range(size)])
@@ -172,7 +173,7 @@ class Bench:
     def __init__(self, kind: str, settings: Settings) -> None:
         self._kind = kind
         self._settings = settings
-        runs = list(islice(support.runs(settings.seed + 1, LOOKS), TAUGHT))
+        runs = list(itertools.islice(support.runs(settings.seed + 1, LOOKS), TAUGHT))
         self._reading = reading_tools(runs)
         self._tools = recorded_tools([script for run in runs if (script := script_of(run))], self._reading)
         self._seen = runs
@@ -224,10 +225,11 @@ class Bench:
         """What the policy says about the service."""
         if not self._settings.declared:
             return {}
+        name = f"{self._kind} {next(_SERVICES)}"  # a process remembers of a service how busy it was
         if self._kind == SLOTS:
             unwanted = "drain" if self._settings.drain else "cancel"
-            return {"declared": {"host": "pool", "on_mispredict": unwanted}, "pools": {"pool": SLOT_COUNT}}
-        return {"declared": {"host": "api"}, "rates": {"api": f"{REQUESTS}/second"}}
+            return {"declared": {"host": name, "on_mispredict": unwanted}, "pools": {name: SLOT_COUNT}}
+        return {"declared": {"host": name}, "rates": {name: f"{REQUESTS}/second"}}
 
     def _service(self) -> Service:
         return Slots(SLOT_COUNT) if self._kind == SLOTS else Api(REQUESTS)
