@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"core", "pages"},
     {"predict", "observe", "patterns", "testing"},
     {"host", "live", "traces"},
-    {"graph"},
+    {"graph", "report"},
     {"middleware"},
     {PACKAGE},  # the public names
     {"demo"},

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
+from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app
+from langgraph_speculate.cli.output import check_folder, write
 
 
 class SplitBy(StrEnum):
@@ -56,8 +57,7 @@ def evaluate(
 
     method = Method(seeds=seeds, by=split.value, online=not frozen)
     chosen = known_predictors(predictor or ())
-    if output is not None and not output.parent.is_dir():
-        fail(f"{output}: there is no folder to write the report to")
+    check_folder(output)
     notes, skips = Console(stderr=True), Skips()
     try:
         sets = read_sets(traces, skips, source)
@@ -65,10 +65,7 @@ def evaluate(
         show_skips(skips, notes)
     results = Results(method, measure_sets(sets, chosen, method, partial(progress_on, notes)), skips)
     if output is not None:
-        try:
-            output.write_text(page(results), "utf-8")
-        except OSError as error:
-            fail(f"{output}: the report cannot be written: {error.strerror}")
+        write(output, page(results))
     if as_json:
         typer.echo(json.dumps(results.as_json(), ensure_ascii=False))
     else:
