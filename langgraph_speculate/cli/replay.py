@@ -111,9 +111,7 @@ def replay(
         found = forecast(
             recordings,
             settings,
-            method=Method(
-                train=train, by=split.value, runs=runs, concurrency=concurrency, seed=seed, streams=streaming
-            ),
+            method=method,
             model=pace,
             tools=tool_times(tool_latency or ()),
             compare=_variants(compare or ()),

@@ -6,7 +6,6 @@ second that had been played by then.
 
 from __future__ import annotations
 
-import copy
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -186,7 +185,7 @@ def forecast(
     """Replay recordings.
 
     Args:
-        recordings: The runs; read three times.
+        recordings: The runs; read a few times.
         policy: What may run ahead. None: tools that only read, by their names.
         method: How to replay.
         model: How long the model's messages take; None: as recorded.
@@ -211,25 +210,29 @@ def forecast(
             if first(number, run) is part:
                 yield told_apart(run, both)
 
-    predictor, learned = taught(), 0
-    with few_collections(), progress("learning", round(survey.runs * method.train)) as step:
-        for run in runs(True):
-            learned += 1
-            for history, calls in run.decisions():
-                predictor.learn(history, calls)
-            step()
-    scripts = _sample(runs(False), survey.runs - learned, method)
-    if not scripts:
-        raise TraceError("no run is left to play; record more of them, or learn from a smaller share (--train)")
-    named = {"": {}, **(compare or {})}
+    def teach(words: str) -> tuple[Predictor, int]:
+        predictor, learned = taught(), 0
+        with progress(words, round(survey.runs * method.train)) as advance:
+            for run in runs(True):
+                learned += 1
+                for history, calls in run.decisions():
+                    predictor.learn(history, calls)
+                advance()
+        return predictor, learned
+
     variants: list[Variant] = []
-    now = 0.0
-    for at, (name, differs) in enumerate(named.items()):
-        asked = replace(settings, **differs)  # type: ignore[arg-type]
-        mine = predictor if at == len(named) - 1 else copy.deepcopy(predictor)
-        with few_collections(), progress(f"playing {name}".strip(), len(scripts)) as step:
-            variant, now = _play(name, asked, mine, known, scripts, clockwork, method, now, step)
-        variants.append(variant)
+    scripts: list[Script] = []
+    now, learned = 0.0, 0
+    with few_collections():
+        for name, differs in {"": {}, **(compare or {})}.items():
+            predictor, learned = teach(f"learning {name}".strip())  # what one variant sees, another must not know
+            scripts = scripts or _sample(runs(False), survey.runs - learned, method)
+            if not scripts:
+                raise TraceError("no run is left to play; record more, or learn from a smaller share (--train)")
+            asked = replace(settings, **differs)  # type: ignore[arg-type]
+            with progress(f"playing {name}".strip(), len(scripts)) as advance:
+                variant, now = _play(name, asked, predictor, known, scripts, clockwork, method, now, advance)
+            variants.append(variant)
     return Forecast(survey, clockwork, method, learned, policy is None, variants)
 
 
@@ -248,12 +251,12 @@ def _by_names(survey: Survey) -> SpeculationPolicy:
 
 def _surveyed(recordings: Recordings, clockwork: Clockwork, progress: Progress) -> Survey:
     survey = Survey()
-    with progress("reading", None) as step:
+    with progress("reading", None) as advance:
         for run in recordings():
             script = Script.of(run)
             survey.see(run, script)
             clockwork.learn([script])
-            step()
+            advance()
     if not survey.runs:
         raise TraceError("the traces hold no run")
     return survey
@@ -287,14 +290,14 @@ def _play(
     clockwork: Clockwork,
     method: Method,
     now: float,
-    step: Advance,
+    advance: Advance,
 ) -> tuple[Variant, float]:
     """Play all scripts under one policy, the plain agent first; returns what came of it, and when it ended."""
     names = frozenset(tools)
     both: list[list[Played]] = []
     for ahead in (False, True):
         stage = Stage(policy, predictor, names, clockwork, reads_streams=method.streams, now=now + _EPOCH_S)
-        both.append(_played(scripts, stage, method.concurrency, ahead, step if ahead else _nothing))
+        both.append(_played(scripts, stage, method.concurrency, ahead, advance if ahead else _nothing))
         now = stage.simulation.now
     oracle = _Oracle(policy, stage, clockwork)
     runs = [
@@ -304,7 +307,7 @@ def _play(
     return Variant(name, policy, runs, stage.collector.snapshot()), now
 
 
-def _played(scripts: Sequence[Script], stage: Stage, concurrency: int, ahead: bool, step: Advance) -> list[Played]:
+def _played(scripts: Sequence[Script], stage: Stage, concurrency: int, ahead: bool, advance: Advance) -> list[Played]:
     """Play all scripts on one stage, so many side by side."""
     played = [Played()] * len(scripts)
     waiting = iter(enumerate(scripts))
@@ -314,7 +317,7 @@ def _played(scripts: Sequence[Script], stage: Stage, concurrency: int, ahead: bo
             play = Play(script, stage, ahead=ahead)
             yield from play.process()
             played[at] = play.played
-            step()
+            advance()
 
     for _ in range(concurrency):
         stage.simulation.start(worker())
