@@ -98,6 +98,8 @@ def replay(
         fail(f"--model-pace {model_pace}: takes {error}")
     if pace.kind == "relative":
         fail(f"--model-pace {model_pace}: a multiple of itself; give seconds, lognormal:SECONDS or recorded")
+    if patterns is not None and not patterns.is_file():
+        fail(f"{patterns}: there is no such file; langgraph-speculate mine TRACES -o {patterns} makes one")
     settings = None if policy is None else SpeculationPolicy.load(policy)
     notes, skips, first = Console(stderr=True), Skips(), True
     known = known_to(patterns)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.facts import RunView
@@ -47,6 +48,7 @@ class Method:
         by: What keeps the parts separate: each `"task"` is in one of them, or those of the first part came before
             those of the second in `"time"`.
         runs: The most runs to play; of more, that many are drawn. 0 for all.
+        lessons: The most runs to learn from first; of more, the latest: what is old fades anyway. 0 for all.
         concurrency: Runs side by side, which matters where services have slots or rates.
         seed: Draws the parts, the sample, the times and the intervals.
         streams: Whether the model streams.
@@ -55,6 +57,7 @@ class Method:
     train: float = 0.7
     by: str = "task"
     runs: int = 2_000
+    lessons: int = 20_000
     concurrency: int = 1
     seed: int = 0
     streams: bool = True
@@ -64,8 +67,8 @@ class Method:
             raise ValueError(f"train must be at least 0 and less than 1, got {self.train}")
         if self.by not in ("task", "time"):
             raise ValueError(f"by must be 'task' or 'time', got {self.by!r}")
-        if self.runs < 0 or self.concurrency < 1:
-            raise ValueError("runs must be at least 0, and concurrency at least 1")
+        if self.runs < 0 or self.lessons < 0 or self.concurrency < 1:
+            raise ValueError("runs and lessons must be at least 0, and concurrency at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,8 @@ class Forecast:
         survey: What the recordings hold.
         clockwork: How long everything took.
         method: How it was replayed.
-        learned: Runs that it learned from first.
+        first: Runs of the part to learn from; those of the other part are played.
+        learned: Runs of it that it really learned from.
         assumed: Whether tools counted as reading by their names, because there was no policy.
         variants: The first is what was asked about.
     """
@@ -166,6 +170,7 @@ class Forecast:
     survey: Survey
     clockwork: Clockwork
     method: Method
+    first: int
     learned: int
     assumed: bool
     variants: Sequence[Variant]
@@ -210,10 +215,13 @@ def forecast(
             if first(number, run) is part:
                 yield told_apart(run, both)
 
+    total = sum(1 for _ in runs(True))
+
     def teach(words: str) -> tuple[Predictor, int]:
         predictor, learned = taught(), 0
-        with progress(words, round(survey.runs * method.train)) as advance:
-            for run in runs(True):
+        old = max(0, total - method.lessons) if method.lessons else 0
+        with progress(words, total - old) as advance:
+            for run in islice(runs(True), old, None):
                 learned += 1
                 for history, calls in run.decisions():
                     predictor.learn(history, calls)
@@ -226,14 +234,14 @@ def forecast(
     with few_collections():
         for name, differs in {"": {}, **(compare or {})}.items():
             predictor, learned = teach(f"learning {name}".strip())  # what one variant sees, another must not know
-            scripts = scripts or _sample(runs(False), survey.runs - learned, method)
+            scripts = scripts or _sample(runs(False), survey.runs - total, method)
             if not scripts:
                 raise TraceError("no run is left to play; record more, or learn from a smaller share (--train)")
             asked = replace(settings, **differs)  # type: ignore[arg-type]
             with progress(f"playing {name}".strip(), len(scripts)) as advance:
                 variant, now = _play(name, asked, predictor, known, scripts, clockwork, method, now, advance)
             variants.append(variant)
-    return Forecast(survey, clockwork, method, learned, policy is None, variants)
+    return Forecast(survey, clockwork, method, total, learned, policy is None, variants)
 
 
 _ENDINGS = (f"_{READING}", f"_{WRITING}")

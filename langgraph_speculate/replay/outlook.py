@@ -135,9 +135,10 @@ def assumptions(found: Forecast) -> Iterator[str]:
     survey, clockwork, method = found.survey, found.clockwork, found.method
     by = "tasks" if method.by == "task" else "runs, the earlier ones"
     share = f"{method.train:.0%} of the {by}"
-    yield f"Learned from {found.learned} of {survey.runs} runs first ({share}), then from each message as it ended."
+    latest = "" if found.learned == found.first else f"the latest {found.learned} of "
+    yield f"Learned from {latest}{found.first} of {survey.runs} runs first ({share}), then from each message as it ended."
     played = len(found.variants[0].runs)
-    rest = survey.runs - found.learned
+    rest = survey.runs - found.first
     if played < rest:
         yield f"Played {played} of the other {rest} runs, drawn at random: --runs 0 plays all."
     if found.assumed:

@@ -160,6 +160,8 @@ class Play:
         if isinstance(answer, Commit):
             place.brakes.adopted(call.name, facts.rule.tool, arrived)
             hit = answer.speculation
+            if facts.rule.tool is not None and facts.rule.tool.read_through:
+                session.remember(Remembered.of(hit), made.result, len(made.result), now)
             self._settle(made, turn, now, hit=hit, joined=joined, waited_s=now - arrived, tool_s=hit.ran_s)
         elif isinstance(answer, Remembered):
             self._settle(made, turn, now, hit=None, joined=False, waited_s=0.0, tool_s=0.0, repeat=True)
