@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,6 @@ def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: 
         method=Method(by="time", train=len(material.train) / len(every), seed=seed, runs=0),
         model=Times("fixed", _STEP_S),
         tools=[("*", Times("fixed", tool_s))],
-        progress=_silent,
     )
     told = figures(found.variants[0], seed)
     ours, oracle = measured["variants"][OURS], measured["variants"][ORACLE]
@@ -69,11 +67,6 @@ def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: 
         "off_by": abs(told["saved_share"]["value"] - ours["saved_share"]),
         "allowed": max(0.1 * ours["saved_share"], 0.01),
     }
-
-
-@contextmanager
-def _silent(what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    yield lambda: None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -106,7 +106,8 @@ def replay(
 
     def recordings() -> Iterable[Run]:
         nonlocal first
-        told, first = (skips if first else Skips()), False
+        told, first = (skips if first else Skips()), False  # every pass skips the same
+        known.skipped = 0
         return (run for run in read_runs(traces, on_skip=told, source=source) if run.id not in known)
 
     try:
@@ -126,7 +127,7 @@ def replay(
     finally:
         show_skips(skips, notes)
     if known.skipped:
-        notes.print(f"{known.skipped // 3} runs that {patterns} has learned from are left out", soft_wrap=True)
+        notes.print(f"{known.skipped} runs that {patterns} has learned from are left out", soft_wrap=True)
     if output is not None:
         try:
             output.write_text(page(found), "utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -185,7 +185,7 @@ def forecast(
     tools: Sequence[tuple[str, Times]] = (),
     compare: Mapping[str, Mapping[str, object]] | None = None,
     taught: Callable[[], Predictor] = default_predictor,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> Forecast:
     """Replay recordings.
 
@@ -197,12 +197,12 @@ def forecast(
         tools: How long tools take, by name or glob; as recorded where none matches.
         compare: Further variants by name, as settings that differ from *policy*.
         taught: Makes the predictor that learns from the first part.
-        progress: Given words and a number of steps (None: unknown); yields what to call after each.
+        progress: Given words and a number of steps (None: unknown); yields what to call after each. None: tells nobody.
 
     Raises:
         TraceError: There are no runs, or too few to learn from some and play others.
     """
-    method = method or Method()
+    method, progress = method or Method(), progress or _silent
     clockwork = Clockwork(model or Times("recorded"), tools, method.seed)
     survey = _surveyed(recordings, clockwork, progress)
     first = _first_part(survey, method)
@@ -335,6 +335,11 @@ def _played(scripts: Sequence[Script], stage: Stage, concurrency: int, ahead: bo
 
 def _nothing() -> None:
     """No progress to tell."""
+
+
+@contextmanager
+def _silent(what: str, total: int | None) -> Iterator[Advance]:
+    yield _nothing
 
 
 class _Oracle:

@@ -16,7 +16,7 @@ class Mined:
     """Ids of the runs that a store has learned from; to play those would be to ask what is known already.
 
     Attributes:
-        skipped: How many were asked for.
+        skipped: How many were asked for; to be set to 0 before they are all asked for again.
     """
 
     def __init__(self, sums: Sums) -> None:

@@ -136,7 +136,8 @@ def assumptions(found: Forecast) -> Iterator[str]:
     by = "tasks" if method.by == "task" else "runs, the earlier ones"
     share = f"{method.train:.0%} of the {by}"
     latest = "" if found.learned == found.first else f"the latest {found.learned} of "
-    yield f"Learned from {latest}{found.first} of {survey.runs} runs first ({share}), then from each message as it ended."
+    first = f"{latest}{found.first} of {survey.runs} runs"
+    yield f"Learned from {first} first ({share}), then from each message as it ended."
     played = len(found.variants[0].runs)
     rest = survey.runs - found.first
     if played < rest:
