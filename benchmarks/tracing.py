@@ -184,8 +184,8 @@ def _figures(played: Sequence[Mapping[str, Sample]], runs: int) -> dict[str, Any
     def median(take: Callable[[Mapping[str, Sample]], float]) -> float:
         return statistics.median(take(samples) for samples in played)
 
-    return {
-        level: {
+    def of(level: str) -> dict[str, float]:
+        return {
             "wall_ms": median(lambda one: one[level].wall_s / runs * 1000),
             "processor_ms": median(lambda one: one[level].processor_s / runs * 1000),
             "wall_extra": median(lambda one: one[level].wall_s / one[ALONE].wall_s - 1),
@@ -193,14 +193,21 @@ def _figures(played: Sequence[Mapping[str, Sample]], runs: int) -> dict[str, Any
             "operations": median(lambda one: one[level].operations / runs),
             "kb": median(lambda one: one[level].bytes / runs / 1000),
         }
-        for level in played[0]
-    }
+
+    return {level: of(level) for level in played[0]}
+
+
+_COLUMNS = (
+    *(("wall ms", 9), ("processor ms", 14), ("extra wall", 12), ("extra processor", 17)),
+    *(("sent", 7), ("kB", 8)),
+)
 
 
 def table(report: Mapping[str, Any]) -> Iterator[str]:
     """The figures, for people."""
     yield f"{report['rounds']} rounds of {report['runs']} runs, medians; all figures are of one run"
-    yield f"{'trace':8} {'wall ms':>8} {'processor ms':>13} {'extra wall':>11} {'extra processor':>16} {'sent':>6} {'kB':>7}"
+    headings = "".join(f"{name:>{width}}" for name, width in _COLUMNS)
+    yield f"{'trace':8}{headings}"
     for level, f in report["levels"].items():
         yield (
             f"{level:8} {f['wall_ms']:8.1f} {f['processor_ms']:13.2f} {f['wall_extra']:+11.1%}"

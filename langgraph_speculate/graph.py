@@ -77,7 +77,8 @@ def speculate(
         patterns: Where what is learned is kept: a path (a SQLite file), a LangGraph `BaseStore`, or a `PatternStore`.
             None: in memory, gone with the process.
         predictor: Who guesses; None is `default_predictor()`, which learns from every run.
-        observers: Called with every event (`langgraph_speculate.core.events`).
+        observers: Called with every event (`langgraph_speculate.core.events`), in threads of their own: no run
+            waits for them. `speculation_of(graph).flush()` returns when they have been told everything.
         executor: Where sync tools run ahead that can be sent there, such as a `ProcessPoolExecutor`; it stays yours to
             shut down. None: in threads of this process.
         force_streaming: Stream the model's turns although nobody asked for it. Some metadata of messages then differs

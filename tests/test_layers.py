@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"core", "pages"},
     {"predict", "observe", "patterns", "testing"},
     {"host", "live", "traces"},
+    {"replay"},
     {"graph", "report"},
     {"middleware"},
     {PACKAGE},  # the public names

@@ -211,7 +211,7 @@ class Proposer:
             native=speculation.venue == TASK,
             hosts=body.hosts,
         )
-        sandbox.context.run(self._engine.entering, self._driver.session.run)
+        sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
 
         def run() -> Any:
             given = arguments

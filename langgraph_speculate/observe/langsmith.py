@@ -38,6 +38,7 @@ OUTCOMES: Mapping[Discard, str] = {
     Discard.EXPIRED: "expired",
     Discard.PREEMPTED: "preempted",
     Discard.EVICTED: "preempted",
+    Discard.YIELDED: "preempted",
     Discard.HEDGED: "hedged",
     Discard.DENIED: "denied",
 }

@@ -38,12 +38,14 @@ class TracedRun:
     Attributes:
         posts, patches: How many times it was sent as new, and as changed.
         fields: What is known of it.
+        changed: Names of those that were sent as changed.
     """
 
     id: str
     posts: int = 0
     patches: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -175,12 +177,14 @@ class LangSmithServer:
             self.feedback.append(part)
             return
         run = self.runs.setdefault(id, TracedRun(id))
-        if place:
-            run.fields[place[0]] = part
-            return
-        run.fields.update(part)
-        run.posts += what == "post"
-        run.patches += what == "patch"
+        told = {place[0]: part} if place else part
+        if what == "patch":
+            run.fields.update(told)
+            run.changed.update(told)
+        else:  # it may come after what was changed: the SDK sends from several threads
+            run.fields.update({name: value for name, value in told.items() if name not in run.changed})
+        run.posts += what == "post" and not place
+        run.patches += what == "patch" and not place
 
     # -- what came of it ---------------------------------------------------------------------------------------------
 

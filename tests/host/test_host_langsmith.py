@@ -439,7 +439,7 @@ def test_every_end_has_its_word(langsmith: LangSmithServer, reason: Discard):
     assert round(shown.ms) == 250
 
 
-# -- where nothing is to be seen -----------------------------------------------------------------------------------------
+# -- where nothing is to be seen ---------------------------------------------------------------------------------------
 
 
 def test_off_adds_nothing(langsmith: LangSmithServer):
@@ -513,7 +513,7 @@ def test_there_is_no_other_level():
         SpeculationMiddleware(trace="verbose")  # type: ignore[arg-type]
 
 
-# -- the runs around -------------------------------------------------------------------------------------------------------
+# -- the runs around ---------------------------------------------------------------------------------------------------
 
 
 async def test_the_root_of_the_trace_carries_the_summary(langsmith: LangSmithServer):
