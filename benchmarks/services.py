@@ -29,6 +29,7 @@ class Use:
         at: When it was let in.
         waited_s: Seconds it stood in line.
         rejected: It was told to come again later.
+        left: When it left its place, or the line; None while it is there.
         before: Early bodies that held a place, or stood in line, when it had to wait or was rejected.
     """
 
@@ -37,6 +38,7 @@ class Use:
     at: float
     waited_s: float = 0.0
     rejected: bool = False
+    left: float | None = None
     before: list[Use] = field(default_factory=list)
 
     @classmethod
@@ -50,6 +52,18 @@ class Use:
 
     def _adopted(self) -> None:
         self.wanted = True
+
+    @property
+    def unwanted(self) -> list[Use]:
+        """Those of `before` that were run for nobody."""
+        return [other for other in self.before if not other.wanted]
+
+    @property
+    def for_unwanted_s(self) -> float:
+        """Seconds that it stood in line while one of these was still there: the most that they can have cost it."""
+        came = self.at - self.waited_s
+        until = max((self.at if use.left is None else use.left for use in self.unwanted), default=came)
+        return max(0.0, min(until, self.at) - came)
 
 
 class Service(Protocol):
@@ -92,6 +106,7 @@ class Slots:
                 use.before = early
                 yield
         finally:
+            use.left = clock.now()
             self._inside.remove(use)
 
 

@@ -155,10 +155,10 @@ def speculating_agent(
         reading: For each tool whether it only reads.
         predictor: Who guesses.
         middleware: Around model and tools.
-        declared: What else is said of every tool that only reads.
+        declared: What else is said of every tool.
         settings: Of the policy.
     """
-    entries = {tool.name: {"read_only": True, **(declared or {})} for tool in tools if reading[tool.name]}
+    entries = {tool.name: {"read_only": reading[tool.name], **(declared or {})} for tool in tools}
     policy = SpeculationPolicy(tools=entries, partition_by=("thread_id",), **settings)  # type: ignore[arg-type]
     return speculate(plain_agent(model, tools, middleware), policy, predictor=predictor)
 

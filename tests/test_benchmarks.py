@@ -23,6 +23,7 @@ from benchmarks import (
     grid,
     learning,
     load,
+    observing,
     overhead,
     recorded,
     services,
@@ -395,6 +396,17 @@ def test_who_finds_no_slot_stands_in_line():
     assert came(slots, 0.0, 0.1, 0.2, 0.3) == pytest.approx([0.0, 0.1, 1.0, 1.1])
     assert [round(use.waited_s, 3) for use in slots.uses] == [0.0, 0.0, 0.8, 0.8]
     assert not any(use.before for use in slots.uses)
+
+
+def test_what_unwanted_bodies_can_have_cost_ends_when_they_leave():
+    """A wanted one is in nobody's way, and after a real call has its slot nothing counts."""
+    early = {wanted: Use(early=True, wanted=wanted, at=0.0, left=1.5) for wanted in (True, False)}
+    lasting = Use(early=True, wanted=False, at=0.0)
+
+    def cost(*before: Use) -> float:
+        return Use(early=False, wanted=True, at=3.0, waited_s=2.0, before=list(before)).for_unwanted_s
+
+    assert (cost(), cost(early[True]), cost(*early.values()), cost(lasting)) == (0.0, 0.0, 0.5, 2.0)
 
 
 def test_an_api_rejects_what_comes_too_often():
@@ -845,3 +857,14 @@ def test_a_chain_benchmark_on_nothing_says_so(tmp_path: Path, capsys: pytest.Cap
     """One clear line, and the exit code of a wrong argument."""
     assert chains.main([str(tmp_path / "gone.jsonl")]) == 2
     assert capsys.readouterr().err.startswith("error:")
+
+
+def test_observing_reports_what_each_observer_costs(capsys: pytest.CaptureFixture[str]):
+    """
+    The events are those of a run that adopts every call, and each observer takes them all.
+    """
+    assert observing.main(["--rounds", "1", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["observers"]) == {"OpenTelemetry", "Prometheus", "Live"}
+    assert report["events_per_call"] > 5
+    assert all(costs["event_us"] > 0 for costs in report["observers"].values())

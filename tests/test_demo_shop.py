@@ -169,6 +169,7 @@ def test_the_project_is_one_that_langgraph_can_serve(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delitem(sys.modules, "shop_agent.graph", raising=False)
     config = json.loads((FOLDER / "langgraph.json").read_text(encoding="utf-8"))
+    assert config["http"] == {"app": "langgraph_speculate.live:app"}
     path, _, name = config["graphs"]["shop"].partition(":")
     assert (FOLDER / path).is_file()
 

@@ -201,9 +201,9 @@ def test_every_setting_is_documented_with_its_default(record: type):
 
 def test_the_limits_on_traces_are_those_of_the_code():
     """
-    What one file may ask for stands in `prediction.md` with its default.
+    What one file may ask for stands in `traces.md` with its default.
     """
-    rows = tables(DOCS / "prediction.md", "What is skipped")
+    rows = tables(DOCS / "traces.md", "What is skipped")
     documented = {row[0].strip("`"): int(row[1].replace(",", "")) for row in rows}
 
     assert documented == asdict(TraceLimits())

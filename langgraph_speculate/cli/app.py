@@ -38,6 +38,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+TracesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TRACES...",
+        help="Files of any source, folders or patterns; postgresql://… of a checkpointer; langsmith:PROJECT.",
+    ),
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="neutral, messages, langsmith, langfuse, otlp or checkpoints; told by what a file holds if left out.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

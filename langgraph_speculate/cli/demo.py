@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from langgraph_speculate.cli.app import Json, app, missing_extra
+from langgraph_speculate.cli.output import check_folder, write
 
 
-@app.command(epilog="Examples: langgraph-speculate demo; langgraph-speculate demo --json")
+@app.command(
+    epilog="Examples: langgraph-speculate demo; langgraph-speculate demo --json; langgraph-speculate demo --report "
+    "report.html --policy mine.toml"
+)
 def demo(
     as_json: Json = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="REPORT.html", help="Write what the speculating agent did as a page.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="POLICY.toml", help="Run the speculating agent under this policy.")
+    ] = None,
     scale: Annotated[float, typer.Option(min=0.01, max=10, hidden=True, help="Factor on every delay.")] = 1.0,
 ) -> None:
     """Watch a support agent with and without speculation: same answers, less waiting.
@@ -25,11 +36,16 @@ def demo(
     try:
         from langgraph_speculate.demo.display import progress_on, show
         from langgraph_speculate.demo.run import demonstrate
+        from langgraph_speculate.report import Report
     except ModuleNotFoundError as missing:
         missing_extra("the demo", "demo", missing)
 
+    check_folder(report)
+    about = Report()
     with progress_on(Console(stderr=True)) as progress:
-        outcome = demonstrate(scale=scale, progress=progress)
+        outcome = demonstrate(scale=scale, progress=progress, policy=policy, observers=[about.take])
+    if report is not None:
+        write(report, about.html())
     if as_json:
         typer.echo(json.dumps(outcome.as_json()))
     else:

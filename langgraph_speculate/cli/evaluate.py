@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from langgraph_speculate.cli.app import Json, app, fail
+from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app
+from langgraph_speculate.cli.output import check_folder, write
 
 
 class SplitBy(StrEnum):
@@ -26,10 +27,7 @@ class SplitBy(StrEnum):
     "--seeds 3 -o report.html; langgraph-speculate evaluate 'logs/**/*.jsonl' --predictor default --json"
 )
 def evaluate(
-    traces: Annotated[
-        list[str],
-        typer.Argument(metavar="TRACES...", help="Files of neutral lines, folders or patterns; each is a set."),
-    ],
+    traces: TracesArgument,
     split: Annotated[
         SplitBy, typer.Option(help="What stays together: the runs of one task, or only each run.", case_sensitive=False)
     ] = SplitBy.task,
@@ -42,13 +40,14 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="REPORT.html", help="Also write a page with charts.")
     ] = None,
+    source: SourceOption = None,
     as_json: Json = False,
 ) -> None:
     """Measure on your own recordings how well the next calls can be predicted, before anything runs ahead.
 
     Learns from 70 % of the tasks and predicts every message of the others: names, exact calls of read-only tools,
-    calibration, waste, next to simple baselines. Lines that cannot be read are skipped and counted. docs/prediction.md
-    says what each number means and what a trace line looks like.
+    calibration, waste, next to simple baselines. Each file, folder or pattern is a set of its own. Lines that cannot be
+    read are skipped and counted. docs/prediction.md says what each number means.
     """
     from langgraph_speculate.traces.display import progress_on, show, show_skips
     from langgraph_speculate.traces.evaluate import Method, known_predictors
@@ -58,19 +57,15 @@ def evaluate(
 
     method = Method(seeds=seeds, by=split.value, online=not frozen)
     chosen = known_predictors(predictor or ())
-    if output is not None and not output.parent.is_dir():
-        fail(f"{output}: there is no folder to write the report to")
+    check_folder(output)
     notes, skips = Console(stderr=True), Skips()
     try:
-        sets = read_sets(traces, skips)
+        sets = read_sets(traces, skips, source)
     finally:
         show_skips(skips, notes)
     results = Results(method, measure_sets(sets, chosen, method, partial(progress_on, notes)), skips)
     if output is not None:
-        try:
-            output.write_text(page(results), "utf-8")
-        except OSError as error:
-            fail(f"{output}: the report cannot be written: {error.strerror}")
+        write(output, page(results))
     if as_json:
         typer.echo(json.dumps(results.as_json(), ensure_ascii=False))
     else:

@@ -10,17 +10,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_speculate.cli.app import Json, app
+from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app
 
 
 @app.command(
-    epilog="Examples: langgraph-speculate mine runs.jsonl.gz -o patterns.db; langgraph-speculate mine traces/ "
-    "-o patterns.db --private 'get_patient*'"
+    epilog="Examples: langgraph-speculate mine runs.jsonl.gz -o patterns.db; langgraph-speculate mine "
+    "checkpoints.sqlite -o patterns.db --private 'get_patient*'"
 )
 def mine(
-    traces: Annotated[
-        list[str], typer.Argument(metavar="TRACES...", help="Files of neutral lines, folders or patterns.")
-    ],
+    traces: TracesArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="PATTERNS.db", help="The store; what it holds already is kept.")
     ],
@@ -29,6 +27,7 @@ def mine(
         typer.Option(metavar="TOOL", help="A tool, or a glob, whose values are never written down; may be repeated."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Patterns to show.")] = 20,
+    source: SourceOption = None,
     as_json: Json = False,
 ) -> None:
     """Learn patterns from runs that you recorded, so that a graph knows them from its first run on.
@@ -47,7 +46,7 @@ def mine(
 
     notes, skips = Console(stderr=True), Skips()
     with reading_on(notes, "learning") as on_bytes:
-        runs = read_runs(traces, on_skip=skips, on_bytes=on_bytes)
+        runs = read_runs(traces, on_skip=skips, on_bytes=on_bytes, source=source)
         store = SqlitePatterns(output, strict=True)
         mined = mine_runs(runs, store, private=private or ())
     show_skips(skips, notes)

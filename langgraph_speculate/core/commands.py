@@ -74,7 +74,7 @@ class Proposal:
             scope=policy.scope,
             leaves=policy.open_world,
             destinations=self._destinations(policy),
-            drain=policy.on_mispredict == "drain",
+            drain=policy.drains,
             launched_at=now,
             stage=self.stage,
             depth=self.depth,

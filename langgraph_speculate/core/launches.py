@@ -230,6 +230,20 @@ class Launches(RunState):
 
     # -- letting go --------------------------------------------------------------------------------------------------
 
+    def give_way(self, id: str, now: float) -> tuple[bool, list[Command]]:
+        """A real call needs the slot that a body holds: stop it, unless a real call waits for it.
+
+        Returns:
+            Whether it is stopped, and what to do.
+        """
+        speculation = self.table.get(id)
+        if speculation is None or speculation.ended_at is not None or speculation.state is State.PROMOTED:
+            return False, []
+        for turn, opened in self._open.items():
+            if speculation in self._of(turn, opened):  # once the model has written it, there may be a slot again
+                opened.started[speculation.call.key] -= 1
+        return True, self._drop([speculation], "preempt", Discard.YIELDED, now)
+
     def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
         """Discard these, and then what rests on them."""
         commands: list[Command] = []

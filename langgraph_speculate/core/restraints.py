@@ -12,11 +12,13 @@ from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.events import Switched
+from langgraph_speculate.core.slots import can_be_stopped
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage
 from langgraph_speculate.core.throttle import Throttle, Unthrottled
 from langgraph_speculate.core.worth import COORDINATION_S, TOO_FAST, Prices, value
 from langgraph_speculate.policy import Limits, ToolPolicy
 
+_NO_FAULT = (Discard.NO_SLOT, Discard.HEDGED, Discard.YIELDED)  # these say nothing about the guess
 _BODY_S = 1.0  # how long a body is taken to be that did not run: of its worth only the sign is looked at
 
 
@@ -42,7 +44,15 @@ class Restraints:
         is_guess = proposal.stage is not Stage.COMPLETE
         if is_guess and self._breakers.refuses(proposal.candidate.source, tool, now):
             return Refusal.BREAKER
-        return self._throttle.refusal(tool, policy, now)
+        stoppable = can_be_stopped(proposal.venue, policy.drains)
+        return self._throttle.refusal(tool, policy, now, stoppable=stoppable)
+
+    def bears_warm_up(self, tool: str, policy: ToolPolicy, now: float) -> bool:
+        """Whether the services of *tool* bear that it is made ready, which takes what one call needs.
+
+        Breakers have no say: they judge guesses, and which tool comes may be plain where its arguments are not.
+        """
+        return self._throttle.refusal(tool, policy, now) is None
 
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
         """How much of what the services of *tool* bear is in use already, in [0, 1]."""
@@ -55,7 +65,7 @@ class Restraints:
 
     def wasted(self, speculation: Speculation, now: float) -> None:
         """Its body has ended, and nobody wants the result."""
-        if speculation.reason not in (Discard.NO_SLOT, Discard.HEDGED):  # it never ran, or was right and merely slow
+        if speculation.reason not in _NO_FAULT:
             self._settled(speculation, self._in_vain(speculation.ran_s, speculation.cost), now)
 
     def adopted(self, speculation: Speculation, saved_s: float, now: float) -> None:

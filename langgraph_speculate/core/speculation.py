@@ -96,6 +96,7 @@ class Discard(StrEnum):
     LINEAGE = "lineage"  # what it took for granted came to nothing: the guess that it rests on was let go
     NO_SLOT = "no_slot"  # the worker pool was full
     PREEMPTED = "preempted"  # made room for something better
+    YIELDED = "yielded"  # a real call needed its slot
     RUN_ENDED = "run_ended"  # the run is over
     HEDGED = "hedged"  # a real call waited for two bodies, and the other one ended well first
 

@@ -13,8 +13,15 @@ from langgraph_speculate.policy import ToolPolicy
 class Throttle(Protocol):
     """What the services behind the tools bear."""
 
-    def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
-        """Why *tool* must not be called early now; None takes what one call needs, so it is the last to be asked."""
+    def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
+        """Why *tool* must not be called early now; None takes what one call needs, so it is the last to be asked.
+
+        Args:
+            tool: The tool.
+            policy: Its entry.
+            now: Seconds on the monotonic clock.
+            stoppable: Whether the body can be stopped while it runs.
+        """
 
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
         """How much of the slots, and of the share of rates that early calls have, is in use already, in [0, 1]."""
@@ -26,7 +33,7 @@ class Throttle(Protocol):
 class Unthrottled:
     """Services that bear anything."""
 
-    def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
+    def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
         """None: there is always room for one more."""
         return None
 

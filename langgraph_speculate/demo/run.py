@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -26,6 +27,7 @@ from langgraph_speculate.demo.loopback import LoopbackServer
 from langgraph_speculate.demo.project import open_project
 from langgraph_speculate.demo.script import PACE, QUESTIONS, respond
 from langgraph_speculate.demo.spans import Span, SpanRecorder, ahead_spans, covered_s
+from langgraph_speculate.observe.observers import at_once
 from langgraph_speculate.observe.stats import Stats
 
 
@@ -136,18 +138,31 @@ class Outcome:
 Progress = Callable[[int, int, Pair], None]
 
 
-def demonstrate(*, scale: float = 1.0, progress: Progress | None = None) -> Outcome:
+def demonstrate(
+    *,
+    scale: float = 1.0,
+    progress: Progress | None = None,
+    policy: Path | None = None,
+    observers: Iterable[Callable[[Event], None]] = (),
+) -> Outcome:
     """Hold every conversation with both agents.
 
     Args:
         scale: Factor on every delay, of the model and of the tools.
         progress: Called after each conversation with its number, how many there are, and its recordings.
+        policy: A file for the speculating agent instead of the shop's own.
+        observers: Called with every event of the speculating agent.
+
+    Raises:
+        PolicyError: *policy* will not do.
     """
     with _no_network_but_loopback():
-        return asyncio.run(_demonstrate(scale, progress or (lambda done, total, pair: None)))
+        return asyncio.run(_demonstrate(scale, progress or (lambda done, total, pair: None), policy, observers))
 
 
-async def _demonstrate(scale: float, progress: Progress) -> Outcome:
+async def _demonstrate(
+    scale: float, progress: Progress, policy: Path | None, observers: Iterable[Callable[[Event], None]]
+) -> Outcome:
     folder = open_project()
     build_agent = import_module("shop_agent.agent").build_agent
     database, shipping = import_module("shop_agent.database"), import_module("shop_agent.shipping")
@@ -161,10 +176,10 @@ async def _demonstrate(scale: float, progress: Progress) -> Outcome:
 
         plain = build_agent(model, shop=shops[0], shipping_url=carrier.url)
         agent = build_agent(model, shop=shops[1], shipping_url=carrier.url)
-        speculative = speculate(agent, policy=folder / "speculate.toml")
+        speculative = speculate(agent, policy=policy or folder / "speculate.toml", observers=observers)
         speculation = stack.enter_context(closing(speculation_of(speculative)))
         events: list[Event] = []
-        speculation.events(events.append)
+        speculation.events(at_once(events.append))
 
         pairs: list[Pair] = []
         for number, question in enumerate(QUESTIONS):

@@ -7,43 +7,14 @@ has seen at its busiest.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from limits import RateLimitItem, parse
 from limits.strategies import MovingWindowRateLimiter
 
+from langgraph_speculate.core.slots import REMEMBERED_S, Busiest
 from langgraph_speculate.host.windows import Windows
 
-_REMEMBERED_S = 300.0  # for at least so long it is remembered how many real calls there were at once,
-_REMEMBERED_WINDOWS = 10  # and for as many windows of a rate
-
-
-@dataclass(slots=True)
-class Busiest:
-    """The most that real calls have needed lately.
-
-    Args:
-        memory_s: For how many seconds that is remembered.
-
-    >>> busiest = Busiest(memory_s=60.0)
-    >>> busiest.saw(3, now=0.0)
-    >>> busiest.saw(1, now=10.0)
-    >>> busiest.expected(1, now=20.0), busiest.expected(1, now=61.0)
-    (3, 1)
-    """
-
-    memory_s: float = _REMEMBERED_S
-    _count: int = 0
-    _at: float = -math.inf
-
-    def saw(self, count: int, now: float) -> None:
-        """Real calls needed *count*."""
-        if count >= self.expected(0, now):
-            self._count, self._at = count, now
-
-    def expected(self, count: int, now: float) -> int:
-        """What they are expected to need, when they need *count* now."""
-        return max(count, self._count) if 0.0 <= now - self._at <= self.memory_s else count
+_REMEMBERED_WINDOWS = 10  # for as many at least it is remembered how many real calls there were in the busiest
 
 
 class Allowance:
@@ -73,7 +44,7 @@ class Allowance:
         part = share * self.whole.amount
         windows = math.ceil(1 / part) if 0 < part < 1 else 1
         self.early = type(self.whole)(math.floor(part * windows), self.whole.multiples * windows)
-        self._busiest = Busiest(max(_REMEMBERED_S, _REMEMBERED_WINDOWS * self.whole.get_expiry()))
+        self._busiest = Busiest(max(REMEMBERED_S, _REMEMBERED_WINDOWS * self.whole.get_expiry()))
         self._windows = Windows()
         self._limiter = MovingWindowRateLimiter(self._windows)
 

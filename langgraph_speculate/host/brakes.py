@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.events import Switched
+from langgraph_speculate.core.slots import Guest, Slots
 from langgraph_speculate.host.overload import Overload, overload_of
 from langgraph_speculate.host.service import Service
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
@@ -46,14 +47,14 @@ class Brakes:
 
     # -- for the core ------------------------------------------------------------------------------------------------
 
-    def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
+    def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
         """Why *tool* must not be called early now; None takes what one call needs."""
         with _LOCK:
             self._wake(now)
             services = self._services(tool, policy).values()
             if any(service.rests(now) for service in services):
                 return Refusal.COOLING_DOWN
-            if not all(service.has_slot(now) for service in services):
+            if not all(service.slots.has_room(now, stoppable=stoppable) for service in services):
                 return Refusal.SLOTS
             if not all(service.has_room(now) for service in services) or not self._has_token(tool, policy):
                 return Refusal.RATE
@@ -75,10 +76,13 @@ class Brakes:
     # -- for the host ------------------------------------------------------------------------------------------------
 
     def began(self, tool: str, policy: ToolPolicy | None, now: float) -> None:
-        """The body of a real call starts."""
+        """The body of a real call starts; if it finds no slot, an early one leaves its own."""
         with _LOCK:
-            for service in self._services(tool, policy).values():
+            services = self._services(tool, policy).values()
+            for service in services:
                 service.began(now)
+        for service in services:
+            _make_way(service.slots)
 
     def ended(self, tool: str, policy: ToolPolicy | None, error: BaseException | None, now: float) -> None:
         """The body of a real call has ended, with *error* if it raised."""
@@ -89,19 +93,33 @@ class Brakes:
                 service.ended()
             self._relieve(services, overload, now)
 
+    def began_early(self, tool: str, policy: ToolPolicy, guest: Guest) -> None:
+        """An early body starts that can be stopped; room for it was taken when the core asked for that."""
+        with _LOCK:
+            for service in self._services(tool, policy).values():
+                service.slots.came(guest)
+
     def adopted(self, tool: str, policy: ToolPolicy | None, now: float) -> None:
         """A real call took the result of an early one."""
         with _LOCK:
             for service in self._services(tool, policy).values():
                 service.adopted(now)
 
-    def ended_early(self, tool: str, policy: ToolPolicy | None, outcome: Outcome, ran: bool, now: float) -> None:
-        """An early body has ended, or (without *ran*) will never start."""
+    def ended_early(
+        self,
+        tool: str,
+        policy: ToolPolicy | None,
+        outcome: Outcome,
+        ran: bool,
+        now: float,
+        guest: Guest | None = None,
+    ) -> None:
+        """An early body has ended, or (without *ran*) will never start; *guest* if it could be stopped."""
         overload = overload_of(outcome.error) if ran else None
         with _LOCK:
             services = self._services(tool, policy)
             for service in services.values():
-                service.ended_early()
+                service.ended_early(guest)
             self._relieve(services, overload, now)
             told = ran and overload is None and outcome.taint is None
             if told and services and not isinstance(outcome.error, CancelledError):  # what we stopped did not fail
@@ -120,19 +138,20 @@ class Brakes:
             return {}
         services: dict[tuple[str, str], Service] = {("tool", tool): self._service_of(tool, policy)}
         if policy.host is not None:
-            rate = self._policy.rates.get(policy.host)
-            services["host", policy.host] = self._service("host", policy.host, rate=rate, shared=True)
+            rate, slots = self._policy.rates.get(policy.host), self._policy.pools.get(policy.host)
+            services["host", policy.host] = self._service("host", policy.host, rate=rate, slots=slots, shared=True)
         return services
 
     def _service_of(self, tool: str, policy: ToolPolicy) -> Service:
         rate, slots = policy.rate, policy.slots
         return self._service("tool", tool, rate=rate, slots=slots, shared=rate is not None or slots is not None)
 
-    def _service(self, scope: str, name: str, *, rate: str | None, slots: int | None = None, shared: bool) -> Service:
+    def _service(self, scope: str, name: str, *, rate: str | None, slots: int | None, shared: bool) -> Service:
         key = (scope, name) if scope == "host" else (scope, name, rate, slots)
         service = self._known.get(key)
         if service is None:
-            service = self._known[key] = _SHARED.setdefault(key, Service(slots)) if shared else Service()
+            service = self._known[key] = _SHARED.setdefault(key, Service()) if shared else Service()
+            service.slots.declare(slots)
             if rate is not None:
                 service.declare(rate, self._policy.limits.rate_share)
         return service
@@ -189,3 +208,15 @@ class Brakes:
         self._switches.append(
             Switched(run="", at=now, scope=scope, name=name, reason=reason, status=service.status, **figures)
         )
+
+
+def _make_way(slots: Slots) -> None:
+    """Stop early bodies until each real call has a slot."""
+    while True:
+        with _LOCK:
+            guest = slots.in_the_way()
+        if guest is None:
+            return
+        if not guest.stop():  # not under the lock: it is another run's, whose graph has a lock of its own
+            with _LOCK:
+                slots.stays(guest)

@@ -14,6 +14,7 @@ from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.gate import ends_foresight, forbids
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.provenance import Provenance, provenance
+from langgraph_speculate.core.slots import Guest, can_be_stopped
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.driver import Driver
@@ -22,6 +23,7 @@ from langgraph_speculate.host.results import text_shown
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.policy import ToolPolicy
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -209,7 +211,7 @@ class Proposer:
             native=speculation.venue == TASK,
             hosts=body.hosts,
         )
-        sandbox.context.run(self._engine.entering, self._driver.session.run)
+        sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
 
         def run() -> Any:
             given = arguments
@@ -222,13 +224,15 @@ class Proposer:
             return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
         policy = entry.facts.rule.tool
+        guest = self._guest(speculation, policy)
 
         def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
-            self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now)
+            self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now, guest)
             self._ended(speculation, outcome, started, now)
             if then is not None:
                 then(speculation)
 
+        self._driver.trace.launched(speculation)
         errand = None
         if speculation.venue == THREAD:
             errand = self._engine.dispatcher.errand(speculation.id, entry, arguments, place, body.hosts)
@@ -241,6 +245,18 @@ class Proposer:
             again=partial(self._again, speculation.call, body),
             errand=errand,
         )
+
+    def _guest(self, speculation: Speculation, policy: ToolPolicy | None) -> Guest | None:
+        """A body that leaves its slot to the first real call that finds none, if it can be stopped."""
+        if policy is None or not can_be_stopped(speculation.venue, speculation.drain):
+            return None
+        session = self._driver.session
+        guest = Guest(
+            speculation.worth,
+            lambda: self._driver.answer(lambda now: session.give_way(speculation.id, now), False),
+        )
+        self._engine.brakes.began_early(speculation.call.name, policy, guest)
+        return guest
 
     def _again(self, call: Call, body: Body, place: Place) -> Callable[[Speculation], Attempt[Speculation]] | None:
         """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
@@ -257,4 +273,5 @@ class Proposer:
         if outcome.taint is not None:
             self._engine.trip(name, outcome.taint)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
+        self._driver.trace.ended(speculation.id, outcome, size)
         self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import math
 
-from langgraph_speculate.host.allowance import Allowance, Busiest
+from langgraph_speculate.core.slots import Guest, Slots
+from langgraph_speculate.host.allowance import Allowance
 
 
 class Service:
     """A tool, or all tools that name the same host.
 
-    Args:
-        slots: How many calls it can run at once, or None if that does not matter.
-
     Attributes:
+        slots: Who holds them.
         failures: Early bodies that failed since the last that did not.
         status: The status that it is left alone for, or 0 for failures.
         resting_until: Until when it is left alone.
 
-    >>> service = Service(slots=4)
-    >>> service.began(now=0.0)
-    >>> service.has_slot(now=0.0)
-    True
+    >>> service = Service()
+    >>> service.slots.declare(4)
+    >>> service.declare("1/second", share=1.0)
     >>> service.began_early(now=0.0)
-    >>> service.has_slot(now=0.0)
-    False
+    >>> service.crowding(now=0.0), service.crowding(now=2.0)
+    (1.0, 0.25)
     """
 
-    def __init__(self, slots: int | None = None) -> None:
+    def __init__(self) -> None:
         self.failures = 0
         self.status = 0
         self.resting_until = -math.inf
         self._resting_since = math.inf
-        self._slots = slots
-        self._real = 0
-        self._early = 0
-        self._busiest = Busiest()
+        self.slots = Slots()
         self._allowances: dict[tuple[str, float], Allowance] = {}
 
     def declare(self, rate: str, share: float) -> None:
@@ -45,22 +40,13 @@ class Service:
 
     # -- may one more call run early ---------------------------------------------------------------------------------
 
-    def has_slot(self, now: float) -> bool:
-        """Whether an early call leaves a slot for a real one, and what calls are expected to need at their busiest."""
-        needed = self._busiest.expected(self._real + self._early, now)
-        # A record is there to be beaten: by about its deviation. And real calls come in groups.
-        return self._slots is None or needed + math.isqrt(needed) + 2 <= self._slots
-
     def has_room(self, now: float) -> bool:
         """Whether each declared rate has room for an early call."""
         return all(allowance.has_room(now) for allowance in self._allowances.values())
 
     def crowding(self, now: float) -> float:
         """How much of its slots is in use, or of what early calls may have of a rate, in [0, 1]."""
-        used = [allowance.used(now) for allowance in self._allowances.values()]
-        if self._slots is not None:
-            used.append((self._real + self._early) / self._slots if self._slots else 1.0)
-        return min(1.0, max(used, default=0.0))
+        return max(self.slots.crowding, *(allowance.used(now) for allowance in self._allowances.values()), 0.0)
 
     def rests(self, now: float) -> bool:
         """Whether it is left alone."""
@@ -70,31 +56,29 @@ class Service:
 
     def began_early(self, now: float) -> None:
         """An early body starts."""
-        self._early += 1
+        self.slots.began_early()
         for allowance in self._allowances.values():
             allowance.began_early(now)
 
-    def ended_early(self) -> None:
+    def ended_early(self, guest: Guest | None = None) -> None:
         """An early body has ended, or never started."""
-        self._early -= 1
+        self.slots.ended_early(guest)
 
     def adopted(self, now: float) -> None:
         """A real call came that needs no body, because an early one has run for it."""
-        self._busiest.saw(self._real + self._early, now)
         for allowance in self._allowances.values():
             allowance.asked(now)
 
     def began(self, now: float) -> None:
         """The body of a real call starts."""
-        self._real += 1
-        self._busiest.saw(self._real + self._early, now)
+        self.slots.began(now)
         for allowance in self._allowances.values():
             allowance.asked(now)
             allowance.began(now)
 
     def ended(self) -> None:
         """The body of a real call has ended."""
-        self._real -= 1
+        self.slots.ended()
 
     def rest(self, now: float, seconds: float, status: int) -> bool:
         """Leave it alone for *seconds*; returns whether that is news."""

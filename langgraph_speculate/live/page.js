@@ -97,6 +97,7 @@ function lineOf(row, end) {
   bar.style.left = (100 * Math.min(row.began, end)) / end + "%";
   bar.style.width = (100 * Math.max(0, Math.min(until, end) - row.began)) / end + "%";
   bar.title = `${seconds(row.began)} to ${row.ended === null ? "now" : seconds(until)}`;
+  bar.ariaHidden = true; // what it says is in the text beside it
   track.append(bar, element("span", bar.title, "unseen"));
   when.append(track);
   line.append(name, when, element("td", outcomeOf(row), "word"));

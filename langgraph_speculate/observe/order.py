@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from langgraph_speculate.core.events import Event, RunClosed
 
 _RUNS = 4096  # that are followed at the same time, and remembered as over; the rest is forgotten, oldest first
-_WAITING = 1024  # events of one run; a run whose beginning was missed waits for it in vain
+_WAITING = 256  # events of one run that came too early; then the one that is due is taken for lost
 
 
 @dataclass(slots=True)
@@ -29,9 +29,10 @@ class _Followed:
 
 
 class InOrder:
-    """Hands on the events of each run in order, from its first to `RunClosed`; what comes after that is left out.
+    """Hands on the events of each run in order, up to `RunClosed`; what comes after that is left out.
 
-    So is a run whose first event was missed. May be called from any thread; one event is handed on at a time.
+    An event that does not come is waited for, but not for ever. May be called from any thread; one event is handed on
+    at a time.
 
     Args:
         take: Where events are handed on to.
@@ -59,10 +60,10 @@ class InOrder:
             if event.number < run.due:
                 return
             run.early[event.number] = event
+            if len(run.early) > _WAITING:
+                run.due = min(run.early)
             while (next_one := run.early.pop(run.due, None)) is not None:
                 run.due += 1
                 self._take(next_one)
                 if isinstance(next_one, RunClosed):
                     run.end()
-            if len(run.early) > _WAITING:
-                run.end()

@@ -135,16 +135,25 @@ def optional_rate(value: Any) -> str | None:
         return _wrong(_RATE, value)
 
 
-def rates(value: Any) -> str | None:
-    """A table of rates by the name of a service."""
-    if not isinstance(value, Mapping):
-        return _wrong("must be a table of rates", value)
-    for name, rate in value.items():
-        if not isinstance(name, str) or not name:
-            return _wrong("the name of a service is text, not empty", name)
-        if rate is None or (complaint := optional_rate(rate)):
-            return f"{printable(name)}: {complaint if rate is not None else _wrong(_RATE, rate)}"
-    return None
+def rate(value: Any) -> str | None:
+    """A rate in the same notation."""
+    return _wrong(_RATE, value) if value is None else optional_rate(value)
+
+
+def by_service(check: Check, what: str) -> Check:
+    """Return a check for a table of *what*, each fit by *check*, by the name of a service."""
+
+    def check_all(value: Any) -> str | None:
+        if not isinstance(value, Mapping):
+            return _wrong(f"must be a table of {what}", value)
+        for name, declared in value.items():
+            if not isinstance(name, str) or not name:
+                return _wrong("the name of a service is text, not empty", name)
+            if complaint := check(declared):
+                return f"{printable(name)}: {complaint}"
+        return None
+
+    return check_all
 
 
 def one_of(options: Collection[str]) -> Check:

@@ -57,6 +57,7 @@ class SpeculationPolicy:
         thrift: How much waste weighs, in [0, 1]: 0 for the fastest, 1 for the cheapest.
         value_per_second: What a second that a user does not wait is worth, in the currency of the tools' `cost`.
         rates: Declared rates of services, such as `{"api.example.org": "600/minute"}`, shared by tools of that `host`.
+        pools: How many calls of a service can run at once in this process, such as `{"orders_db": 16}`, by `host`, too.
         approval_gated: Tools that wait for a person. `auto` finds them in the graph; a tuple names them all.
         trusted_servers: Names of MCP servers whose annotations may be believed.
         transparent: Names of middleware classes, or of functions given as `wrap_tool_call`, that let every call through
@@ -84,6 +85,7 @@ class SpeculationPolicy:
     thrift: float = 0.5
     value_per_second: float = 0.01
     rates: Mapping[str, str] = field(default_factory=dict)
+    pools: Mapping[str, int] = field(default_factory=dict)
     approval_gated: Literal["auto"] | tuple[str, ...] = "auto"
     trusted_servers: tuple[str, ...] = ()
     transparent: tuple[str, ...] = ()
@@ -99,7 +101,8 @@ class SpeculationPolicy:
             "limits": checks.anything,  # a record or its settings, checked on their own
             "thrift": checks.share,
             "value_per_second": checks.positive_amount,
-            "rates": checks.rates,
+            "rates": checks.by_service(checks.rate, "rates"),
+            "pools": checks.by_service(checks.count, "numbers of calls"),
             "approval_gated": checks.auto_or_texts,
             "trusted_servers": checks.texts,
             "transparent": checks.texts,
@@ -118,6 +121,7 @@ class SpeculationPolicy:
             "tools": MappingProxyType({name: tool_policy(entry) for name, entry in values["tools"].items()}),
             "limits": limits if isinstance(limits, Limits) else Limits(**limits),
             "rates": MappingProxyType(dict(values["rates"])),
+            "pools": MappingProxyType(dict(values["pools"])),
         }
         for name in (
             "approval_gated",
@@ -133,7 +137,8 @@ class SpeculationPolicy:
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be copied nor pickled
         values = {name: getattr(self, name) for name in self.CHECKS}
-        return type(self).from_dict, (values | {"tools": dict(self.tools), "rates": dict(self.rates)},)
+        plain = {name: dict(getattr(self, name)) for name in ("tools", "rates", "pools")}
+        return type(self).from_dict, (values | plain,)
 
     @classmethod
     def load(cls, source: SpeculationPolicy | Mapping[str, Any] | str | os.PathLike[str] | None) -> SpeculationPolicy:
@@ -284,10 +289,13 @@ def _policy_problems(values: Mapping[Any, Any]) -> Iterator[str]:
         if not isinstance(name, str) or not name:
             yield f"{path}: a tool's name is text, not empty"
         yield from entry_problems(entry, path)
-        yield from _unknown_host(entry, values.get("rates", {}), path)
+        yield from _unknown_host(entry, values.get("rates", {}), values.get("pools", {}), path)
 
 
-def _unknown_host(entry: Any, rates: Any, path: str) -> Iterator[str]:
+def _unknown_host(entry: Any, rates: Any, pools: Any, path: str) -> Iterator[str]:
     host = entry.get("host") if isinstance(entry, Mapping) else getattr(entry, "host", None)
-    if isinstance(host, str) and isinstance(rates, Mapping) and host not in rates:
-        yield f"{path}.host: rates has no {checks.shown(host)}{checks.did_you_mean(host, rates)}"
+    if not (isinstance(host, str) and isinstance(rates, Mapping) and isinstance(pools, Mapping)):
+        return
+    known = {**rates, **pools}
+    if host not in known:
+        yield f"{path}.host: neither rates nor pools has {checks.shown(host)}{checks.did_you_mean(host, known)}"

@@ -44,7 +44,7 @@ class ToolPolicy:
             that has a call limit of its own; None means no such limit.
         cost: What a call costs, in the currency of the policy's `value_per_second`.
         rate: How often it may be called, such as `"10/second"` or `"600/minute"`; early calls use a part of that only.
-        host: The service in the policy's `rates` that it shares a rate with.
+        host: The service in the policy's `rates` or `pools` that it shares with others.
         slots: How many of its calls can run at once in this process; early ones run only while some are free.
         rate_limiter: A rate limiter of LangChain that its real calls go through; early ones take from it, too. Only in
             code.
@@ -141,6 +141,11 @@ class ToolPolicy:
     def probability_floor(self) -> float | None:
         """The least probability a prediction needs, in [0, 1]; None lets admission decide by expected value."""
         return PROBABILITY_FLOORS[self.eagerness]
+
+    @property
+    def drains(self) -> bool:
+        """Whether a body that nobody wants may finish."""
+        return self.on_mispredict == "drain"
 
     @property
     def is_rationed(self) -> bool:

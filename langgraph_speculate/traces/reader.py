@@ -1,7 +1,6 @@
-"""Runs out of files, folders and patterns of them: which files, in which order, and what each of them holds.
+"""Runs out of files, folders and patterns of them: which files, in which order.
 
-What a file holds is read by a function like `neutral.runs_in`, which yields runs and what it had to skip; a further
-kind of source is one more such function.
+What each of them holds is told, and read, by `readers/`.
 """
 
 from __future__ import annotations
@@ -11,16 +10,19 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from langgraph_speculate.errors import TraceError
-from langgraph_speculate.traces import neutral
+from langgraph_speculate.policy.checks import did_you_mean
 from langgraph_speculate.traces.lines import Limits
+from langgraph_speculate.traces.readers import SOURCES, runs_in
+from langgraph_speculate.traces.readers.sources import is_remote
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Skipped, Skips, on_one_line
 
 _LOG = logging.getLogger("langgraph_speculate")
-_NAMES = (".jsonl", ".jsonl.gz")  # what counts as traces in a folder
+_NAMES = (".jsonl", ".jsonl.gz", ".parquet", ".sqlite")  # what counts as traces in a folder
 
 OnSkip = Callable[[Skipped], object]
 OnBytes = Callable[[int, int], object]
@@ -31,7 +33,7 @@ class _Place:
     """A file to read: its path, what tells it from others whatever its path, its bytes as it lies there."""
 
     path: str
-    identity: tuple[int, int]
+    identity: tuple[object, ...]
     size: int
 
 
@@ -41,19 +43,22 @@ def read_runs(
     on_skip: OnSkip | None = None,
     limits: Limits | None = None,
     on_bytes: OnBytes | None = None,
+    source: str | None = None,
 ) -> Iterator[Run]:
     """Yield the runs of traces one by one, in constant memory. Files are opened in the order given, each once.
 
     Args:
-        paths: Files of neutral lines (packed with gzip or not), folders of `.jsonl` and `.jsonl.gz` files at any depth,
-            or patterns such as `logs/**/*.jsonl`; links to folders are not followed.
+        paths: Files of any format in `readers.SOURCES` (lines may be packed with gzip), folders of `.jsonl`,
+            `.jsonl.gz`, `.parquet` and `.sqlite` files at any depth, or patterns such as `logs/**/*.jsonl`; links to
+            folders are not followed. `postgresql://…` is a checkpointer's database, `langsmith:PROJECT` a project.
         on_skip: Called with each line or file that is left out, such as a `Skips`; None: one warning at the end.
         limits: How much one file may ask for.
         on_bytes: Called after each line with how many bytes of all files have been read, and of how many (packed ones).
+        source: The format of all files; None: each file's is told by what it holds.
 
     Raises:
-        TraceError: A named file does not exist or cannot be opened, or a folder or pattern holds no traces. Raised by
-            the call itself, before anything is read.
+        TraceError: A named file does not exist or cannot be opened, a folder or pattern holds no traces, or there is no
+            such format. Raised by the call itself, before anything is read.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -65,11 +70,14 @@ def read_runs(
     """
     if on_skip is None:
         skips = Skips()
-        return _then_warn(read_runs(paths, on_skip=skips, limits=limits, on_bytes=on_bytes), skips)
+        return _then_warn(read_runs(paths, on_skip=skips, limits=limits, on_bytes=on_bytes, source=source), skips)
+    if source is not None and source not in SOURCES:
+        raise TraceError(f"no source {source!r}{did_you_mean(source, SOURCES)}; there are {', '.join(SOURCES)}")
     named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     early: list[Skipped] = []
     places = {place.identity: place for path in named for place in _places(os.fspath(path), early.append)}
-    return _runs(list(places.values()), early, on_skip, limits or Limits(), on_bytes)
+    reader = partial(runs_in, limits=limits or Limits(), source=source)
+    return _runs(list(places.values()), early, on_skip, reader, on_bytes)
 
 
 def _then_warn(runs: Iterator[Run], skips: Skips) -> Iterator[Run]:
@@ -79,14 +87,18 @@ def _then_warn(runs: Iterator[Run], skips: Skips) -> Iterator[Run]:
 
 
 def _runs(
-    places: list[_Place], early: list[Skipped], on_skip: OnSkip, limits: Limits, on_bytes: OnBytes | None
+    places: list[_Place],
+    early: list[Skipped],
+    on_skip: OnSkip,
+    reader: Callable[..., Iterator[Run | Skipped]],
+    on_bytes: OnBytes | None,
 ) -> Iterator[Run]:
     for skipped in early:
         on_skip(skipped)
     total, before = sum(place.size for place in places), 0
     for place in places:
         tell = None if on_bytes is None else _telling(on_bytes, before, total)
-        for found in neutral.runs_in(place.path, limits, tell):
+        for found in reader(place.path, on_bytes=tell):
             if isinstance(found, Skipped):
                 on_skip(found)
             else:
@@ -108,6 +120,9 @@ def _telling(on_bytes: OnBytes, before: int, total: int) -> Callable[[int], None
 
 def _places(path: str, on_skip: OnSkip) -> Iterator[_Place]:
     """The files that one argument names, sorted where it does not name them one by one."""
+    if is_remote(path):
+        yield _Place(path, (path,), 0)
+        return
     try:
         pattern = glob.has_magic(path) and not os.path.lexists(path)
         if not pattern and not os.path.isdir(path):
@@ -128,7 +143,7 @@ def _places(path: str, on_skip: OnSkip) -> Iterator[_Place]:
             count += 1
             yield place
     if not count:
-        raise TraceError(f"{on_one_line(path)}: holds no traces; name files, or a folder of .jsonl or .jsonl.gz files")
+        raise TraceError(f"{on_one_line(path)}: holds no traces; name files, or a folder of {', '.join(_NAMES)} files")
 
 
 def _matching(pattern: str, on_skip: OnSkip) -> Iterator[str]:

@@ -90,7 +90,7 @@ class Results:
         return {**asdict(self.method), "skipped": self.skips.as_json(), "sets": sets}
 
 
-def read_sets(paths: Sequence[str], skips: Skips) -> dict[str, list[Run]]:
+def read_sets(paths: Sequence[str], skips: Skips, source: str | None = None) -> dict[str, list[Run]]:
     """Read the runs of each file, folder or pattern as a set of its own, by a short name.
 
     Raises:
@@ -99,11 +99,11 @@ def read_sets(paths: Sequence[str], skips: Skips) -> dict[str, list[Run]]:
     sets: dict[str, list[Run]] = {}
     for path in dict.fromkeys(paths):
         before = skips.count
-        runs = list(read_runs(path, on_skip=skips))
+        runs = list(read_runs(path, on_skip=skips, source=source))
         if not runs:
             example = next((skipped for found in skips.examples.values() for skipped in found), None)
             why = f"; {skips.count - before} lines or files were skipped, such as {example}" if example else ""
-            raise TraceError(f"{on_one_line(path)}: holds no run in neutral lines{why}")
+            raise TraceError(f"{on_one_line(path)}: holds no run{why}")
         name = _short(path)
         sets[path if name in sets else name] = runs
     return sets

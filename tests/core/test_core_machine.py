@@ -619,6 +619,15 @@ class OneRun(RuleBasedStateMachine):
         ran = [] if how == "never started" else [(known.launched.ran_s, how == "ok")]
         assert [(event.seconds, event.ok) for event in told] == ran
 
+    @precondition(lambda self: self.known)
+    @rule(pick=picks)
+    def give_way(self, pick: random.Random) -> None:
+        known = pick.choice(list(self.known.values()))
+        was_alive = known.alive
+        stops, commands = self.session.give_way(known.launched.id, self.now)
+        assert stops is (known.running and not (was_alive and known.promoted))
+        assert self.heard(Discard.YIELDED, commands=commands) == ([known] if stops and was_alive else [])
+
     @precondition(lambda self: any(not known.running for known in self.known.values()))
     @rule(pick=picks)
     def finish_again(self, pick: random.Random) -> None:

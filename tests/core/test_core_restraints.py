@@ -47,13 +47,15 @@ class Asked:
     def __init__(self, refusal: Refusal | None = None) -> None:
         self.refuses = refusal
         self.asked = 0
+        self.stoppable: list[bool] = []
         self.switches: list[Switched] = []
 
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
         return 0.0
 
-    def refusal(self, tool: str, policy: ToolPolicy, now: float) -> Refusal | None:
+    def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
         self.asked += 1
+        self.stoppable.append(stoppable)
         return self.refuses
 
     def take_switches(self) -> Sequence[Switched]:

@@ -361,6 +361,47 @@ def test_what_a_discarded_body_cost_is_told_once_it_has_ended():
     assert [(type(event), event.seconds) for event in happened] == [(events.Finished, 3.5), (events.Wasted, 3.5)]
 
 
+# -- giving way --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("facts", [GET, KEEP], ids=["drain", "cancel"])
+def test_a_body_gives_its_slot_to_a_real_call_that_needs_it(facts: ToolFacts):
+    """
+    It is discarded for that reason, with all that rests on it, and stopped by its own policy.
+    """
+    session, speculation = running(Call(facts.name, {"id": 7}), facts=facts)
+    assert session.give_way(speculation.id, 1.0) == (True, [Cancel(speculation.id, drain=facts is GET)])
+    assert (speculation.state, speculation.reason) == (State.DISCARDED, Discard.YIELDED)
+    assert session.give_way(speculation.id, 1.5) == (True, [])  # it is about to end
+    session.finish(speculation.id, Outcome(error=ValueError(), stopped=True), 0, 2.0, 0.0)
+    assert session.give_way(speculation.id, 3.0) == (False, [])
+
+
+@pytest.mark.parametrize("why", ["a real call waits for it", "it has ended"])
+def test_a_body_that_is_needed_or_over_gives_nothing_away(why: str):
+    """
+    The real call that waits has its slot by right; a result that is there holds none.
+    """
+    session, speculation = ready() if why == "it has ended" else running()
+    if why == "a real call waits for it":
+        session.resolve(SEVEN, GET, "thread", 1.0)
+    before = speculation.state
+    assert session.give_way(speculation.id, 1.0) == (False, [])
+    assert speculation.state is before
+
+
+def test_a_call_that_gave_way_starts_again_once_it_is_written():
+    """
+    By then there may be a slot. One that was left alone is not started twice.
+    """
+    written = Proposal(Candidate(SEVEN, 1.0, "stream"), SEVEN, GET, "thread", stage=Stage.COMPLETE)
+    for gives_way in (True, False):
+        session, speculation = running()
+        if gives_way:
+            session.give_way(speculation.id, 1.0)
+        assert len(session.written("t1", written, 2.0)) == gives_way
+
+
 # -- corners -----------------------------------------------------------------------------------------------------------
 
 

@@ -279,6 +279,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "rate_share": (None, *NO_SHARE, *STRANGE),
     "rate": (*NO_RATES, *STRANGE),
     "rates": (None, [], "x", 1, True, *({"api": rate} for rate in (None, *NO_RATES)), {"": "1/day"}, *STRANGE),
+    "pools": (None, [], "x", 1, True, *({"db": slots} for slots in NO_COUNT), {"": 1}, *STRANGE),
     "host": NO_TEXT,
     "pin": NO_TEXT,
     "tag": NO_TEXT,

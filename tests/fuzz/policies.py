@@ -137,6 +137,7 @@ TOP: dict[str, Maker] = {
     "thrift": share,
     "value_per_second": lambda rng: seconds(rng) or 0.5,
     "rates": lambda rng: {name: rate(rng) for name in some(rng, ("api.example.org", "ü"))},
+    "pools": lambda rng: {name: count(rng) for name in some(rng, ("api.example.org", "db"))},
     "approval_gated": lambda rng: rng.choice(["auto", some(rng, NAMES)]),
     "trusted_servers": lambda rng: some(rng, SERVERS),
     "transparent": lambda rng: some(rng, ("Retry", "log_calls")),
@@ -198,7 +199,7 @@ def valid(rng: Random) -> Data:
             if isinstance(entry, dict):
                 entry.update(subset(rng, TOOL_CODE_ONLY))
     for entry in data.get("tools", {}).values():
-        if isinstance(entry, dict) and entry.get("host") not in data.get("rates", {}):
+        if isinstance(entry, dict) and entry.get("host") not in {**data.get("rates", {}), **data.get("pools", {})}:
             entry.pop("host", None)
     if data.get("level") == "open_world":
         limits = data.setdefault("limits", {})
@@ -259,6 +260,7 @@ TOP_DEFAULTS: Data = {
     "thrift": 0.5,
     "value_per_second": 0.01,
     "rates": {},
+    "pools": {},
     "approval_gated": "auto",
     "trusted_servers": (),
     "transparent": (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from asyncio import CancelledError
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.slots import Guest
 from langgraph_speculate.host.allowance import Allowance
 from langgraph_speculate.host.brakes import Brakes
 from langgraph_speculate.host.overload import Overload, overload_of
@@ -246,52 +248,12 @@ def test_errors_that_cause_each_other_are_followed_only_so_far():
 # -- services --------------------------------------------------------------------------------------------------------
 
 
-def test_an_early_call_leaves_a_slot_for_a_real_one():
-    """
-    And as many as calls have held when a real one came, with the square root of that on top.
-    """
-    service = Service(slots=8)
-    granted = 0
-    while service.has_slot(0.0):
-        service.began_early(0.0)
-        granted += 1
-    assert granted == 5  # and two for the root, one for a real call
-    for _ in range(granted):
-        service.ended_early()
-    for _ in range(4):
-        service.began(1.0)
-    for _ in range(4):
-        service.ended()
-    assert service.has_slot(2.0)
-    service.began(2.0)
-    service.began_early(2.0)
-    service.adopted(2.0)
-    assert service.has_slot(2.0)  # the busiest moment is still that of four
-    for _ in range(2):
-        service.began(3.0)
-        service.began_early(3.0)
-    service.adopted(3.0)
-    assert not service.has_slot(3.0)
-    for _ in range(3):
-        service.ended()
-        service.ended_early()
-    assert not service.has_slot(4.0)
-    assert service.has_slot(304.0)
-
-
-def test_a_single_slot_is_for_real_calls():
-    """
-    One that is taken early could keep one waiting.
-    """
-    assert not Service(slots=1).has_slot(0.0)
-    assert Service(slots=2).has_slot(0.0)
-
-
 def test_a_service_is_crowded_as_far_as_its_scarcest_part_is_in_use():
     """
     Slots by all bodies, rates by what early calls may have of them; one of which nothing is said is never crowded.
     """
-    service = Service(slots=10)
+    service = Service()
+    service.slots.declare(10)
     service.declare("10/second", 0.4)
     seen = [service.crowding(now=0.0)]
     service.began(now=0.0)
@@ -399,6 +361,46 @@ def test_graphs_share_what_they_say_the_same_of():
     one.ended_early("shared pool", same, Outcome("value"), True, 0.0)
     assert two.refusal("shared pool", same, 0.0) is None
     two.ended_early("shared pool", same, Outcome("value"), True, 0.0)
+
+
+def test_tools_share_the_pool_that_they_name():
+    """
+    Those that write, too: a pool is one, whoever uses it; and each tool may have slots of its own besides.
+    """
+    tools = {"look": {"read_only": True, "host": "pool of four"}, "book": {"host": "pool of four"}}
+    braked = brakes(tools=tools, pools={"pool of four": 4})
+    look, book = ToolPolicy(read_only=True, host="pool of four"), ToolPolicy(host="pool of four")
+    for _ in range(2):
+        braked.began("book", book, 0.0)
+    assert braked.crowding("look", look, 0.0) == 0.5
+    assert braked.refusal("look", look, 0.0) is Refusal.SLOTS
+    assert braked.refusal("look", look, 0.0, stoppable=True) is None
+    own = ToolPolicy(read_only=True, host="pool of four", slots=1)
+    assert braked.refusal("look", own, 0.0, stoppable=True) is Refusal.SLOTS
+
+
+def test_a_real_call_that_finds_no_slot_has_the_one_of_an_early_body():
+    """
+    Of whatever graph; a body that does not stop keeps its own, and the next one is asked.
+    """
+    policy, one, two = ToolPolicy(read_only=True, slots=3), brakes(), brakes()
+    asked: list[str] = []
+
+    def guest(name: str, worth: float, *, stops: bool) -> Guest:
+        assert two.refusal("busy pool", policy, 0.0, stoppable=True) is None
+        made = Guest(worth, lambda: asked.append(name) or stops)
+        two.began_early("busy pool", policy, made)
+        return made
+
+    guest("waited for", 0.1, stops=False)
+    leaves = guest("worth less", 0.2, stops=True)
+    one.began("busy pool", policy, 0.0)
+    assert asked == []
+    one.began("busy pool", policy, 0.0)
+    assert asked == ["waited for", "worth less"]
+    two.ended_early("busy pool", policy, Outcome(error=CancelledError()), True, 0.0, leaves)
+    one.began("busy pool", policy, 0.0)
+    assert asked == ["waited for", "worth less"]
 
 
 def test_a_graph_does_not_pay_for_anothers_errors():

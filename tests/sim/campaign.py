@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sim.answering import ZOO as ANSWERING
+from tests.sim.crowds import ZOO as CROWDS
 from tests.sim.foresight import ZOO as FORESIGHT
 from tests.sim.loop import Mode
 from tests.sim.pair import judge
@@ -19,7 +20,7 @@ from tests.sim.shapes import Zoo
 from tests.sim.streaming import ZOO as STREAMING
 from tests.sim.zoo import ZOO as PLAIN
 
-ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (PLAIN, STREAMING, ANSWERING, FORESIGHT)}
+ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (PLAIN, STREAMING, ANSWERING, FORESIGHT, CROWDS)}
 _PORTION = 50  # pairs between two reports of a process
 
 

@@ -23,6 +23,7 @@ from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History
 from langgraph_speculate.core.events import Switched
 from langgraph_speculate.host import clock
+from langgraph_speculate.observe.observers import at_once
 from tests.sim.loop import run
 
 RATE, WINDOW_S = 10, 1.0
@@ -83,14 +84,19 @@ class Pool:
     """A pool of connections: a call waits until it has one.
 
     Attributes:
-        waited: The longest that a real call waited.
+        waits: How long each real call waited, in order.
+        early: How many early bodies had one.
     """
 
     def __init__(self, slots: int, latency_s: float = 0.5) -> None:
-        self.waited = 0.0
+        self.waits: list[float] = []
         self.early = 0
         self._free = asyncio.Semaphore(slots)
         self._latency_s = latency_s
+
+    @property
+    def waited(self) -> float:
+        return max(self.waits)
 
     def tool(self) -> BaseTool:
         async def body(id: int) -> str:
@@ -100,7 +106,7 @@ class Pool:
                 if early:
                     self.early += 1
                 else:
-                    self.waited = max(self.waited, clock.now() - came)
+                    self.waits.append(clock.now() - came)
                 await asyncio.sleep(self._latency_s)
             return f"{id}"
 
@@ -133,7 +139,13 @@ def thinking(draw: random.Random, mean_s: float) -> Callable[[int], Awaitable[No
 
 
 def agents(
-    make: Callable[[], Any], policy: dict[str, Any] | None, *, runs: int = 1, seed: int = 0, wrong: float = 0.5
+    make: Callable[[], Any],
+    policy: dict[str, Any] | None,
+    *,
+    runs: int = 1,
+    seed: int = 0,
+    wrong: float = 0.5,
+    streams: bool = True,
 ) -> tuple[Any, Any]:
     """Some agents beside each other, plain without a policy; returns the service and the engine."""
     draw = random.Random(seed)
@@ -141,7 +153,8 @@ def agents(
 
     async def main() -> tuple[Any, Any]:
         service = make()
-        graph: Any = agent_graph(ScriptedModel(script=script, during=thinking(draw, 1.0)), [service.tool()])
+        model = ScriptedModel(script=script, during=thinking(draw, 1.0), streams=streams)
+        graph: Any = agent_graph(model, [service.tool()])
         if policy is not None:
             graph = speculate(graph, policy, predictor=Partly(script, wrong, random.Random(seed)))
         await asyncio.gather(*(graph.ainvoke(START_INPUT) for _ in range(runs)))
@@ -294,6 +307,24 @@ def test_early_calls_keep_to_what_real_ones_leave_at_their_busiest() -> None:
     assert pool.early > 0
 
 
+@pytest.mark.parametrize(
+    ("slots", "runs", "crowded"),
+    [(6, 3, False), (4, 3, False), (2, 8, True), (4, 8, True), (4, 20, True), (6, 20, True)],
+)
+def test_real_calls_have_the_slots_of_early_ones_that_can_be_stopped(slots: int, runs: int, crowded: bool) -> None:
+    """
+    At any load: guesses that nobody wants fill the pool, and each real call waits exactly as long as without them.
+    """
+    name = f"pool {next(_HOSTS)}"
+    look = {"read_only": True, "host": name, "on_mispredict": "cancel", "eagerness": "immediate"}
+    policy = {"tools": {"look": look}, "pools": {name: slots}, "limits": WIDE}
+    plain, _ = agents(lambda: Pool(slots, latency_s=2.0), None, runs=runs, streams=False)
+    pool, engine = agents(lambda: Pool(slots, latency_s=2.0), policy, runs=runs, wrong=1.0, streams=False)
+    assert pool.waits == pytest.approx(plain.waits)
+    assert pool.early > 0
+    assert ("yielded" in engine.stats().discarded) is crowded
+
+
 # -- services that had enough ------------------------------------------------------------------------------------------
 
 
@@ -311,7 +342,7 @@ def cooled(policy: dict[str, Any], *, turns: int, down: range, pace_s: float = 1
         graph = speculate(
             agent_graph(ScriptedModel(script=script, during=during), [api.tool()]), policy, predictor=Oracle(script)
         )
-        speculation_of(graph).events(events.append)
+        speculation_of(graph).events(at_once(events.append))
         await graph.ainvoke(START_INPUT, {"recursion_limit": 1000})
         return api, speculation_of(graph)
 

@@ -113,7 +113,7 @@ def test_the_report_is_one_file(tmp_path: Path, traces: Path, capsys: pytest.Cap
         ([], "TRACES"),
         (["none.jsonl"], "none.jsonl: the traces cannot be opened: No such file or directory; check the path"),
         (["{traces}", "none.jsonl"], "none.jsonl"),
-        (["{folder}/empty.jsonl"], "empty.jsonl: holds no run in neutral lines"),
+        (["{folder}/empty.jsonl"], "empty.jsonl: holds no run"),
         (["{folder}/bad.jsonl"], "bad.jsonl:1: run without an id"),
         (["{folder}/one.jsonl"], "one: too few tasks"),
         (["{traces}", "--predictor", "ordr-1"], "did you mean 'order 1'"),

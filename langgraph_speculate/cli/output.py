@@ -1,0 +1,21 @@
+"""Files that commands write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from langgraph_speculate.cli.app import fail
+
+
+def check_folder(path: Path | None) -> None:
+    """End the command before it does any work if there is no folder for what it is to write."""
+    if path is not None and not path.parent.is_dir():
+        fail(f"{path}: there is no folder to write the report to")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, or end the command with the reason why that cannot be."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        fail(f"{path}: the report cannot be written: {error.strerror}")

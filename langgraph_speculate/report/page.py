@@ -1,0 +1,158 @@
+"""A report as one page of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.pages.document import render
+from langgraph_speculate.pages.scale import ticks
+from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.report import tables
+from langgraph_speculate.report.choice import Pick
+from langgraph_speculate.report.figures import Figures
+from langgraph_speculate.report.summary import plain_s, sentence
+from langgraph_speculate.report.timeline import KINDS, LABELS, MODEL, Span, Timeline, timeline
+from langgraph_speculate.report.words import count, names, percent, seconds
+
+_MEANT = (
+    ("saved", "Hidden seconds as a share of what all runs would have taken without speculation."),
+    (
+        "hidden",
+        "Tool time that nobody waited for: for each step of a run, the longest body among its calls minus the longest "
+        "wait. Parallel calls count once, and overlap that is merely added up does not count at all.",
+    ),
+    ("hit", "A real call that was answered by one that ran ahead: ready in time, or still running and waited for."),
+    ("foreseen", "A real call that was among the predictions, whether it ran ahead or not."),
+    ("wasted", "Tool time of calls that ran ahead and that nobody asked for. The agent did not wait for them."),
+    (
+        "wrote nothing",
+        "Only tools that their owner declared read-only run ahead, and no tool ran ahead in a run whose gate took it "
+        "for a writing one. langgraph-speculate audit checks a log against all promises.",
+    ),
+)
+
+
+def page(figures: Figures, notes: Sequence[str] = ()) -> str:
+    """The whole page as text; write it as UTF-8.
+
+    Args:
+        figures: What the log comes to.
+        notes: What else a reader must know, such as lines that were left out.
+    """
+    stats = figures.stats()
+    runs = [_run(number, pick) for number, pick in enumerate(figures.choice.picks(), 1)]
+    return render(
+        "report/report.html.j2",
+        title="What speculation did",
+        sentence=sentence(figures),
+        about=_about(figures, stats),
+        notes=[*notes, *_notes(figures)],
+        cards=_cards(figures, stats),
+        kinds=[(kind, LABELS[kind]) for kind in KINDS if any(kind in run["kinds"] for run in runs)],
+        tools=sorted({lane["name"] for run in runs for lane in run["lanes"]} - {MODEL}),
+        runs=runs,
+        hit_rate=tables.hit_rate(figures),
+        precision=tables.precision(figures),
+        money=stats.wasted_cost > 0,
+        by_tool=tables.by_tool(stats),
+        more_tools=max(0, len(stats.by_tool) - tables.ROWS),
+        denials=tables.denials(figures),
+        refusals=tables.refusals(figures),
+        more_denials=max(0, len(figures.denials) - tables.ROWS),
+        waste=tables.waste(figures),
+        meant=_MEANT,
+    )
+
+
+# -- above the runs ----------------------------------------------------------------------------------------------------
+
+
+def _about(figures: Figures, stats: Stats) -> str:
+    graphs = names([graph for graph in figures.graphs if graph])
+    levels = names([level for level in figures.levels if level])
+    parts = [
+        f"{count(figures.runs.begun, 'run')}{graphs and f' of {graphs}'}{levels and f' at level {levels}'}",
+        f"{count(stats.turns, 'model step')}",
+        f"{count(figures.events, 'event')}",
+    ]
+    if figures.began and figures.ended:
+        began, ended = _date(figures.began), _date(figures.ended)
+        parts.append(f"{began} to {ended.removeprefix(began[:11])} UTC")
+    return f"{', '.join(parts)}."
+
+
+def _date(wall: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError):  # a log may say anything
+        return "no day of any calendar"
+
+
+def _notes(figures: Figures) -> list[str]:
+    notes = []
+    if figures.choice.sampled:
+        notes.append(
+            f"All figures count every run. Of the runs shown, the one that hid most and the one that gained least are "
+            f"those of the whole log; the others are of a random sample of {figures.choice.kept} runs."
+        )
+    if without_end := figures.runs.begun - figures.stats().runs:
+        notes.append(
+            f"{count(without_end, 'run has', 'runs have')} no end in this log; they are counted as far as they go."
+        )
+    if missing := figures.choice.missing():
+        notes.append(f"Not in this log: {', '.join(printable(run) for run in sorted(missing))}.")
+    return notes
+
+
+def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
+    answered = f"{stats.hits:,} of {count(stats.real_calls, 'call')}"
+    cost = f", cost {stats.wasted_cost:.4g}" if stats.wasted_cost else ""
+    vain = f"{stats.wasted:,} of {stats.launched:,} launched{cost}"
+    how = f"{answered}: {stats.ready:,} ready, {stats.joined:,} waited for"
+    return [
+        (percent(stats.hits, stats.real_calls), "hit", how),
+        (seconds(stats.hidden_s), "hidden", f"of {seconds(stats.hidden_s + stats.tool_wait_s)} that the tools took"),
+        (seconds(stats.wasted_s), "wasted", vain),
+        (f"{stats.amplification:.2f}", "bodies for each call", "1 without speculation"),
+        (seconds(plain_s(figures)), "without speculation", f"{seconds(plain_s(figures) - stats.hidden_s)} with it"),
+    ]
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def _run(number: int, pick: Pick) -> dict[str, Any]:
+    line = timeline(pick.run.id, pick.run.happened)
+    spans = [_span(f"r{number}s{place}", span, line) for place, span in enumerate(line.spans)]
+    return {
+        "name": printable(line.run),
+        "why": pick.why,
+        "told": f"Took {seconds(line.seconds)}, hid {seconds(pick.run.hidden_s)}, wasted {seconds(pick.run.wasted_s)}.",
+        "left_out": line.left_out,
+        "kinds": {span.kind for span in line.spans},
+        "ticks": [(f"{100 * at / line.seconds:.2f}", seconds(at)) for at in ticks(line.seconds)],
+        "lanes": [
+            {"name": lane, "rows": line.rows(lane), "spans": [span for span in spans if span["lane"] == lane]}
+            for lane in line.lanes
+        ],
+        "spans": spans,
+    }
+
+
+def _span(id: str, span: Span, line: Timeline) -> dict[str, Any]:
+    whole = line.seconds or 1.0
+    return {
+        "id": id,
+        "kind": span.kind,
+        "label": LABELS[span.kind],
+        "lane": span.lane,
+        "row": span.row,
+        "left": f"{100 * (span.began - line.began) / whole:.2f}",
+        "width": f"{100 * span.seconds / whole:.2f}",
+        "at": seconds(span.began - line.began),
+        "took": seconds(span.seconds),
+        "story": span.story,
+    }

@@ -1,0 +1,67 @@
+"""What a report says first: one sentence, and the figures behind it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from langgraph_speculate.report.figures import Figures
+from langgraph_speculate.report.words import count, names, percent, seconds
+
+
+def sentence(figures: Figures) -> str:
+    """What came of it, in one sentence.
+
+    >>> from langgraph_speculate.report.choice import Choice
+    >>> sentence(Figures(Choice()))
+    'There are no real calls in this log.'
+    """
+    stats = figures.stats()
+    if not stats.real_calls:
+        return "There are no real calls in this log."
+    if not stats.launched:
+        foreseen = f"{stats.foreseen:,} of {count(stats.real_calls, 'call')} were foreseen"
+        return f"Nothing ran ahead; {foreseen}, and the tools took {seconds(stats.hidden_s + stats.tool_wait_s)}."
+    saved = "Saved" if stats.hidden_s >= 0 else "Lost"
+    parts = [
+        f"{saved} {percent(abs(stats.hidden_s), plain_s(figures))} of {seconds(plain_s(figures))}",
+        f"hid {percent(stats.hidden_s, stats.hidden_s + stats.tool_wait_s)} of the wait for tools",
+        f"wasted {seconds(stats.wasted_s)} of tool time",
+        f"ran {names(sorted(figures.early_writes))} ahead, which may write"
+        if figures.early_writes
+        else "wrote nothing",
+    ]
+    return f"{', '.join(parts)}."
+
+
+def plain_s(figures: Figures) -> float:
+    """Seconds that all runs would have taken if nothing had run ahead."""
+    under_way = sum(run.seconds for run in figures.runs.unfinished())
+    return figures.seconds + under_way + figures.stats().hidden_s
+
+
+def as_json(figures: Figures) -> dict[str, Any]:
+    """All figures as plain data."""
+    stats = figures.stats()
+    return {
+        "summary": sentence(figures),
+        "events": figures.events,
+        "runs": figures.runs.begun,
+        "runs_without_end": figures.runs.begun - stats.runs,
+        "plain_s": plain_s(figures),
+        "writes": figures.writes,
+        "early_writes": sorted(figures.early_writes),
+        "stats": orjson.loads(orjson.dumps(stats, default=dict, option=orjson.OPT_NON_STR_KEYS)),
+        "course": [dict(stretch) for stretch in figures.course.stretches()],
+        "guesses": [asdict(guesses) for guesses in figures.bins],
+        "waste": {reason: asdict(waste) for reason, waste in figures.waste.items()},
+        "levels": dict(figures.levels),
+        "graphs": dict(figures.graphs),
+        "refusals": {reason: dict(tools) for reason, tools in figures.refusals.items()},
+        "denials": [
+            {"tool": tool, "reason": reason, "detail": detail, "count": count}
+            for (tool, reason, detail), count in figures.denials.most_common()
+        ],
+    }

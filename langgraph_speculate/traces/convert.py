@@ -1,0 +1,80 @@
+"""Runs written down as neutral lines, whatever they were read from."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+import orjson
+
+from langgraph_speculate.errors import TraceError
+from langgraph_speculate.traces.lines import Limits
+from langgraph_speculate.traces.neutral import runs_in
+from langgraph_speculate.traces.runs import Run
+from langgraph_speculate.traces.skips import Skipped, on_one_line
+
+
+@dataclass
+class Converted:
+    """What came of it: how many runs were written, and how many the file held already."""
+
+    runs: int = 0
+    known: int = 0
+
+
+def line_of(run: Run) -> bytes:
+    """The neutral line of a run, with its end.
+
+    >>> line_of(Run("r-1", "refund", [{"role": "user", "content": "Hello."}]))
+    b'{"id":"r-1","task_id":"refund","events":[{"role":"user","content":"Hello."}]}\\n'
+    """
+    record = {"id": run.id, "task_id": run.task, "events": list(run.events)}
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+
+
+def convert(runs: Iterable[Run], path: str | os.PathLike[str]) -> Converted:
+    """Append *runs* to a file of neutral lines, but for those that it holds, so that it may be stopped and repeated.
+
+    Args:
+        runs: From anywhere.
+        path: The file; one that ends in `.gz` is packed.
+
+    Raises:
+        TraceError: The file cannot be written, or is packed and damaged.
+    """
+    done = Converted()
+    try:
+        known = set(_ids(os.fspath(path)))
+        with _opened(path) as file:
+            for run in runs:
+                if run.id in known:
+                    done.known += 1
+                    continue
+                known.add(run.id)
+                file.write(line_of(run))
+                done.runs += 1
+    except OSError as error:
+        raise TraceError(f"{on_one_line(os.fspath(path))}: cannot be written: {error.strerror}") from None
+    return done
+
+
+def _ids(path: str) -> Iterator[str]:
+    for found in runs_in(path, Limits()) if os.path.exists(path) else ():
+        if not isinstance(found, Skipped):
+            yield found.id
+        elif found.reason.startswith("gzip"):  # nobody could read what came after that
+            raise TraceError(f"{found}; begin a new file")
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    if os.fspath(path).endswith(".gz"):  # what is added to a packed file is a part of its own, which gzip allows
+        return cast(BinaryIO, gzip.open(path, "ab"))
+    file = open(path, "a+b")  # noqa: SIM115 - the caller closes it
+    if file.seek(0, os.SEEK_END):
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":  # whoever wrote last was cut off: its half line stays a line of its own
+            file.write(b"\n")
+    return file

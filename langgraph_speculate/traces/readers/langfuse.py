@@ -1,0 +1,81 @@
+"""Langfuse's observations, as its exports and its API write them: generations are model calls, tools are tool calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, role_of, text, unpacked
+from langgraph_speculate.traces.readers.times import seconds_of
+from langgraph_speculate.traces.readers.tracers import Found
+from langgraph_speculate.traces.readers.weave import Span
+from langgraph_speculate.traces.skips import Malformed
+
+
+def is_record(record: Any) -> bool:
+    """Whether it looks like an observation."""
+    return isinstance(record, Mapping) and "type" in record and ("trace_id" in record or "traceId" in record)
+
+
+def read(record: Any) -> Iterator[Found]:
+    """Yield the model call or the tool call that an observation is.
+
+    Raises:
+        Malformed: It is none.
+
+    >>> observation = {"type": "TOOL", "trace_id": "t", "name": "get", "input": '{"id": 7}', "output": "sent"}
+    >>> [(found.span.args, found.span.result) for found in read(observation)]
+    [({'id': 7}, 'sent')]
+    """
+    if not is_record(record):
+        raise Malformed("no observation of Langfuse")
+    kind = str(record["type"]).upper()
+    if kind not in ("GENERATION", "TOOL"):
+        return
+    group = str(_either(record, "session_id", "sessionId") or _either(record, "trace_id", "traceId"))
+    began = seconds_of(_either(record, "start_time", "startTime"))
+    ended = seconds_of(_either(record, "end_time", "endTime"))
+    given, made = unpacked(record.get("input")), unpacked(record.get("output"))
+    if kind == "GENERATION":
+        yield Found(group, "", Span(began, ended, events_of(_messages(given)), _said(made, record)))
+        return
+    name = record.get("name")
+    if not isinstance(name, str) or not name:
+        raise Malformed("tool observation without a name")
+    call, failed, args = "", str(record.get("level")).upper() == "ERROR", arguments(given)
+    if isinstance(made, Mapping) and role_of(made.get("output")) == "tool":
+        made = made["output"]
+    if role_of(made) == "tool":
+        (answer,) = events_of([made])
+        call, made, failed = answer["tool_call_id"], answer["content"], failed or answer.get("status") == "error"
+    yield Found(group, "", Span(began, ended, tool=name, call=call, args=args or {}, result=text(made), failed=failed))
+
+
+def _messages(given: Any) -> list[Any]:
+    if isinstance(given, Mapping):
+        given = given.get("messages", [given] if role_of(given) else [])
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}] if given else []
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise Malformed("messages of a model call are no list")
+    return given
+
+
+def _said(made: Any, record: Mapping[str, Any]) -> Event | None:
+    """What the model answered; the export lists its calls apart, too."""
+    messages = [message for message in (made if isinstance(made, list) else [made]) if role_of(message)]
+    said = [event for event in events_of(messages) if event["role"] == "assistant"]
+    event = said[-1] if said else None
+    if event is None and isinstance(made, str) and made:
+        event = {"role": "assistant", "content": made, "tool_calls": []}
+    listed = unpacked(_either(record, "tool_calls", "toolCalls"))
+    if isinstance(listed, list) and listed and (event is None or not event["tool_calls"]):
+        calls = [unpacked(call) for call in listed]
+        event = events_of([{"role": "assistant", "content": event["content"] if event else "", "tool_calls": calls}])[0]
+    return event
+
+
+def _either(record: Mapping[str, Any], snake: str, camel: str) -> Any:
+    return record[snake] if record.get(snake) is not None else record.get(camel)

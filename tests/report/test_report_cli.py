@@ -1,0 +1,108 @@
+"""`langgraph-speculate report`: what it writes, what it prints, and how it says what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+
+import pytest
+
+from langgraph_speculate import cli
+from tests.report.logs import busy_run, idle_run, write
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["langgraph-speculate", "report", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return (ended.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def log(tmp_path):
+    return write(tmp_path / "events.jsonl", busy_run())
+
+
+def test_a_log_becomes_a_page_and_a_sentence(run, log, tmp_path):
+    """
+    The page goes to the file, the sentence to standard output, progress to standard error.
+    """
+    code, out, err = run(log, "-o", tmp_path / "report.html")
+
+    assert (code, err) == (0, "reading\n")
+    assert out.startswith("Saved 31 % of 6.5 s")
+    assert out.strip() in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_several_logs_packed_or_not_are_one_report(run, log, tmp_path):
+    """
+    A process writes a log; together they are what happened.
+    """
+    packed = tmp_path / "other.jsonl.gz"
+    packed.write_bytes(gzip.compress(write(tmp_path / "other.jsonl", idle_run()).read_bytes()))
+
+    code, out, _ = run(log, packed, "--json")
+
+    figures = json.loads(out)
+    assert code == 0
+    assert (figures["runs"], figures["stats"]["real_calls"], figures["stats"]["hits"]) == (2, 4, 2)
+    assert figures["stats"]["hidden_s"] == 2.0
+    assert figures["denials"][0].keys() == {"tool", "reason", "detail", "count"}
+
+
+def test_a_trace_opens_in_perfetto(run, log, tmp_path):
+    """
+    Of the runs that are shown, or asked for.
+    """
+    code, _, _ = run(log, "--trace-json", tmp_path / "trace.json", "--runs", "0", "--run", "r")
+
+    trace = json.loads((tmp_path / "trace.json").read_text("utf-8"))
+    assert code == 0
+    assert {event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "process_name"} == {"run r"}
+
+
+def test_a_run_that_is_not_there_is_told_on_the_page(run, log, tmp_path):
+    """
+    The reader who looks for it finds out.
+    """
+    run(log, "-o", tmp_path / "report.html", "--run", "r77")
+
+    assert "Not in this log: r77." in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_bad_input_is_one_line_and_exit_code_2(run, log, tmp_path):
+    """
+    A log that is not there, a line that is no event, a folder that does not exist.
+    """
+    (tmp_path / "bad.jsonl").write_text('{"event": "Nonsense"}\n', "utf-8")
+    (tmp_path / "taken").mkdir()
+    for arguments, problem in (
+        ([tmp_path / "none.jsonl"], "none.jsonl': the log cannot be read: No such file"),
+        ([tmp_path / "bad.jsonl"], "bad.jsonl', line 1: no event of this version"),
+        ([log, "-o", tmp_path / "nowhere" / "report.html"], "there is no folder to write the report to"),
+        ([log, "--trace-json", tmp_path / "nowhere" / "trace.json"], "there is no folder to write the report to"),
+        ([log, "-o", tmp_path / "taken"], "the report cannot be written: Is a directory"),
+    ):
+        code, out, err = run(*arguments)
+        last = err.splitlines()[-1]
+        assert (code, out) == (2, "")
+        assert last.startswith("error: ")
+        assert problem in last
+
+
+def test_help_shows_it_in_use(run):
+    """
+    With the line that writes a log.
+    """
+    code, out, _ = run("--help")
+
+    assert code == 0
+    assert "langgraph-speculate report events.jsonl -o report.html" in out
+    assert 'observers=[JsonLines("events.jsonl")]' in " ".join(out.split())
