@@ -1,0 +1,124 @@
+"""`langgraph-speculate doctor`: what may run ahead in a graph, why not, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from langgraph_speculate.cli.app import Json, app, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langgraph_speculate.doctor.tools import ToolFinding
+    from langgraph_speculate.policy import SpeculationPolicy
+    from langgraph_speculate.replay.forecast import Forecast
+
+_POLICY = Path("speculate.toml")
+
+
+@app.command(
+    epilog="Examples: langgraph-speculate doctor; langgraph-speculate doctor my_agent.graph:graph --policy "
+    "speculate.toml; langgraph-speculate doctor agent.py:graph --interactive --write speculate.toml; "
+    "langgraph-speculate doctor --traces checkpoints.sqlite --json"
+)
+def doctor(
+    graph: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:GRAPH]",
+            help="module:graph, path/to/file.py:graph, or a graph's name in langgraph.json; its only one if left out.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="langgraph.json, if it is not in this folder.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="speculate.toml to ask about; the graph's own if left out.")
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a first policy: every tool with what was found, nothing enabled."),
+    ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Ask tool by tool whether it only reads, and write what you confirm.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file that --write names.")] = False,
+    traces: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACES", help="Recorded runs: also say what would have been saved. May be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what may run ahead in a graph, tool by tool, with the gate's own reasons, and what to do next.
+
+    Imports the graph as langgraph dev does, and runs neither it nor any of its tools.
+    """
+    from langgraph_speculate.doctor import display, draft
+    from langgraph_speculate.doctor.diagnosis import diagnose
+    from langgraph_speculate.doctor.patch import patch
+    from langgraph_speculate.doctor.source import find, load
+    from langgraph_speculate.doctor.steps import steps
+    from langgraph_speculate.policy import SpeculationPolicy
+    from langgraph_speculate.replay.display import show as show_forecast
+    from langgraph_speculate.replay.outlook import as_json as forecast_as_json
+
+    if interactive and as_json:
+        fail("--interactive asks questions, and --json prints nothing else than one object: leave one of them out")
+    destination = write or (_POLICY if interactive else None)
+    if destination is not None and destination.exists() and not force:
+        fail(f"{destination}: is there already and stays as it is; --force overwrites it")
+    source = find(graph, config)
+    found = diagnose(load(source), None if policy is None else SpeculationPolicy.from_toml(policy))
+    named = " ".join([*([graph] if graph else []), *([f"--from {config}"] if config else [])])
+    file = str(policy or destination or _POLICY)
+    told = (found, str(source), patch(source, file), steps(found, named, file, drafted=write is not None))
+    saved = None if traces is None else _forecast(traces, found.as_policy())
+    if as_json:
+        answer: dict[str, Any] = display.as_json(*told)
+        typer.echo(json.dumps(answer | ({} if saved is None else {"forecast": forecast_as_json(saved)})))
+    else:
+        console = Console()
+        display.show(*told, console)
+        if saved is not None:
+            console.print()
+            show_forecast(saved, console)
+    if destination is not None:
+        confirmed = _confirmed(found.tools) if interactive else set()
+        draft.write(destination, draft.draft(found.tools, confirmed, str(source)), force=force)
+        enabled = f"{len(confirmed)} of {len(found.tools)} tools are declared"
+        typer.echo(f"{destination} written: {enabled}", err=True)
+
+
+def _confirmed(tools: Sequence[ToolFinding]) -> set[str]:
+    """Names of the tools whose owner says that they only read; those that could not run ahead anyway are not asked."""
+    from langgraph_speculate.doctor.draft import facts
+
+    confirmed = set()
+    for tool in tools:
+        typer.echo("\n" + "\n  ".join(facts(tool)))
+        if tool.once_declared.allowed and typer.confirm(f"Does {tool.name} only read, whatever its arguments?"):
+            confirmed.add(tool.name)
+    return confirmed
+
+
+def _forecast(traces: Sequence[str], policy: SpeculationPolicy | None) -> Forecast:
+    from langgraph_speculate.replay.display import progress_on
+    from langgraph_speculate.replay.forecast import forecast
+    from langgraph_speculate.traces.display import show_skips
+    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.skips import Skips
+
+    notes, skips = Console(stderr=True), Skips()
+    passes = iter([skips])  # every pass skips the same: the first is told
+    try:
+        return forecast(
+            lambda: read_runs(traces, on_skip=next(passes, Skips())), policy, progress=partial(progress_on, notes)
+        )
+    finally:
+        show_skips(skips, notes)
