@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,6 +74,7 @@ def doctor(
     destination = write or (_POLICY if interactive else None)
     if destination is not None and destination.exists() and not force:
         fail(f"{destination}: is there already and stays as it is; --force overwrites it")
+    logging.getLogger("langgraph_speculate").addHandler(logging.NullHandler())  # what it logs is among the warnings
     source = find(graph, config)
     found = diagnose(load(source), None if policy is None else SpeculationPolicy.from_toml(policy))
     named = " ".join([*([graph] if graph else []), *([f"--from {config}"] if config else [])])
@@ -96,13 +98,13 @@ def doctor(
 
 
 def _confirmed(tools: Sequence[ToolFinding]) -> set[str]:
-    """Names of the tools whose owner says that they only read; those that could not run ahead anyway are not asked."""
+    """Names of the tools whose owner says that they only read; nobody is asked about those that would not gain."""
     from langgraph_speculate.doctor.draft import facts
 
     confirmed = set()
     for tool in tools:
         typer.echo("\n" + "\n  ".join(facts(tool)))
-        if tool.once_declared.allowed and typer.confirm(f"Does {tool.name} only read, whatever its arguments?"):
+        if tool.gains and typer.confirm(f"Does {tool.name} only read, whatever its arguments?"):
             confirmed.add(tool.name)
     return confirmed
 

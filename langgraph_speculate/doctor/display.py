@@ -73,6 +73,7 @@ def _as_json(one: ToolFinding) -> dict[str, Any]:
         "arguments": dict(one.arguments),
         "verdict": asdict(one.verdict),
         "once_declared": asdict(one.once_declared),
+        "gains": one.gains,
         "looks": asdict(one.looks),
         "annotations": None if one.said is None else asdict(one.said),
         "blocking": list(one.blocking),
@@ -119,7 +120,8 @@ def _why(one: ToolFinding) -> str:
         return one.verdict.origin
     why, remedy = advice(one.verdict.reason, one.verdict.detail)
     if one.verdict.reason == "undeclared" and not one.once_declared.allowed:
-        remedy = f"declared, it would not either: {printable(one.once_declared.detail, 300)}"
+        begins = "declared" if one.gains else "declared, it would not either"
+        remedy = f"{begins}: {printable(one.once_declared.detail, 300)}"
     return f"{why}: {remedy}" if remedy else why
 
 

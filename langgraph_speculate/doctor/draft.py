@@ -60,7 +60,8 @@ def facts(tool: ToolFinding) -> Iterator[str]:
         yield f"declared already: {tool.verdict.origin}; an entry here takes its place"
     yield f"{tool.looks}"
     if not tool.once_declared.allowed:
-        yield f"would not run ahead all the same: {printable(tool.once_declared.detail, 200)}"
+        begins = "declared" if tool.gains else "would not run ahead all the same"
+        yield f"{begins}: {printable(tool.once_declared.detail, 200)}"
 
 
 def _entry(tool: ToolFinding, confirmed: bool) -> Iterator[str]:

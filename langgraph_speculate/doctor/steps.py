@@ -83,6 +83,6 @@ def _history(found: Diagnosis) -> str:
 
 def _few(found: Diagnosis) -> str:
     """Those that could run ahead and look as if they only read, or else any that could."""
-    could = [one for one in found.tools if one.verdict.allowed or one.is_open]
+    could = [one for one in found.tools if one.gains]
     best = [one.name for one in could if one.looks.kind == "reads"] or [one.name for one in could]
     return ", ".join(best[:_FEW]) or "a tool that only reads"

@@ -13,6 +13,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.facts import RunView
+from langgraph_speculate.core.gate import forbids
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.doctor.looks import Looks, looks_of
 from langgraph_speculate.host.engine import Engine
@@ -34,6 +35,7 @@ class ToolFinding:
         arguments: Their kinds by name, without those that the host supplies.
         verdict: Whether it may run ahead, and why not, as things are.
         once_declared: The same if its owner declared that it only reads.
+        gains: Whether it would then start early at all, be it only once the model has written the call.
         policy: Its owner's entry, or None if there is none.
         looks: What it looks like.
         said: What its MCP server says about it, or None if it has none.
@@ -45,15 +47,11 @@ class ToolFinding:
     arguments: Mapping[str, str]
     verdict: ToolVerdict
     once_declared: ToolVerdict
+    gains: bool
     policy: ToolPolicy | None
     looks: Looks
     said: Annotations | None
     blocking: tuple[str, ...]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it could run ahead if only its owner declared that it only reads."""
-        return not self.verdict.allowed and self.once_declared.allowed
 
 
 def findings(engine: Engine) -> tuple[ToolFinding, ...]:
@@ -84,12 +82,16 @@ def _finding(entry: Entry, toolbox: Toolbox, blocked: str | None, verdict: ToolV
         entered = ToolPolicy(read_only=True)
     declared = replace(facts, rule=narrowed(Rule(entered, facts.rule.origin), said))
     arguments = {name: kind for name, kind in _arguments(tool).items() if name not in entry.hidden}
+    view = RunView("declared", blocked, Epochs())
+    once_declared = verdict_on(declared, toolbox, view)
+    written = forbids(declared, min(declared.venues, default=""), view, "") is None
     return ToolFinding(
         name=facts.name,
         description=" ".join(tool.description.split()),
         arguments=arguments,
         verdict=verdict,
-        once_declared=verdict_on(declared, toolbox, RunView("declared", blocked, Epochs())),
+        once_declared=once_declared,
+        gains=once_declared.allowed or (written and toolbox.get(facts.name) is not None),
         policy=facts.rule.tool,
         looks=looks_of(facts.name, arguments, said),
         said=said,
