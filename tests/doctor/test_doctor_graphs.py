@@ -93,8 +93,8 @@ def test_tools_that_gain_only_once_they_are_written_are_told_apart() -> None:
 
 def test_annotations_of_a_real_server_are_told_and_decide_nothing_by_themselves() -> None:
     """
-    A server over stdio: what each tool says about itself, and what the gate makes of it. The adapter hands its tools the
-    runtime, so that guesses wait until the call is written, unless their owner says that they may have it.
+    A server over stdio: what each tool says about itself, and what the gate makes of it. The adapter hands its tools
+    the runtime, so that guesses wait until the call is written, unless their owner says that they may have it.
     """
     plain = graph("with_mcp")
 
