@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langgraph_speculate.doctor.tools import ToolFinding
-    from langgraph_speculate.policy import SpeculationPolicy
-    from langgraph_speculate.replay.forecast import Forecast
 
 _POLICY = Path("speculate.toml")
 
@@ -61,26 +59,43 @@ def doctor(
     Imports the graph as langgraph dev does, and runs neither it nor any of its tools.
     """
     from langgraph_speculate.doctor import display, draft
-    from langgraph_speculate.doctor.diagnosis import diagnose
+    from langgraph_speculate.doctor.diagnosis import diagnose, warnings
+    from langgraph_speculate.doctor.history import outlook, too_fast
     from langgraph_speculate.doctor.patch import patch
     from langgraph_speculate.doctor.source import find, load
     from langgraph_speculate.doctor.steps import steps
     from langgraph_speculate.policy import SpeculationPolicy
+    from langgraph_speculate.replay.display import progress_on
     from langgraph_speculate.replay.display import show as show_forecast
     from langgraph_speculate.replay.outlook import as_json as forecast_as_json
+    from langgraph_speculate.traces.display import show_skips
+    from langgraph_speculate.traces.skips import Skips
 
     if interactive and as_json:
         fail("--interactive asks questions, and --json prints nothing else than one object: leave one of them out")
     destination = write or (_POLICY if interactive else None)
-    if destination is not None and destination.exists() and not force:
-        fail(f"{destination}: is there already and stays as it is; --force overwrites it")
+    if destination is not None:
+        draft.check_free(destination, force=force)
     logging.getLogger("langgraph_speculate").addHandler(logging.NullHandler())  # what it logs is among the warnings
     source = find(graph, config)
-    found = diagnose(load(source), None if policy is None else SpeculationPolicy.from_toml(policy))
+    made = load(source)
+    found = diagnose(made, None if policy is None else SpeculationPolicy.from_toml(policy))
+    if destination is not None:
+        confirmed = _confirmed(found.tools) if interactive else set()
+        draft.write(destination, draft.draft(found.tools, confirmed, str(source)))
+        typer.echo(f"{destination} written: {len(confirmed)} of {len(found.tools)} tools are declared", err=True)
+        if interactive:
+            found = diagnose(made, SpeculationPolicy.from_toml(destination))
+    saved, notes, skips = None, Console(stderr=True), Skips()
+    if traces is not None:
+        try:
+            saved = outlook(found, traces, skips, partial(progress_on, notes))
+        finally:
+            show_skips(skips, notes)
+    warned = [*warnings(found), *(() if saved is None else too_fast(saved))]
     named = " ".join([*([graph] if graph else []), *([f"--from {config}"] if config else [])])
-    file = str(policy or destination or _POLICY)
-    told = (found, str(source), patch(source, file), steps(found, named, file, drafted=write is not None))
-    saved = None if traces is None else _forecast(traces, found.as_policy())
+    file = str(destination or policy or _POLICY)
+    told = (found, str(source), warned, patch(source, file), steps(found, named, file, drafted=destination is not None))
     if as_json:
         answer: dict[str, Any] = display.as_json(*told)
         typer.echo(json.dumps(answer | ({} if saved is None else {"forecast": forecast_as_json(saved)})))
@@ -90,11 +105,6 @@ def doctor(
         if saved is not None:
             console.print()
             show_forecast(saved, console)
-    if destination is not None:
-        confirmed = _confirmed(found.tools) if interactive else set()
-        draft.write(destination, draft.draft(found.tools, confirmed, str(source)), force=force)
-        enabled = f"{len(confirmed)} of {len(found.tools)} tools are declared"
-        typer.echo(f"{destination} written: {enabled}", err=True)
 
 
 def _confirmed(tools: Sequence[ToolFinding]) -> set[str]:
@@ -107,20 +117,3 @@ def _confirmed(tools: Sequence[ToolFinding]) -> set[str]:
         if tool.gains and typer.confirm(f"Does {tool.name} only read, whatever its arguments?"):
             confirmed.add(tool.name)
     return confirmed
-
-
-def _forecast(traces: Sequence[str], policy: SpeculationPolicy | None) -> Forecast:
-    from langgraph_speculate.replay.display import progress_on
-    from langgraph_speculate.replay.forecast import forecast
-    from langgraph_speculate.traces.display import show_skips
-    from langgraph_speculate.traces.reader import read_runs
-    from langgraph_speculate.traces.skips import Skips
-
-    notes, skips = Console(stderr=True), Skips()
-    passes = iter([skips])  # every pass skips the same: the first is told
-    try:
-        return forecast(
-            lambda: read_runs(traces, on_skip=next(passes, Skips())), policy, progress=partial(progress_on, notes)
-        )
-    finally:
-        show_skips(skips, notes)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_speculate.doctor.diagnosis import Diagnosis, warnings
+from langgraph_speculate.doctor.diagnosis import Diagnosis
 from langgraph_speculate.doctor.steps import Step
 from langgraph_speculate.doctor.tools import ToolFinding
 from langgraph_speculate.policy.checks import printable
@@ -18,12 +18,15 @@ from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
 from langgraph_speculate.report.remedies import advice
 
 
-def show(found: Diagnosis, place: str, patch: str, next_steps: Sequence[Step], console: Console) -> None:
+def show(
+    found: Diagnosis, place: str, warned: Sequence[str], patch: str, next_steps: Sequence[Step], console: Console
+) -> None:
     """Print a diagnosis.
 
     Args:
         found: What was found.
         place: Where the graph is written down.
+        warned: What its owner should be warned of.
         patch: The two lines that wrap it; not shown where it is wrapped already.
         next_steps: What to do next.
         console: Where to.
@@ -36,14 +39,16 @@ def show(found: Diagnosis, place: str, patch: str, next_steps: Sequence[Step], c
     if found.tools:
         console.print()
         console.print(_tools(found.tools))
-    _section(console, "Warnings", [Text(f"- {warning}", style="yellow") for warning in warnings(found)])
+    _section(console, "Warnings", [Text(f"- {warning}", style="yellow") for warning in warned])
     if found.wrapped is None:
         _section(console, "The two lines", [_coloured(line) for line in patch.splitlines()])
     numbered = [Text(f"{at}. {step.title}: {step.command}\n   {step.look}") for at, step in enumerate(next_steps, 1)]
     _section(console, "What next (docs/rollout.md)", numbered)
 
 
-def as_json(found: Diagnosis, place: str, patch: str, next_steps: Sequence[Step]) -> dict[str, Any]:
+def as_json(
+    found: Diagnosis, place: str, warned: Sequence[str], patch: str, next_steps: Sequence[Step]
+) -> dict[str, Any]:
     """A diagnosis as plain data, ready for any JSON encoder; see `show`."""
     return {
         "graph": place,
@@ -60,7 +65,7 @@ def as_json(found: Diagnosis, place: str, patch: str, next_steps: Sequence[Step]
         "wrapped": found.wrapped,
         "level": None if found.policy is None else found.policy.level,
         "tools": [_as_json(one) for one in found.tools],
-        "warnings": list(warnings(found)),
+        "warnings": list(warned),
         "patch": None if found.wrapped else patch,
         "next": [asdict(step) for step in next_steps],
     }

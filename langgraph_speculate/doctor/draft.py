@@ -9,7 +9,6 @@ from pathlib import Path
 
 from langgraph_speculate.doctor.tools import ToolFinding
 from langgraph_speculate.errors import PolicyError
-from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.policy.annotations import Annotations
 from langgraph_speculate.policy.checks import printable
 
@@ -34,20 +33,26 @@ def draft(tools: Sequence[ToolFinding], confirmed: Collection[str] = (), place: 
     return "\n\n".join(["\n".join(heading), *entries]) + "\n"
 
 
-def write(path: Path, text: str, *, force: bool = False) -> None:
+def check_free(path: Path, *, force: bool = False) -> None:
+    """Check that nobody's file would be overwritten unasked.
+
+    Raises:
+        PolicyError: There is one, and *force* is not given.
+    """
+    if path.exists() and not force:
+        raise PolicyError(f"{path}: is there already and stays as it is; --force overwrites it")
+
+
+def write(path: Path, text: str) -> None:
     """Write a policy file.
 
     Raises:
-        PolicyError: There is one and *force* is not given, or it cannot be written.
+        PolicyError: It cannot be written.
     """
     try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise PolicyError(f"{path}: is there already and stays as it is; --force overwrites it") from None
+        path.write_text(text, "utf-8")
     except OSError as error:
         raise PolicyError(f"{path}: cannot be written: {error.strerror}") from None
-    SpeculationPolicy.from_toml(path)
 
 
 def facts(tool: ToolFinding) -> Iterator[str]:

@@ -132,13 +132,14 @@ def test_asked_tool_by_tool_only_what_was_confirmed_is_enabled(
     """
     asked = answered(monkeypatch, {"get_order": True, "read_page": True})
 
-    code, _, err = doctor(capsys, "doctor_graphs:react", "--interactive")
+    code, out, err = doctor(capsys, "doctor_graphs:react", "--interactive")
 
     assert (code, err) == (0, "speculate.toml written: 2 of 7 tools are declared\n")
     assert asked == ["find_notes", "get_order", "get_price", "read_page", "send_mail"]
     policy = SpeculationPolicy.from_toml("speculate.toml")
     assert {name: entry.read_only for name, entry in policy.tools.items()} == {"get_order": True, "read_page": True}
     assert policy.tools["read_page"].open_world
+    assert "1. Replay" in out  # what was confirmed counts: nothing is left to be declared
 
 
 def test_questions_and_json_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,21 +149,26 @@ def test_questions_and_json_do_not_go_together(capsys: pytest.CaptureFixture[str
     assert doctor(capsys, "doctor_graphs:agent", "--interactive", "--json")[0] == 2
 
 
+def recorded(path: Path, tool: str, seconds: float) -> None:
+    """Sixty runs that look one article up each."""
+    lines = []
+    for number in range(100, 160):
+        call = {"id": "c", "name": tool, "args": {"article": f"A-{number}"}}
+        events = [
+            {"role": "user", "content": f"What is A-{number}?", "t": 0.0},
+            {"role": "assistant", "content": "", "tool_calls": [call], "t": 1.0},
+            {"role": "tool", "tool_call_id": "c", "content": "7", "t": 1.0 + seconds, "duration_s": seconds},
+            {"role": "assistant", "content": "7.", "t": 2.0 + seconds},
+        ]
+        lines.append(json.dumps({"id": f"r{number}", "task_id": f"t{number}", "events": events}))
+    path.write_text("\n".join(lines), "utf-8")
+
+
 def test_recorded_runs_say_what_would_be_saved(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """
     `--traces`: the forecast of `replay`, under what the graph's tools may do as things are.
     """
-    lines = []
-    for number in range(100, 160):
-        call = {"id": "c", "name": "get_price", "args": {"article": f"A-{number}"}}
-        events = [
-            {"role": "user", "content": f"What is A-{number}?", "t": 0.0},
-            {"role": "assistant", "content": "", "tool_calls": [call], "t": 1.0},
-            {"role": "tool", "tool_call_id": "c", "content": "7", "t": 1.8, "duration_s": 0.8},
-            {"role": "assistant", "content": "7.", "t": 2.8},
-        ]
-        lines.append(json.dumps({"id": f"r{number}", "task_id": f"t{number}", "events": events}))
-    (tmp_path / "runs.jsonl").write_text("\n".join(lines), "utf-8")
+    recorded(tmp_path / "runs.jsonl", "get_price", 0.8)
 
     code, out, _ = doctor(capsys, "doctor_graphs:agent", "--traces", "runs.jsonl", "--json")
 
@@ -171,3 +177,27 @@ def test_recorded_runs_say_what_would_be_saved(capsys: pytest.CaptureFixture[str
     assert forecast["runs"] == 60
     assert forecast["variants"][0]["hits"] > 0
     assert forecast["verdict"]["words"]
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(0.001, True), (0.8, False)])
+def test_tools_that_are_too_fast_are_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, seconds: float, warned: bool
+) -> None:
+    """
+    Recorded runs say how long a tool takes; doctor itself never runs one.
+    """
+    recorded(tmp_path / "runs.jsonl", "get_price", seconds)
+
+    _, out, _ = doctor(capsys, "doctor_graphs:agent", "--traces", "runs.jsonl", "--json")
+
+    assert any("get_price answers within" in warning for warning in json.loads(out)["warnings"]) is warned
+
+
+def test_traces_that_are_not_there_are_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    As for every command that reads them.
+    """
+    code, out, err = doctor(capsys, "doctor_graphs:agent", "--traces", "no.jsonl")
+
+    assert (code, out) == (2, "")
+    assert "no.jsonl" in err
