@@ -78,6 +78,7 @@ __all__ = [
     "ahandle_event",
     "body_parameters",
     "body_slots",
+    "cannot_stream",
     "child_config",
     "clone_tool_node",
     "configurable_of",
@@ -400,6 +401,16 @@ def middleware_of(bound: Any) -> Any:
         if isinstance(owner, AgentMiddleware):  # a method of anything else may do anything
             return owner
     return None
+
+
+def cannot_stream(model: BaseChatModel) -> str | None:
+    """Why a chat model never streams its messages, or None if it does where somebody listens."""
+    if model.disable_streaming:
+        return f"disable_streaming={model.disable_streaming!r}"
+    if "streaming" in model.model_fields_set and getattr(model, "streaming", None) is False:
+        return "streaming=False"
+    bare = all(getattr(type(model), name) is getattr(BaseChatModel, name) for name in ("_stream", "_astream"))
+    return "its class has no streaming" if bare else None
 
 
 # -- tools -----------------------------------------------------------------------------------------------------------

@@ -10,9 +10,12 @@ from agents import START_INPUT, ScriptedModel, Seen, State, World, agent_graph, 
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
 from langchain.tools import InjectedState, InjectedStore, ToolRuntime
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, StateGraph
@@ -493,6 +496,20 @@ def _injected_arguments() -> None:
 
     assert compat.injected_arguments(look) == {"state", "tool_call_id"}
     assert compat.injected_arguments(notebook(World())[0]) == frozenset()
+
+
+@contract("cannot_stream")
+def _cannot_stream() -> None:
+    streaming, silent = ScriptedModel(script=[]), FakeListChatModel(responses=["hi"], disable_streaming="tool_calling")
+    assert compat.cannot_stream(streaming) is None
+    assert compat.cannot_stream(silent) == "disable_streaming='tool_calling'"
+    assert compat.cannot_stream(ChatOpenAI(model="m", api_key="none", streaming=False)) == "streaming=False"
+    assert compat.cannot_stream(ChatOpenAI(model="m", api_key="none")) is None
+
+    class Whole(ScriptedModel):
+        _stream, _astream = BaseChatModel._stream, BaseChatModel._astream
+
+    assert compat.cannot_stream(Whole(script=[])) == "its class has no streaming"
 
 
 @contract("has_own_run")
