@@ -322,7 +322,7 @@ class OneRun(RuleBasedStateMachine):
             depth, chance, listens = 2, 1.0, turn in self.ended_turns
         else:
             depth, chance = parent.step - self.step + 2, parent.launched.probability
-            listens = parent.alive and parent.step >= self.step
+            listens = parent.alive and parent.step >= self.step and not parent.missed
         listens = listens and depth <= self.limits.max_depth and not self.closed
         far = [(call, probability * chance, fits) for call, probability, fits in guesses]
         self.launched(commands, turn, far, listens=listens, depth=depth, parent=parent)
