@@ -52,6 +52,10 @@ def doctor(
         list[str] | None,
         typer.Option(metavar="TRACES", help="Recorded runs: also say what would have been saved. May be repeated."),
     ] = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="EVENTS", help="Logs of JsonLines, of shadow mode say: also what happened so far."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what may run ahead in a graph, tool by tool, with the gate's own reasons, and what to do next.
@@ -68,6 +72,7 @@ def doctor(
     from langgraph_speculate.replay.display import progress_on
     from langgraph_speculate.replay.display import show as show_forecast
     from langgraph_speculate.replay.outlook import as_json as forecast_as_json
+    from langgraph_speculate.report import Report
     from langgraph_speculate.traces.display import show_skips
     from langgraph_speculate.traces.skips import Skips
 
@@ -92,19 +97,27 @@ def doctor(
             saved = outlook(found, traces, skips, partial(progress_on, notes))
         finally:
             show_skips(skips, notes)
+    about = Report()
+    for log in events or ():
+        about.read(log)
     warned = [*warnings(found), *(() if saved is None else too_fast(saved))]
     named = " ".join([*([graph] if graph else []), *([f"--from {config}"] if config else [])])
     file = str(destination or policy or _POLICY)
-    told = (found, str(source), warned, patch(source, file), steps(found, named, file, drafted=destination is not None))
+    left = steps(found, named, file, drafted=destination is not None, traces=traces or ())
+    told = (found, str(source), warned, patch(source, file), left)
     if as_json:
         answer: dict[str, Any] = display.as_json(*told)
-        typer.echo(json.dumps(answer | ({} if saved is None else {"forecast": forecast_as_json(saved)})))
-    else:
-        console = Console()
-        display.show(*told, console)
-        if saved is not None:
-            console.print()
-            show_forecast(saved, console)
+        answer |= {} if saved is None else {"forecast": forecast_as_json(saved)}
+        answer |= {"events": about.as_json()} if events else {}
+        typer.echo(json.dumps(answer))
+        return
+    console = Console()
+    display.show(*told, console)
+    if saved is not None:
+        console.print()
+        show_forecast(saved, console)
+    if events:
+        typer.echo(f"\nSo far: {about}")
 
 
 def _confirmed(tools: Sequence[ToolFinding]) -> set[str]:

@@ -32,7 +32,9 @@ class Step:
     look: str
 
 
-def steps(found: Diagnosis, target: str, policy: str, *, drafted: bool = False) -> Sequence[Step]:
+def steps(
+    found: Diagnosis, target: str, policy: str, *, drafted: bool = False, traces: Sequence[str] = ()
+) -> Sequence[Step]:
     """The steps that are left for a graph.
 
     Args:
@@ -40,6 +42,7 @@ def steps(found: Diagnosis, target: str, policy: str, *, drafted: bool = False) 
         target: What was named on the command line, with its options.
         policy: The policy file's name.
         drafted: Whether that file has just been written.
+        traces: Recorded runs, if they are known.
     """
     declared = [one.name for one in found.tools if one.policy is not None and one.policy.read_only]
     left: list[Step] = []
@@ -51,7 +54,7 @@ def steps(found: Diagnosis, target: str, policy: str, *, drafted: bool = False) 
     left += [
         Step(
             "Replay",
-            f"langgraph-speculate replay {_history(found)} --policy {policy}",
+            f"langgraph-speculate replay {' '.join(traces) or _history(found)} --policy {policy}",
             "“saved”: go on if it says “It pays”",
         ),
         Step(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from langgraph_speculate import SpeculationPolicy, cli
+from langgraph_speculate.core.events import CallSettled, RunBegan, RunClosed, TurnEnded
+from langgraph_speculate.observe.log import as_json
 
 HERE = Path(__file__).parent
 
@@ -201,3 +203,23 @@ def test_traces_that_are_not_there_are_exit_code_2(capsys: pytest.CaptureFixture
 
     assert (code, out) == (2, "")
     assert "no.jsonl" in err
+
+
+def test_a_log_of_shadow_mode_says_what_would_have_hit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """
+    `--events`: the sentence of `report`, and its figures for machines; what is no log is told.
+    """
+    budgets = {"max_in_flight": 4, "max_per_turn": 3, "max_per_run": 60, "max_wasted_per_run": 20}
+    events = [
+        RunBegan(run="r", at=0.0, number=1, partition="", world="w", level="shadow", **budgets),
+        TurnEnded(run="r", at=1.0, number=2, turn="t", calls=("get_price",), foreseen=1),
+        CallSettled(run="r", at=3.0, number=3, tool="get_price", id="c", joined=False, waited_s=2.0, tool_s=2.0),
+        RunClosed(run="r", at=4.0, number=4, launched=0, hits=0, hidden_s=0.0),
+    ]
+    (tmp_path / "shadow.jsonl").write_text("\n".join(json.dumps(as_json(event)) for event in events) + "\n", "utf-8")
+
+    _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl")
+    assert "So far: Nothing ran ahead; 1 of 1 call were foreseen" in out
+    _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl", "--json")
+    assert json.loads(out)["events"]["events"] == 4
+    assert doctor(capsys, "doctor_graphs:agent", "--events", "no.jsonl")[0] == 2
