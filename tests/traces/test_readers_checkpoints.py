@@ -199,7 +199,7 @@ def test_names_that_are_no_text_are_told(table: str, database: SqliteSaver, tmp_
     A damaged page may hold any bytes where a thread's name was.
     """
     converse(config=in_thread("t"), checkpointer=database)
-    database.conn.execute(f"UPDATE {table} SET thread_id = CAST(x'9b01' AS TEXT)")  # noqa: S608
+    database.conn.execute(f"UPDATE {table} SET thread_id = CAST(x'9b01' AS TEXT)")
     database.conn.commit()
     skips = Skips()
 
