@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"graph", "report"},
     {"middleware"},
     {PACKAGE},  # the public names
-    {"demo"},
+    {"demo", "doctor"},
     {"cli"},
     {"__main__"},
 ]

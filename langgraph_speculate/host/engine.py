@@ -45,6 +45,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.delivery import LAST_S
+from langgraph_speculate.observe.langsmith import Tracing
 from langgraph_speculate.observe.observers import EVERYWHERE, Audience, Observer
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
@@ -68,6 +69,7 @@ class Engine:
         patterns: Where what is learned is kept; None keeps it in memory.
         force_streaming: Whether the model's turns are streamed although nobody asked for it.
         executor: Where sync bodies run that can be sent there, or None.
+        tracing: What traces in LangSmith say of speculations.
 
     Attributes:
         audience: Those who are told what happens.
@@ -86,7 +88,9 @@ class Engine:
         patterns: PatternSource | None = None,
         force_streaming: bool = False,
         executor: Executor | None = None,
+        tracing: Tracing = Tracing(),  # noqa: B008 - frozen
     ) -> None:
+        self.tracing = tracing
         self.force_streaming = force_streaming
         self.dispatcher = Dispatcher(executor)
         self.policy = policy
