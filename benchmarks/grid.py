@@ -41,6 +41,7 @@ from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
+from langgraph_speculate.observe.observers import at_once
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 TOOLS_MS = (5, 20, 100, 300, 1_000, 3_000)
@@ -95,7 +96,7 @@ def row(material: Material, tool_s: float) -> dict[str, Any]:
     for name, predictor in material.predictors().items():
         graphs[name] = speculating_agent(model, tools, material.reading, predictor)
         guesses[name] = Guesses()
-        speculation_of(graphs[name]).events(guesses[name].see)
+        speculation_of(graphs[name]).events(at_once(guesses[name].see))
     try:
         with undisturbed(), own_garbage():
             samples = in_virtual_time(_play(graphs, material, tool_s), material.seed)

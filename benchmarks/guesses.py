@@ -9,7 +9,7 @@ from langgraph_speculate.core.speculation import Stage
 
 
 class Guesses:
-    """Counts the guesses of a wrapped graph; hand `see` to `speculation_of(graph).events`.
+    """Counts the guesses of a wrapped graph; hand `at_once(see)` to `speculation_of(graph).events`.
 
     Attributes:
         launched: Guesses that were started.

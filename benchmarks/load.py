@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from langchain.agents.middleware import ToolRetryMiddleware
@@ -38,6 +38,7 @@ from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
+from langgraph_speculate.observe.observers import at_once
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 SLOTS, RATE = "slots", "rate"
@@ -52,6 +53,7 @@ TAUGHT = 200  # runs that the predictor has seen
 LOOKS = (4, 6)
 MEASURES = ("median_s", "p95_s", "makespan_s")
 _WORSE = 0.01
+_SERVICES = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Crowd:
     def of(cls, size: int, settings: Settings) -> Crowd:
         """The same ones whoever asks."""
         seed, count = settings.seed, 1 if settings.live else max(1, LEAST_RUNS // size)
-        scripts = list(islice(_scripts(seed), size * count))
+        scripts = list(itertools.islice(_scripts(seed), size * count))
         draw = random.Random(f"{seed}/{size}")
         rounds = [scripts[start : start + size] for start in range(0, size * count, size)]
         return cls(size, rounds, [draw.uniform(0, STARTS_WITHIN_S) for _ in range(size)])
@@ -171,7 +173,7 @@ class Bench:
     def __init__(self, kind: str, settings: Settings) -> None:
         self._kind = kind
         self._settings = settings
-        runs = list(islice(support.runs(settings.seed + 1, LOOKS), TAUGHT))
+        runs = list(itertools.islice(support.runs(settings.seed + 1, LOOKS), TAUGHT))
         self._reading = reading_tools(runs)
         self._tools = recorded_tools([script for run in runs if (script := script_of(run))], self._reading)
         self._seen = runs
@@ -203,7 +205,7 @@ class Bench:
             return self._run(_play(plain_agent(model, self._tools, [retries]), crowd, self._service(), self._reading))
         graph = speculating_agent(model, self._tools, self._reading, predictor, [retries], **self._said())
         guesses, engine = Guesses(), speculation_of(graph)
-        engine.events(guesses.see)
+        engine.events(at_once(guesses.see))
         try:
             played = self._run(_play(graph, crowd, self._service(), self._reading))
             stats = engine.stats()
@@ -223,10 +225,11 @@ class Bench:
         """What the policy says about the service."""
         if not self._settings.declared:
             return {}
+        name = f"{self._kind} {next(_SERVICES)}"  # a process remembers of a service how busy it was
         if self._kind == SLOTS:
             unwanted = "drain" if self._settings.drain else "cancel"
-            return {"declared": {"host": "pool", "on_mispredict": unwanted}, "pools": {"pool": SLOT_COUNT}}
-        return {"declared": {"host": "api"}, "rates": {"api": f"{REQUESTS}/second"}}
+            return {"declared": {"host": name, "on_mispredict": unwanted}, "pools": {name: SLOT_COUNT}}
+        return {"declared": {"host": name}, "rates": {name: f"{REQUESTS}/second"}}
 
     def _service(self) -> Service:
         return Slots(SLOT_COUNT) if self._kind == SLOTS else Api(REQUESTS)
@@ -275,11 +278,12 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield (
             f"{kind:6} {'plain seconds':>24} {'change with speculation':>26} {'spread':>6} {'real rejected':>20}"
-            f" {'real bodies queued':>24} {'of tool':>8} {'right of':>11} {'wasted':>7}"
+            f" {'real bodies queued':>22} {'for seconds':>22} {'of tool':>8} {'right of':>11} {'wasted':>7}"
         )
         yield (
             f"{'load':>6} {'median':>8} {'p95':>7} {'all':>7} {'median':>9} {'p95':>8} {'all':>7} {'':>6}"
-            f" {'plain':>6} {'ours':>6} {'for us':>6} {'plain':>6} {'ours':>6} {'for us':>10} {'hidden':>8}"
+            f" {'plain':>6} {'ours':>6} {'for us':>6} {'plain':>6} {'ours':>6} {'for us':>8}"
+            f" {'plain':>7} {'ours':>7} {'for us':>6} {'hidden':>8}"
             f" {'guesses':>11} {'a hit':>7}"
         )
         for cell in report["cells"]:
@@ -292,7 +296,7 @@ def _row(cell: Mapping[str, Any]) -> str:
     failed = [one["first_error"] for one in (*plain, *ours) if one["failed"]]
     right = sum(one["right"] for one in ours)
 
-    def total(summaries: Sequence[Mapping[str, Any]], name: str) -> int:
+    def total(summaries: Sequence[Mapping[str, Any]], name: str) -> float:
         return sum(summary[name] for summary in summaries)
 
     return (
@@ -300,8 +304,8 @@ def _row(cell: Mapping[str, Any]) -> str:
         f"{_mean(plain, 'median_s'):8.1f} {_mean(plain, 'p95_s'):7.1f} {_mean(plain, 'makespan_s'):7.1f}"
         f" {change['median_s']:+9.1%} {change['p95_s']:+8.1%} {change['makespan_s']:+7.1%} {cell['spread']:6.1%}"
         f" {total(plain, 'rejected'):6} {total(ours, 'rejected'):6} {total(ours, 'rejected_for_unwanted'):6}"
-        f" {total(plain, 'queued'):6} {total(ours, 'queued'):6}"
-        f" {total(ours, 'queued_for_early'):5}/{total(ours, 'queued_for_unwanted'):<4}"
+        f" {total(plain, 'queued'):6} {total(ours, 'queued'):6} {total(ours, 'queued_for_unwanted'):8}"
+        f" {total(plain, 'queued_s'):7.0f} {total(ours, 'queued_s'):7.0f} {total(ours, 'queued_for_unwanted_s'):6.1f}"
         f" {_mean(ours, 'hidden_share'):8.0%} {right:5}/{total(ours, 'guesses'):<5}"
         + (f" {total(ours, 'wasted_guesses') / right:7.2f}" if right else f"{'':8}")
         + ("" if cell["within"] else "  OVER")

@@ -206,8 +206,7 @@ class Play:
 
 def _estimate(candidate: Candidate, stage: Stage) -> Estimate:
     """What an engine expects of a guess that knows neither the tool nor the model yet."""
-    takes_s, hides_s = _NOTHING_KNOWN.takes(candidate.call.name), _NOTHING_KNOWN.hides(candidate.call.name, "", stage)
-    return Estimate(takes_s, hides_s)
+    return Estimate(*_NOTHING_KNOWN.ahead("", stage).of(candidate.call.name))
 
 
 @dataclass

@@ -56,6 +56,7 @@ from benchmarks.world import World, recorded_tools
 from langgraph_speculate import speculation_of
 from langgraph_speculate.core import Predictor
 from langgraph_speculate.demo.loopback import LoopbackServer
+from langgraph_speculate.observe.observers import at_once
 from langgraph_speculate.observe.stats import Stats
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
@@ -208,7 +209,7 @@ def compare(
         handles = {name: speculation_of(graph) for name, graph in graphs.items() if name not in (PLAIN, EAGER)}
         guesses = {name: Guesses() for name in handles}
         for name, handle in handles.items():
-            handle.events(guesses[name].see)
+            handle.events(at_once(guesses[name].see))
         try:
             played = _play(_Stage(material, settings, graphs, tell), settings)
             stats = {name: handle.stats() for name, handle in handles.items()}

@@ -37,6 +37,7 @@ from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History
 from langgraph_speculate.core.events import Discarded, Event
 from langgraph_speculate.demo.loopback import LoopbackServer, Message, Pace, Reply
+from langgraph_speculate.observe.observers import at_once
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 MESSAGE_S = 0.6
@@ -180,7 +181,7 @@ def trials(interface: str, kind: str, rounds: int, tell: Tell) -> list[Trial]:
         key: Any = "none"
         model = ChatOpenAI(model="scripted", base_url=server.base_url, api_key=key, streaming=True)
         graph = speculate(plain_agent(model, stage.tools()), policy, predictor=Mistaken())
-        speculation_of(graph).events(stage.saw)
+        speculation_of(graph).events(at_once(stage.saw))
         question: Any = {"messages": [("user", "Look it up.")]}
         config: Any = {"callbacks": [Receiver(stage)]}
 

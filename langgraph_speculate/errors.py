@@ -3,6 +3,7 @@
     SpeculateError
     ├── PolicyError          a policy that contradicts itself, misspells something or cannot be read
     ├── UnsupportedGraph     an object `speculate()` cannot wrap (also a TypeError)
+    ├── GraphError           a graph that `doctor` cannot find, import or make (also a ValueError)
     ├── MisplacedMiddleware  `SpeculationMiddleware` is not the last of its list (also a ValueError)
     ├── BadLog               a log of events that cannot be read or written (also a ValueError)
     ├── BadPatterns          a store of patterns that cannot be opened (also a ValueError)
@@ -30,6 +31,10 @@ class PolicyError(SpeculateError, ValueError):
 
 class UnsupportedGraph(SpeculateError, TypeError):
     """`speculate()` was given something it cannot wrap."""
+
+
+class GraphError(SpeculateError, ValueError):
+    """A graph cannot be found, imported or made; the message names the place, the cause and the remedy."""
 
 
 class MisplacedMiddleware(SpeculateError, ValueError):

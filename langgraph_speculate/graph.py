@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.tools import BaseTool
+from langsmith.utils import tracing_is_enabled
 
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.errors import UnsupportedGraph
@@ -31,15 +32,17 @@ from langgraph_speculate.host.compat import (
     max_concurrency_of,
     run_config,
     tools_by_name,
+    with_handlers,
 )
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
 from langgraph_speculate.host.model import ask_in_place
-from langgraph_speculate.host.observer import observer_for
+from langgraph_speculate.host.observer import Unspeculated, observer_for
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
+from langgraph_speculate.observe.langsmith import Level, Tracing
 from langgraph_speculate.observe.observers import Observer
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
@@ -59,6 +62,8 @@ def speculate(
     observers: Iterable[Observer] = (),
     executor: Executor | None = None,
     force_streaming: bool = False,
+    trace: Level = "summary",
+    trace_feedback: bool = False,
 ) -> G:
     """Return *graph* with its tool calls predicted and run ahead while the model is still generating.
 
@@ -72,12 +77,18 @@ def speculate(
         patterns: Where what is learned is kept: a path (a SQLite file), a LangGraph `BaseStore`, or a `PatternStore`.
             None: in memory, gone with the process.
         predictor: Who guesses; None is `default_predictor()`, which learns from every run.
-        observers: Called with every event (`langgraph_speculate.core.events`).
+        observers: Called with every event (`langgraph_speculate.core.events`), in threads of their own: no run
+            waits for them. `speculation_of(graph).flush()` returns when they have been told everything.
         executor: Where sync tools run ahead that can be sent there, such as a `ProcessPoolExecutor`; it stays yours to
             shut down. None: in threads of this process.
         force_streaming: Stream the model's turns although nobody asked for it. Some metadata of messages then differs
             from the plain graph's (see "Forcing the model to stream" in the documentation); what a model's owner set
             against streaming wins.
+        trace: What traces in LangSmith say of speculations, where a run is traced: `"off"` nothing, `"summary"` what
+            became of each call and of each speculation, `"full"` also the arguments that were guessed, and what was
+            not started.
+        trace_feedback: Whether each trace in LangSmith gets two scores, `speculation_saved_ms` and
+            `speculation_hit_rate`, for charts that add them up. Its retention is not extended.
 
     Wrapping a wrapped graph without further arguments returns it as it is; with arguments they replace the former.
 
@@ -85,6 +96,7 @@ def speculate(
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
         TypeError: *executor* is none.
+        ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     >>> from langchain.agents import create_agent
@@ -104,7 +116,9 @@ def speculate(
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
     observers = tuple(observers)
-    asked = tools or observers or force_streaming or (policy, patterns, predictor, executor) != (None,) * 4
+    tracing = Tracing(trace, trace_feedback)
+    given = (policy, patterns, predictor, executor) != (None,) * 4 or tracing != Tracing()
+    asked = tools or observers or force_streaming or given
     if _is_wrapped(graph) and not asked:
         return cast(G, graph)
     for tool in tools:
@@ -115,7 +129,7 @@ def speculate(
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns, force_streaming, executor)
+    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing)
     return cast(G, _wrap(found, toolboxes, engine))
 
 
@@ -137,7 +151,7 @@ def _stream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> Iterato
     """As the plain graph's, inside of a run scope."""
     run = _open(self, config, kwargs, None)
     if run is None:
-        yield from self.plain_kind.stream(self, input, config, **kwargs)
+        yield from self.plain_kind.stream(self, input, _unspeculated(self, config), **kwargs)
         return
     try:
         yield from self.plain_kind.stream(self, input, run_config(config, run, *_handlers(self, run)), **kwargs)
@@ -149,7 +163,7 @@ async def _astream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> 
     """As the plain graph's, inside of a run scope."""
     run = _open(self, config, kwargs, asyncio.get_running_loop())
     try:
-        given = config if run is None else run_config(config, run, *_handlers(self, run))
+        given = _unspeculated(self, config) if run is None else run_config(config, run, *_handlers(self, run))
         async with aclosing(self.plain_kind.astream(self, input, given, **kwargs)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -177,6 +191,14 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
     """What a run adds to its callbacks."""
     return [observer_for(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
+
+
+def _unspeculated(graph: Any, config: Any) -> Any:
+    """The config of a run that does not speculate: as given, but that a trace of it says so."""
+    engine: Engine = graph.speculation
+    if engine.tracing.level == "off" or not tracing_is_enabled() or not _is_usable(config):
+        return config
+    return with_handlers(config, Unspeculated(engine))
 
 
 def _is_usable(config: Any) -> bool:

@@ -39,10 +39,11 @@ from langgraph_speculate.host.compat import (
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking
-from langgraph_speculate.host.observer import StreamObserver
+from langgraph_speculate.host.observer import StreamObserver, note_off
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
+from langgraph_speculate.observe.langsmith import Level, Tracing
 from langgraph_speculate.observe.observers import Observer
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
@@ -78,10 +79,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         observers: As in `speculate()`.
         executor: As in `speculate()`.
         force_streaming: As in `speculate()`.
+        trace: As in `speculate()`.
+        trace_feedback: As in `speculate()`.
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
         TypeError: *executor* is none.
+        ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
     Attributes:
@@ -109,11 +113,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         observers: Iterable[Observer] = (),
         executor: Executor | None = None,
         force_streaming: bool = False,
+        trace: Level = "summary",
+        trace_feedback: bool = False,
     ) -> None:
         super().__init__()
+        tracing = Tracing(trace, trace_feedback)
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
-        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming, executor)
+        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming, executor, tracing)
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN
@@ -168,6 +175,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         """Speculations run while the model thinks."""
         run = self._run_of(request, None)
         if run is None:
+            note_off(self.speculation)
             return handler(request)
         turn = uuid4().hex
         prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))
@@ -188,6 +196,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         """Speculations run while the model thinks."""
         run = self._run_of(request, asyncio.get_running_loop())
         if run is None:
+            note_off(self.speculation)
             return await handler(request)
         turn = uuid4().hex
         prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))

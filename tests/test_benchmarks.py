@@ -398,6 +398,17 @@ def test_who_finds_no_slot_stands_in_line():
     assert not any(use.before for use in slots.uses)
 
 
+def test_what_unwanted_bodies_can_have_cost_ends_when_they_leave():
+    """A wanted one is in nobody's way, and after a real call has its slot nothing counts."""
+    early = {wanted: Use(early=True, wanted=wanted, at=0.0, left=1.5) for wanted in (True, False)}
+    lasting = Use(early=True, wanted=False, at=0.0)
+
+    def cost(*before: Use) -> float:
+        return Use(early=False, wanted=True, at=3.0, waited_s=2.0, before=list(before)).for_unwanted_s
+
+    assert (cost(), cost(early[True]), cost(*early.values()), cost(lasting)) == (0.0, 0.0, 0.5, 2.0)
+
+
 def test_an_api_rejects_what_comes_too_often():
     """The window slides, and what was rejected does not count."""
     api = Api(2)

@@ -27,10 +27,11 @@ FLOORS: list[set[str]] = [
     {"core", "pages"},
     {"predict", "observe", "patterns", "testing"},
     {"host", "live", "traces"},
+    {"replay"},
     {"graph", "report"},
     {"middleware"},
     {PACKAGE},  # the public names
-    {"demo"},
+    {"demo", "doctor"},
     {"cli"},
     {"__main__"},
 ]

@@ -6,8 +6,8 @@ The gate says what *may* run; this says what *does*. Best first, and every refus
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from langgraph_speculate.policy import Limits
 
@@ -49,8 +49,7 @@ SPENT = frozenset(
 """Budgets that leave room for no guess at all, whichever it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """What a run has used of its budgets.
 
     Attributes:

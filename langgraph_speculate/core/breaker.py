@@ -154,6 +154,8 @@ class Breakers:
         """Whether a guess must not run now."""
         refusing = []
         for key, breaker in self._of(source, tool):
+            if breaker.state == "on":
+                continue
             before, worth, count = breaker.state, breaker.worth, breaker.count
             refusing.append(breaker.refuses(now))
             if breaker.state != before:

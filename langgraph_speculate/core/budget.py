@@ -69,7 +69,7 @@ class Budget:
         return excess("", alive=(), spent=self._spent(is_guess=False), limits=self._limits) is None
 
     def _spent(self, *, is_guess: bool, turn: int = 0, room: int | None = None) -> Spent:
-        alike = sum((other.stage is not Stage.COMPLETE) == is_guess for other in self._table)
+        alike = sum([(other.stage is not Stage.COMPLETE) == is_guess for other in self._table])
         return Spent(
             turn=turn if is_guess else 0,
             run=self._guesses if is_guess else 0,

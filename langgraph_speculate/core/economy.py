@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from langgraph_speculate.core.commands import Proposal
-from langgraph_speculate.core.latency import Latencies
-from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.latency import Ahead, Latencies
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.worth import Estimate, Prices
 from langgraph_speculate.policy import Limits, ToolPolicy
@@ -33,18 +31,20 @@ class Economy:
     restraints: Restraints = field(default_factory=Restraints)
     in_process: Callable[[], int] = _idle
 
-    def estimate(self, proposal: Proposal, policy: ToolPolicy, limits: Limits, pace: Pace, now: float) -> Estimate:
-        """What is expected of launching a proposal now, should its call come."""
-        tool = proposal.candidate.call.name
-        pace.reached(proposal.stage, now)
-        return Estimate(
-            takes_s=self.latencies.takes(tool),
-            hides_s=self.latencies.hides(
-                tool, pace.model, proposal.stage, proposal.depth, pace.elapsed(proposal.stage, now)
-            ),
-            cost=policy.cost,
-            crowding=max(self._load(limits), self.restraints.crowding(tool, policy, now)),
-        )
+    def estimate(self, tool: str, policy: ToolPolicy, ahead: Ahead, load: float, now: float) -> Estimate:
+        """What is expected of launching a guess of *tool* now, should its call come.
 
-    def _load(self, limits: Limits) -> float:
+        Args:
+            tool: Its name.
+            policy: Its entry.
+            ahead: What is expected of bodies that start now.
+            load: See `load`.
+            now: Seconds on the monotonic clock.
+        """
+        takes_s, hides_s = ahead.of(tool)
+        crowding = self.restraints.crowding(tool, policy, now)
+        return Estimate(takes_s, hides_s, policy.cost, max(load, crowding))
+
+    def load(self, limits: Limits) -> float:
+        """How much of what may run in this process does run, in [0, 1]."""
         return min(1.0, self.in_process() / limits.max_in_process) if limits.max_in_process else 1.0

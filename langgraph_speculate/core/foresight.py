@@ -45,7 +45,9 @@ class Foresight(Turns):
         step, chance = self._step, 1.0
         if parent is not None:
             speculation = self.table.get(parent)
-            if speculation is None or speculation.over or speculation.leaves or speculation.step < self._step:
+            if speculation is None or speculation.over or speculation.leaves or speculation.missed:
+                return None
+            if speculation.step < self._step:
                 return None
             step, chance = speculation.step, speculation.probability
         elif not self._ended.get(turn):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from operator import mul, sub
+from typing import Final, NamedTuple
 
 from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.sums import Key, Pair, Sums
@@ -31,7 +32,7 @@ _PATIENT: Final = 3  # times as long as all but few bodies take: one that is sti
 _ALL_BUT_FEW: Final = 0.97
 _SLACK_S: Final = 0.25
 _MODELS: Final = 64  # whose leads are kept apart
-_LOOKED_UP: Final = 1024  # expectations that are kept
+_LOOKED_UP: Final = 128  # moments of turns for which expectations are kept
 _MANY: Final = 1e9  # no honest sum is beyond
 _HEDGED: Final = 0.95
 _LEAST_HEDGE_S: Final = 0.05
@@ -45,7 +46,7 @@ UNKNOWN_TOOL_S: Final = 0.3
 UNKNOWN_LEAD_S: Final = 1.0
 """What a model is thought to leave of which nothing is known."""
 
-_ALWAYS: Final = (1.0,) * (_TOP + 1)
+_WIDTHS: Final = tuple(map(sub, _EDGES[1:], _EDGES))
 
 
 class Sketch:
@@ -59,13 +60,12 @@ class Sketch:
     (0.2, 0.0)
     """
 
-    __slots__ = ("_curve", "_cut", "_ended", "_mean", "_stale", "version", "weight")
+    __slots__ = ("_curve", "_cut", "_ended", "_stale", "version", "weight")
 
     def __init__(self) -> None:
         self._ended = [0.0] * (_TOP + 1)
         self._cut = [0.0] * (_TOP + 1)
         self._curve: tuple[float, ...] = ()
-        self._mean: float | None = None
         self._stale = 0
         self.weight = 0.0
         self.version = 0
@@ -92,7 +92,7 @@ class Sketch:
         self._renew()
 
     def _renew(self) -> None:
-        self._curve, self._mean, self._stale = (), None, 0
+        self._curve, self._stale = (), 0
         self.version += 1
 
     def scale(self, factor: float) -> None:
@@ -126,11 +126,16 @@ class Sketch:
         index = next((index for index, alive in enumerate(self.curve) if 1.0 - alive >= share), _TOP)
         return _EDGES[index] * _MIDDLE
 
+    def left(self, elapsed: float) -> tuple[float, ...]:
+        """The curve of what is left once so many seconds have passed."""
+        if elapsed <= 0:
+            return self.curve
+        alive = self.survival(elapsed)
+        return tuple(self.survival(elapsed + edge) / alive if alive > 0 else 0.0 for edge in _EDGES)
+
     def mean(self) -> float:
-        """The expected seconds; computed anew with the curve."""
-        if self._mean is None:
-            self._mean = shorter_of(self, None, 0.0)
-        return self._mean
+        """The expected seconds."""
+        return _area(self.curve)
 
 
 def bucket_of(seconds: float) -> int:
@@ -146,28 +151,57 @@ def bucket_of(seconds: float) -> int:
     return min(_TOP, math.ceil(math.log(seconds / _LEAST_S) / _LOG - 1e-9))
 
 
-def shorter_of(first: Sketch, second: Sketch | None, elapsed: float) -> float:
-    """E[min(first, what is left of second)]: the area under the product of both curves.
+def shorter_of(first: Iterable[float], second: Iterable[float]) -> float:
+    """E[min(first, second)] of two that are independent: the area under the product of their curves."""
+    return _area(map(mul, first, second))
+
+
+def _area(curve: Iterable[float]) -> float:
+    return float(_LEAST_S + sum(map(mul, _WIDTHS, curve))) * _MIDDLE
+
+
+class Expected(NamedTuple):
+    """What is expected of a body.
+
+    Attributes:
+        takes_s: Its seconds.
+        hides_s: Those of them that pass before its real call arrives.
+    """
+
+    takes_s: float
+    hides_s: float
+
+
+class Ahead:
+    """What is expected of bodies that start at one moment of a model's turn; kept until more is known.
 
     Args:
-        first: How long one takes.
-        second: How long the other takes, independently; None for ever.
-        elapsed: Seconds that the second has been going on for already.
+        tools: How long each tool takes.
+        lead: How long the model leaves them, from the beginning of that moment on.
+        elapsed: Seconds since then.
     """
-    later = _ALWAYS if second is None else second.curve if elapsed <= 0 else _after(second, elapsed)
-    total, before, both = 0.0, 0.0, 1.0
-    for edge, mine, other in zip(_EDGES, first.curve, later, strict=True):
-        total += both * (edge - before)
-        before, both = edge, mine * other
-        if both <= 0:
-            break
-    return total * _MIDDLE
 
+    __slots__ = ("_expected", "_lead", "_left", "_tools", "_version")
 
-def _after(sketch: Sketch, elapsed: float) -> tuple[float, ...]:
-    """The curve of what is left after so many seconds."""
-    left = sketch.survival(elapsed)
-    return tuple(sketch.survival(elapsed + edge) / left if left > 0 else 0.0 for edge in _EDGES)
+    def __init__(self, tools: Mapping[str, Sketch], lead: Sketch, elapsed: float) -> None:
+        self._tools = tools
+        self._lead = lead
+        self._version = lead.version
+        self._left = lead.left(elapsed)
+        self._expected: dict[str, tuple[Sketch, int, Expected]] = {}
+
+    def is_of(self, lead: Sketch) -> bool:
+        """Whether *lead* is what it was made for, and has not changed."""
+        return lead is self._lead and lead.version == self._version
+
+    def of(self, tool: str) -> Expected:
+        """What is expected of a body of *tool*."""
+        body = _known(self._tools.get(tool), _TOOL)
+        known = self._expected.get(tool)
+        if known is None or known[0] is not body or known[1] != body.version:
+            expected = Expected(body.mean(), shorter_of(body.curve, self._left))
+            known = self._expected[tool] = body, body.version, expected
+        return known[2]
 
 
 class Latencies:
@@ -180,7 +214,7 @@ class Latencies:
     >>> for _ in range(4):
     ...     latencies.took("search", 0.2)
     ...     latencies.left("gpt", Stage.BEGIN, 1, 2.0)
-    >>> round(latencies.hides("search", "gpt"), 1), latencies.patience("unknown", cap_s=30.0)
+    >>> round(latencies.ahead("gpt").of("search").hides_s, 1), latencies.patience("unknown", cap_s=30.0)
     (0.2, 30.0)
     """
 
@@ -188,7 +222,7 @@ class Latencies:
         self._tools: dict[str, Sketch] = {}
         self._leads: dict[tuple[str, str, str], Sketch] = {}
         self._new: Counter[tuple[Key, bool]] = Counter()
-        self._hidden: dict[tuple[str, str, str, int, int], tuple[int, int, float]] = {}
+        self._ahead: dict[tuple[str, str, int, int], Ahead] = {}
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
@@ -206,31 +240,24 @@ class Latencies:
 
     # -- knowing -----------------------------------------------------------------------------------------------------
 
-    def takes(self, tool: str) -> float:
-        """Expected seconds of a body of *tool*."""
-        return _known(self._tools.get(tool), _TOOL).mean()
-
-    def hides(self, tool: str, model: str, stage: Stage = Stage.BEGIN, depth: int = 1, elapsed: float = 0.0) -> float:
-        """Expected seconds of a body of *tool* that pass before its real call arrives, if it starts now.
+    def ahead(self, model: str, stage: Stage = Stage.BEGIN, depth: int = 1, elapsed: float = 0.0) -> Ahead:
+        """What is expected of bodies that start now.
 
         Args:
-            tool: The tool.
             model: The model whose turn it is.
             stage: How much of its message is known.
             depth: 1 for a call of this message, 2 for one of the next, and so on.
             elapsed: Seconds since that moment.
         """
-        body = _known(self._tools.get(tool), _TOOL)
         lead = _known(self._leads.get((model, stage.value, str(depth))), _LEAD)
         elapsed = 0.0 if elapsed < _AT_ONCE_S else elapsed
-        key = tool, model, stage.value, depth, bucket_of(elapsed)
-        versions = body.version, lead.version
-        known = self._hidden.get(key)
-        if known is None or known[:2] != versions:
-            if len(self._hidden) >= _LOOKED_UP:
-                self._hidden.clear()
-            known = self._hidden[key] = (*versions, shorter_of(body, lead, elapsed))
-        return known[2]
+        key = model, stage.value, depth, bucket_of(elapsed)
+        known = self._ahead.get(key)
+        if known is None or not known.is_of(lead):
+            if len(self._ahead) >= _LOOKED_UP:
+                self._ahead.clear()
+            known = self._ahead[key] = Ahead(self._tools, lead, elapsed)
+        return known
 
     def patience(self, tool: str, cap_s: float) -> float:
         """Seconds, counted from launch, for which a real call waits for a running body before it runs itself.

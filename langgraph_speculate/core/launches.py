@@ -7,9 +7,10 @@ of a run (`turns.py`, `foresight.py`, `session.py`).
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import NamedTuple
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import SPENT, Refusal, dismissal
@@ -17,24 +18,34 @@ from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.facts import Moment, ToolFacts
 from langgraph_speculate.core.gate import Deny, Reason, decide, forbids
+from langgraph_speculate.core.latency import Ahead
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.runstate import RunState
 from langgraph_speculate.core.speculation import Discard, Speculation, Stage, State
-from langgraph_speculate.core.worth import Estimate, worth
+from langgraph_speculate.core.worth import net
 from langgraph_speculate.policy import ToolPolicy
 
+_worth = attrgetter("worth")
 _BETTER = 2.0  # times as much must a guess be worth to take the place of one that runs already
 
 
-@dataclass(frozen=True, slots=True)
-class _Bid:
-    """A proposal of a tool that may run ahead, its tool's entry, and what running it is worth."""
+class _Stakes(NamedTuple):
+    """What is to be won and lost with guesses of one tool that may run ahead."""
+
+    policy: ToolPolicy
+    floor: float | None
+    hides_s: float
+    in_vain_s: float
+    too_fast: bool
+
+
+class _Bid(NamedTuple):
+    """A proposal that may be worth a body, its tool's entry, and what running it is worth."""
 
     proposal: Proposal
     policy: ToolPolicy
     worth: float
-    too_fast: bool
 
 
 class Launches(RunState):
@@ -43,67 +54,92 @@ class Launches(RunState):
     # -- launching --------------------------------------------------------------------------------------------------
 
     def _launch(self, turn: str, proposals: Sequence[Proposal], now: float, headroom: int | None) -> list[Command]:
-        """Launch what is worth most of what is proposed, as far as the gate and the budgets let it."""
-        forbidden: dict[str, Deny | None] = {}  # most guesses are of tools that may never run ahead
-        denied: Counter[tuple[str, Deny]] = Counter()
-        refused: Counter[tuple[str, Refusal]] = Counter()
-        bids: list[_Bid] = []
-        estimates: dict[str, Estimate] = {}
-        for proposal in proposals:
-            name = proposal.candidate.call.name
-            if name not in forbidden:
-                forbidden[name] = forbids(proposal.tool, proposal.venue, self.view, proposal.call_id, proposal.depth)
-            if (never := forbidden[name]) is not None:
-                denied[name, never] += 1
-            elif (bid := self._bid(proposal, estimates, now)) is not None:
-                bids.append(bid)
-        bids.sort(key=lambda bid: bid.worth, reverse=True)
+        """Launch what is worth most of what is proposed, as far as the gate and the budgets let it.
+
+        All proposals are of one stage and one depth.
+        """
+        if not proposals:
+            return []
+        stage, depth = proposals[0].stage, proposals[0].depth
+        denied: defaultdict[tuple[str, Deny], int] = defaultdict(int)
+        refused: defaultdict[tuple[str, Refusal], int] = defaultdict(int)
         commands: list[Command] = []
-        full: dict[int, Refusal] = {}  # budgets that are spent, by depth: what comes later is worth less
-        for bid in bids:
-            name, depth, stage = bid.proposal.candidate.call.name, bid.proposal.depth, bid.proposal.stage
-            answer = full.get(depth) or self._admit(turn, bid, now, headroom)
+        full: Refusal | None = None  # a budget that is spent: what comes later is worth less
+        for bid in self._bids(proposals, denied, refused, now):
+            name, answer = bid.proposal.candidate.call.name, full or self._admit(turn, bid, now, headroom)
             if isinstance(answer, Deny):
                 denied[name, answer] += 1
             elif isinstance(answer, Refusal):
                 if answer in SPENT and stage is not Stage.COMPLETE:
-                    full[depth] = answer
-                asked_again = depth > 1 and answer is Refusal.DUPLICATE  # whenever more is known
-                if stage in (Stage.BEGIN, Stage.COMPLETE) and not asked_again:
+                    full = answer
+                if not (depth > 1 and answer is Refusal.DUPLICATE):  # asked again whenever more is known
                     refused[name, answer] += 1
             else:
                 commands += answer
-        self._tell(turn, proposals, denied, refused, now)
+        self._tell(turn, stage, denied, refused, now)
         return commands
+
+    def _bids(
+        self,
+        proposals: Sequence[Proposal],
+        denied: defaultdict[tuple[str, Deny], int],
+        refused: defaultdict[tuple[str, Refusal], int],
+        now: float,
+    ) -> list[_Bid]:
+        """What is worth it, best first; all others are counted."""
+        stage, depth = proposals[0].stage, proposals[0].depth
+        self._pace.reached(stage, now)
+        ahead, load = self._pace.ahead(stage, depth, now), self._economy.load(self.limits)
+        at_stake: dict[str, _Stakes | Deny] = {}  # by tool; most guesses are of tools that may never run ahead
+        bids: list[_Bid] = []
+        for proposal in proposals:
+            candidate = proposal.candidate
+            name, probability = candidate.call.name, candidate.probability
+            stakes = at_stake.get(name)
+            if stakes is None:
+                stakes = at_stake[name] = self._stakes(proposal, ahead, load, now)
+            if isinstance(stakes, Deny):
+                denied[name, stakes] += 1
+                continue
+            policy, floor, hides_s, in_vain_s, too_fast = stakes
+            worth = math.inf if stage is Stage.COMPLETE else net(probability, hides_s, in_vain_s)
+            dismissed = dismissal(probability, floor, worth, too_fast)
+            if dismissed is None:
+                bids.append(_Bid(proposal, policy, worth))
+            else:
+                refused[name, dismissed] += 1
+        return sorted(bids, key=_worth, reverse=True)
+
+    def _stakes(self, proposal: Proposal, ahead: Ahead, load: float, now: float) -> _Stakes | Deny:
+        tool, view = proposal.tool, self.view
+        verdict = forbids(tool, proposal.venue, view, proposal.call_id, proposal.depth)
+        if verdict is not None:
+            return verdict
+        policy = tool.rule.tool if tool is not None else None
+        if policy is None:
+            return Deny(Reason.GATE_ERROR, "it has no policy")
+        expected = self._economy.estimate(proposal.candidate.call.name, policy, ahead, load, now)
+        in_vain_s = expected.in_vain_s(self._economy.prices)
+        return _Stakes(policy, policy.probability_floor, expected.hides_s, in_vain_s, expected.too_fast)
 
     def _tell(
         self,
         turn: str,
-        proposals: Sequence[Proposal],
-        denied: Counter[tuple[str, Deny]],
-        refused: Counter[tuple[str, Refusal]],
+        stage: Stage,
+        denied: Mapping[tuple[str, Deny], int],
+        refused: Mapping[tuple[str, Refusal], int],
         now: float,
     ) -> None:
-        """Note what was not launched, and why."""
-        for (name, refusal), count in refused.items():
-            self._journal.note(events.Refused, now, turn=turn, tool=name, reason=refusal.value, count=count)
-        known = self._open.get(turn, OpenTurn()).denied
+        """Note what was not launched, and why; a stream asks again and again."""
+        if stage in (Stage.BEGIN, Stage.COMPLETE):
+            for (name, refusal), count in refused.items():
+                self._journal.note(events.Refused, now, turn=turn, tool=name, reason=refusal.value, count=count)
+        opened = self._open.get(turn)
+        known = opened.denied if opened is not None else set()
         for (name, verdict), count in denied.items():
-            if proposals[0].stage is Stage.BEGIN or (name, verdict) not in known:  # a stream asks again and again
+            if stage is Stage.BEGIN or (name, verdict) not in known:
                 known.add((name, verdict))
                 self._journal.denied(turn, name, verdict, now, count)
-
-    def _bid(self, proposal: Proposal, estimates: dict[str, Estimate], now: float) -> _Bid | None:
-        """What a proposal of a tool that may run ahead is worth."""
-        name, policy = proposal.candidate.call.name, proposal.tool.rule.tool if proposal.tool is not None else None
-        if policy is None:  # the gate allows none of these
-            return None
-        estimate = estimates.get(name)
-        if estimate is None:
-            estimate = estimates[name] = self._economy.estimate(proposal, policy, self.limits, self._pace, now)
-        is_guess = proposal.stage is not Stage.COMPLETE
-        gain = worth(proposal.candidate.probability, estimate, self._economy.prices) if is_guess else math.inf
-        return _Bid(proposal, policy, gain, estimate.too_fast)
 
     def _gate(self, proposal: Proposal) -> Deny | str:
         """The key of a call that may run ahead, or why it may not."""
@@ -124,9 +160,8 @@ class Launches(RunState):
 
     def _admit(self, turn: str, bid: _Bid, now: float, headroom: int | None) -> list[Command] | Refusal | Deny:
         proposal, opened = bid.proposal, self._open[turn] if bid.proposal.depth == 1 else OpenTurn()
-        dismissed = dismissal(proposal.candidate.probability, bid.policy.probability_floor, bid.worth, bid.too_fast)
-        key = dismissed or self._gate(proposal)
-        if isinstance(key, Refusal | Deny):
+        key = self._gate(proposal)
+        if isinstance(key, Deny):
             return key
         refusal = self._refusal(turn, opened, bid, key, now, headroom)
         commands: list[Command] = []

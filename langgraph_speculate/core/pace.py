@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from langgraph_speculate.core.latency import Latencies
+from langgraph_speculate.core.latency import Ahead, Latencies
 from langgraph_speculate.core.speculation import Stage
 
 
@@ -19,7 +19,7 @@ class Pace:
     >>> pace = Pace(latencies, max_depth=1)
     >>> pace.began("gpt", now=10.0)
     >>> pace.arrived(now=12.0)
-    >>> round(latencies.hides("unknown", "gpt"), 1), pace.elapsed(Stage.BEGIN, now=13.0)
+    >>> round(latencies.ahead("gpt").of("unknown").hides_s, 1), pace.elapsed(Stage.BEGIN, now=13.0)
     (0.3, 3.0)
     """
 
@@ -46,6 +46,10 @@ class Pace:
     def elapsed(self, stage: Stage, now: float) -> float:
         """Seconds since so much of the message became known."""
         return max(0.0, now - self._moments.get(stage, now))
+
+    def ahead(self, stage: Stage, depth: int, now: float) -> Ahead:
+        """What is expected of bodies that start now, for a call *depth* messages ahead."""
+        return self._latencies.ahead(self.model, stage, depth, self.elapsed(stage, now))
 
     def arrived(self, now: float) -> None:
         """A call of the step arrived; only the first of them tells of the model."""

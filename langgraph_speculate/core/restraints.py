@@ -47,6 +47,13 @@ class Restraints:
         stoppable = can_be_stopped(proposal.venue, policy.drains)
         return self._throttle.refusal(tool, policy, now, stoppable=stoppable)
 
+    def bears_warm_up(self, tool: str, policy: ToolPolicy, now: float) -> bool:
+        """Whether the services of *tool* bear that it is made ready, which takes what one call needs.
+
+        Breakers have no say: they judge guesses, and which tool comes may be plain where its arguments are not.
+        """
+        return self._throttle.refusal(tool, policy, now) is None
+
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
         """How much of what the services of *tool* bear is in use already, in [0, 1]."""
         return self._throttle.crowding(tool, policy, now)

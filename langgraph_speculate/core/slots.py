@@ -3,7 +3,7 @@
 Real calls are counted, and never asked to wait. An early body that can be stopped may have any slot but the last that
 is free, and leaves it to the first real call that finds none, so it is in nobody's way. One that cannot be stopped (it
 runs in a thread, or its tool lets bodies finish) keeps its slot, whoever comes meanwhile. So it gets none of those that
-calls are expected to hold at their busiest.
+real calls are expected to hold at their busiest.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Slots:
             return True
         if stoppable:
             return self.held + 1 < self._count
-        needed = self._busiest.expected(self.held, now)
+        needed = self._busiest.expected(self._real, now) + self._early
         # A record is there to be beaten: by about its deviation. And real calls come in groups.
         return needed + math.isqrt(needed) + 2 <= self._count
 
@@ -152,14 +152,10 @@ class Slots:
             if guest in self._guests:
                 self._guests.remove(guest)
 
-    def adopted(self, now: float) -> None:
-        """A real call came that needs none, because an early body has run for it."""
-        self._busiest.saw(self.held, now)
-
     def began(self, now: float) -> None:
         """The body of a real call starts."""
         self._real += 1
-        self._busiest.saw(self.held, now)
+        self._busiest.saw(self._real, now)
 
     def ended(self) -> None:
         """The body of a real call has ended."""

@@ -51,6 +51,7 @@ TRANSITIONS: Mapping[State, Mapping[str, State]] = MappingProxyType(
         State.DISCARDED: MappingProxyType({}),
     }
 )
+_ENDS = tuple(state for state, steps in TRANSITIONS.items() if not steps)
 
 
 def step(state: State, event: str) -> State:
@@ -134,6 +135,7 @@ class Speculation:
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
         size: About how many bytes its result takes.
+        missed: The message it was for is complete, and does not make its call; a later one may.
         state, outcome, reason: How it stands; `reason` is set with DISCARDED only.
     """
 
@@ -162,6 +164,7 @@ class Speculation:
     ended_at: float | None = None
     ran_s: float = 0.0
     size: int = 0
+    missed: bool = False
     state: State = State.RUNNING
     outcome: Outcome | None = None
     reason: Discard | None = None
@@ -188,7 +191,7 @@ class Speculation:
     @property
     def over(self) -> bool:
         """True once it is committed or discarded."""
-        return not TRANSITIONS[self.state]
+        return self.state in _ENDS
 
     def take(self, event: str, reason: Discard | None = None) -> None:
         """Go one step along the lifecycle.

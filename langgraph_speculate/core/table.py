@@ -17,26 +17,26 @@ class Table:
     """The speculations of one run.
 
     Bounded by the run's launch budget: what is over and whose body ended is forgotten, all but its place in the ledger.
+
+    Attributes:
+        issued, committed, discarded: The ledger.
+        in_flight: Bodies that are running, those of discarded speculations that drain included.
     """
 
     def __init__(self) -> None:
         self._by_id: dict[str, Speculation] = {}
         self.issued = 0
+        self.in_flight = 0
         self.committed = 0
         self.discarded: Counter[Discard] = Counter()
         self._wasted_guesses = 0
 
     def __iter__(self) -> Iterator[Speculation]:
         """The speculations that could still answer a call, oldest first."""
-        return (speculation for speculation in list(self._by_id.values()) if not speculation.over)
+        return iter([speculation for speculation in self._by_id.values() if not speculation.over])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-    @property
-    def in_flight(self) -> int:
-        """Bodies that are running, those of discarded speculations that drain included."""
-        return sum(1 for speculation in self._by_id.values() if speculation.ended_at is None)
 
     def wasted(self, *, guesses: bool) -> int:
         """How many were discarded: of the guesses, or of the calls that the model had written."""
@@ -55,6 +55,7 @@ class Table:
         """Note a new speculation."""
         self._by_id[speculation.id] = speculation
         self.issued += 1
+        self.in_flight += 1
 
     def candidates_for(self, key: str, venue: str) -> list[Speculation]:
         """Speculations that could answer a call of that key in that venue: finished ones first, then the oldest."""
@@ -88,6 +89,7 @@ class Table:
         if speculation is None or speculation.ended_at is not None:
             return None
         speculation.ended_at = now
+        self.in_flight -= 1
         if speculation.over:  # discarded while the body ran on
             del self._by_id[id]
         elif rejected is not None:

@@ -146,6 +146,8 @@ class Turns(Launches):
             if speculation.call.key in wanted:
                 self.table.confirm(speculation)
         missed = [s for s in self._of(turn, opened) if s.call.key not in wanted]
+        for speculation in missed:
+            speculation.missed = True
         orphans = [orphan for s in missed for orphan in self.table.lineage(s.id)]
         return [
             *self._drop([s for s in missed if s.scope == "step"], "squash", Discard.CONTRADICTED, now),

@@ -150,6 +150,8 @@ class WarmUps:
         probability = proposal.candidate.probability - covered
         if not is_worthwhile(probability, saves_s, self._economy.prices) or not self._fits():
             return None
+        if not self._economy.restraints.bears_warm_up(tool, policy, now):  # takes what it needs, so it is asked last
+            return None
         self._begun += 1
         warming = Warming(f"{self._run}:w{self._begun}", tool, venue, policy.ttl_s, now)
         self._warm[tool] = self._running[warming.id] = warming

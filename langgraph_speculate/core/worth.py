@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 COORDINATION_S: Final = 0.0005
 """What a launch costs the run itself: predicting, deciding, starting and adopting it."""
@@ -52,8 +52,7 @@ class Prices:
         return 2 * self.thrift * cost / self.value_per_second
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What is expected of a guess of one tool that runs now.
 
     Attributes:
@@ -73,6 +72,11 @@ class Estimate:
         """Whether its tool answers so fast that there is nothing to gain."""
         return self.takes_s < TOO_FAST * COORDINATION_S
 
+    def in_vain_s(self, prices: Prices) -> float:
+        """Seconds that are lost if its real call does not come."""
+        # The fuller a resource, the likelier a guess that nobody wants makes somebody else wait for it.
+        return self.takes_s * (prices.waste + self.crowding**2) + prices.seconds(self.cost)
+
 
 def worth(probability: float, expected: Estimate, prices: Prices) -> float:
     """Expected seconds saved by running a guess now, net of its cost; launch while it is above 0.
@@ -88,11 +92,14 @@ def worth(probability: float, expected: Estimate, prices: Prices) -> float:
     >>> worth(0.1, second, Prices(thrift=0)) > 0
     True
     """
+    return net(probability, expected.hides_s, expected.in_vain_s(prices))
+
+
+def net(probability: float, hides_s: float, in_vain_s: float) -> float:
+    """`worth` of one of several guesses of a tool, which have the same to win and to lose."""
     if not probability >= 0:
         return -math.inf  # no number
-    # The fuller a resource, the likelier a guess that nobody wants makes somebody else wait for it.
-    in_vain = expected.takes_s * (prices.waste + expected.crowding**2) + prices.seconds(expected.cost)
-    return probability * expected.hides_s - (1 - probability) * in_vain - COORDINATION_S
+    return probability * hides_s - (1 - probability) * in_vain_s - COORDINATION_S
 
 
 def value(*, hidden_s: float, wasted_s: float, cost: float, prices: Prices) -> float:

@@ -27,6 +27,7 @@ from langgraph_speculate.demo.loopback import LoopbackServer
 from langgraph_speculate.demo.project import open_project
 from langgraph_speculate.demo.script import PACE, QUESTIONS, respond
 from langgraph_speculate.demo.spans import Span, SpanRecorder, ahead_spans, covered_s
+from langgraph_speculate.observe.observers import at_once
 from langgraph_speculate.observe.stats import Stats
 
 
@@ -178,7 +179,7 @@ async def _demonstrate(
         speculative = speculate(agent, policy=policy or folder / "speculate.toml", observers=observers)
         speculation = stack.enter_context(closing(speculation_of(speculative)))
         events: list[Event] = []
-        speculation.events(events.append)
+        speculation.events(at_once(events.append))
 
         pairs: list[Pair] = []
         for number, question in enumerate(QUESTIONS):

@@ -77,6 +77,19 @@ def _predecessors(graph: Any, reaches: Mapping[str, Reach]) -> dict[str, set[str
     return before
 
 
+def tools_offered(reaches: Mapping[str, Reach]) -> frozenset[str]:
+    """Names of the tools that are bound to the models which nodes get at; a provider's own tools are not among them.
+
+    Args:
+        reaches: What the nodes get at, by name.
+    """
+    values = [value for reach in reaches.values() for value in reach.values]
+    bound = [kwargs.get("tools") for value in values for _, kwargs in parts_of(value)]
+    schemas = [one for tools in bound if isinstance(tools, list) for one in tools if isinstance(one, dict)]
+    functions = [one.get("function", one if {"input_schema", "parameters"} & one.keys() else None) for one in schemas]
+    return frozenset(one["name"] for one in functions if isinstance(one, dict) and isinstance(one.get("name"), str))
+
+
 def _binds_tools(reach: Reach) -> bool:
     """Whether code gets at a model with tools bound to it, or at a model and the word for binding them."""
     parts = [part for value in reach.values for part in parts_of(value)]

@@ -14,7 +14,7 @@ from langgraph_speculate.core.calls import Call, size_of
 from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.compat import child_config
+from langgraph_speculate.host.compat import child_config, traced_run
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.recorder import areplay, replay
@@ -186,6 +186,7 @@ class RealCalls:
             self._settle(real, now, hit=None, joined=False, waited_s=took_s, tool_s=took_s, repeat=True)
 
         self._driver.note(settle)
+        self._driver.trace.missed(real.call.name, traced_run(child_config()), repeat=True)
         return handed_over(answer.value)
 
     @contextmanager
@@ -208,6 +209,7 @@ class RealCalls:
             _INSIDE.reset(token)
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
             self._driver.note(lambda now: self._executed(real, tags, now - began, now))
+            self._driver.trace.missed(facts.name, traced_run(child_config()))
 
     @contextmanager
     def _witnessing(self, real: RealCall) -> Iterator[Execution]:
@@ -259,3 +261,5 @@ class RealCalls:
             self._driver.note(
                 lambda now: self._settle(real, now, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s)
             )
+            call, waited_s = traced_run(child_config()), clock.now() - real.at
+            self._driver.trace.adopted(hit, call, joined=joined, waited_s=waited_s, arrived_at=real.at)

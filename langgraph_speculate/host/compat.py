@@ -28,6 +28,7 @@ from langchain_core.tools.base import (
     get_all_basemodel_annotations,
 )
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
+from langchain_core.tracers.langchain import LangChainTracer
 from langgraph._internal._constants import (
     CONF,
     CONFIG_KEY_CALL,
@@ -45,6 +46,7 @@ from langgraph.prebuilt.tool_node import _get_all_injected_args
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
 from langgraph.pregel._utils import get_function_nonlocals
+from langsmith import RunTree, get_tracing_context
 
 RUN_KEY = "__pregel_speculate_run"
 """Where a run's scope travels in `configurable`. Keys that begin like this reach neither checkpoints nor streams."""
@@ -76,6 +78,7 @@ __all__ = [
     "ahandle_event",
     "body_parameters",
     "body_slots",
+    "cannot_stream",
     "child_config",
     "clone_tool_node",
     "configurable_of",
@@ -106,7 +109,10 @@ __all__ = [
     "successors",
     "tool_call_wrappers",
     "tools_by_name",
+    "traced_path",
+    "traced_run",
     "var_child_runnable_config",
+    "with_handlers",
 ]
 
 
@@ -120,7 +126,7 @@ def child_config() -> RunnableConfig | None:
 
 def run_config(config: RunnableConfig | None, run: Any, *handlers: BaseCallbackHandler) -> RunnableConfig:
     """*config* with a run's scope and handlers added; everything else as the caller gave it."""
-    given = _with_handlers(config, handlers)
+    given = with_handlers(config, *handlers)
     given[CONF] = {**(given.get(CONF) or {}), RUN_KEY: run}
     return given
 
@@ -131,14 +137,15 @@ def inherited(handlers: Sequence[BaseCallbackHandler]) -> Iterator[None]:
     if not handlers:
         yield
         return
-    token = var_child_runnable_config.set(_with_handlers(var_child_runnable_config.get(), handlers))
+    token = var_child_runnable_config.set(with_handlers(var_child_runnable_config.get(), *handlers))
     try:
         yield
     finally:
         var_child_runnable_config.reset(token)
 
 
-def _with_handlers(config: RunnableConfig | None, handlers: Sequence[BaseCallbackHandler]) -> RunnableConfig:
+def with_handlers(config: RunnableConfig | None, *handlers: BaseCallbackHandler) -> RunnableConfig:
+    """*config* with handlers added; everything else as the caller gave it."""
     given: RunnableConfig = {**config} if config else {}
     callbacks = given.get("callbacks")
     if isinstance(callbacks, BaseCallbackManager):
@@ -188,6 +195,49 @@ def max_concurrency_of(bound: Mapping[str, Any] | None, config: Mapping[str, Any
         if found is not None:
             return found
     return None
+
+
+def traced_run(config: Mapping[str, Any] | None) -> RunTree | None:
+    """The run in LangSmith that code with that *config* is part of, while it is open; None where nothing is traced.
+
+    What is set on it before it ends is sent with its end.
+    """
+    path = _traced(config)
+    return path[1] if path else None
+
+
+def traced_path(config: Mapping[str, Any] | None) -> list[RunTree]:
+    """The open runs in LangSmith around code with that *config*, outermost first; none where nothing is traced.
+
+    Runs of another process, and those that the host was not told of, are not among them.
+    """
+    found = _traced(config)
+    if found is None or get_tracing_context().get("enabled") is False or not _is_sampled(found[1]):
+        return []
+    runs, innermost = found
+    ids = [step[-_UUID_LENGTH:] for step in innermost.dotted_order.split(".")]
+    return [runs[id] for id in ids if id in runs]
+
+
+def _traced(config: Mapping[str, Any] | None) -> tuple[Mapping[str, RunTree], RunTree] | None:
+    """The open runs of the tracer in a config, and the one among them that the config is of."""
+    callbacks = (config or {}).get("callbacks")
+    for handler in getattr(callbacks, "handlers", ()):
+        if isinstance(handler, LangChainTracer):
+            run = handler.run_map.get(str(getattr(callbacks, "parent_run_id", None)))
+            return None if run is None else (handler.run_map, run)
+    return None
+
+
+def _is_sampled(run: RunTree) -> bool:
+    """Whether the trace of a run is among those that are sent."""
+    client = run.client
+    return client.tracing_sample_rate is None or bool(
+        client._filter_for_sampling([{"id": run.id, "trace_id": run.trace_id}])
+    )
+
+
+_UUID_LENGTH = 36
 
 
 def namespace_depth(configurable: Mapping[str, Any]) -> int:
@@ -351,6 +401,16 @@ def middleware_of(bound: Any) -> Any:
         if isinstance(owner, AgentMiddleware):  # a method of anything else may do anything
             return owner
     return None
+
+
+def cannot_stream(model: BaseChatModel) -> str | None:
+    """Why a chat model never streams its messages, or None if it does where somebody listens."""
+    if model.disable_streaming:
+        return f"disable_streaming={model.disable_streaming!r}"
+    if "streaming" in model.model_fields_set and getattr(model, "streaming", None) is False:
+        return "streaming=False"
+    bare = all(getattr(type(model), name) is getattr(BaseChatModel, name) for name in ("_stream", "_astream"))
+    return "its class has no streaming" if bare else None
 
 
 # -- tools -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.runner import Attempt, Runner
+from langgraph_speculate.observe.langsmith import RunTrace
 
 Answer = TypeVar("Answer")
 
@@ -28,6 +29,7 @@ class Driver:
         lock: Shared by all sessions that may touch the same resources.
         publish: Takes what happened.
         warn: Takes a cause and a message.
+        trace: What LangSmith is told of the run.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Driver:
         lock: AbstractContextManager[Any],
         publish: Callable[[Sequence[Event]], None],
         warn: Callable[[str, str], None],
+        trace: RunTrace,
     ) -> None:
         self.session = session
         self.runner = runner
         self._lock = lock
         self._publish = publish
         self._warn = warn
+        self.trace = trace
 
     def decide(
         self, step: Callable[[float], list[Command]], start: Callable[[Speculation], Attempt[Speculation]] | None = None
@@ -81,5 +85,6 @@ class Driver:
                 self.runner.start(start(command.speculation))
             elif isinstance(command, Cancel) and not command.drain:
                 self.runner.cancel([command.id])
+        self.trace.take(happened)
         self._publish(happened)
         return answer

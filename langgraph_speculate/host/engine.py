@@ -44,7 +44,9 @@ from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
-from langgraph_speculate.observe.observers import Observer, Witness, everywhere, observe_no_more
+from langgraph_speculate.observe.delivery import LAST_S
+from langgraph_speculate.observe.langsmith import Tracing
+from langgraph_speculate.observe.observers import EVERYWHERE, Audience, Observer
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
 from langgraph_speculate.policy import Level, SpeculationPolicy
@@ -63,12 +65,14 @@ class Engine:
     Args:
         policy: What may run ahead.
         predictor: Who guesses.
-        observers: Called with every event; one that raises is logged once and taken off.
+        observers: Called with every event (`observe/observers.py`); one that raises is logged once and taken off.
         patterns: Where what is learned is kept; None keeps it in memory.
         force_streaming: Whether the model's turns are streamed although nobody asked for it.
         executor: Where sync bodies run that can be sent there, or None.
+        tracing: What traces in LangSmith say of speculations.
 
     Attributes:
+        audience: Those who are told what happens.
         patterns: The keeper of what is learned, or None.
 
     Raises:
@@ -84,7 +88,9 @@ class Engine:
         patterns: PatternSource | None = None,
         force_streaming: bool = False,
         executor: Executor | None = None,
+        tracing: Tracing = Tracing(),  # noqa: B008 - frozen
     ) -> None:
+        self.tracing = tracing
         self.force_streaming = force_streaming
         self.dispatcher = Dispatcher(executor)
         self.policy = policy
@@ -99,7 +105,7 @@ class Engine:
         self.patterns = None if patterns is None else self._keeper(patterns)
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)
-        self._observers: list[Observer] = [*observers]
+        self.audience = Audience(observers, EVERYWHERE)
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
         self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
@@ -134,15 +140,25 @@ class Engine:
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool))
 
     def events(self, observer: Observer) -> Callable[[], None]:
-        """Call *observer* with every event from now on; returns a function that takes it off again."""
-        self._observers.append(observer)
-        return lambda: self._drop(observer)
+        """Call *observer* with every event from now on; returns a function that takes it off again.
+
+        It is called in a thread of its own, so that it cannot hold up a run; `flush` waits until it has been.
+        """
+        return self.audience.add(observer)
+
+    def flush(self, timeout_s: float = LAST_S) -> bool:
+        """Return when all observers have been told what happened so far; False if that takes longer than *timeout_s*.
+
+        It blocks: on an event loop call it with `asyncio.to_thread`.
+        """
+        return self.audience.flush(timeout_s)
 
     def close(self) -> None:
         """Stop speculating: nothing is left running, and the graph goes on as the plain one."""
         self._closed = True
         for run in list(self._runs):
             run.close()
+        self.flush()
         if self.patterns is not None:
             self.patterns.close()
 
@@ -181,8 +197,7 @@ class Engine:
         run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin, title)
         self._runs.add(run)
         outer: Run | None = configurable.get(RUN_KEY)
-        for witness in self._witnesses():
-            self._call(witness, witness.opened, id, graph, outer and outer.id)
+        self.audience.opened(id, graph, None if outer is None else outer.id)
         return run
 
     def forget(self, run: Run) -> None:
@@ -210,27 +225,8 @@ class Engine:
         for event in happened:
             if isinstance(event, Switched):
                 _LOG.info("speculation: %s", _told(event))
-        for event in happened if self._observers or everywhere() else ():
-            for observer in self._audience():
-                self._call(observer, observer, event)
-
-    def entering(self, run: str) -> None:
-        """A body of a run will run early in the context that this is called in."""
-        for witness in self._witnesses():
-            self._call(witness, witness.entering, run)
-
-    def _audience(self) -> tuple[Observer, ...]:
-        return (*self._observers, *everywhere())
-
-    def _witnesses(self) -> list[Witness]:
-        return [observer for observer in self._audience() if isinstance(observer, Witness)]
-
-    def _call(self, observer: Observer, told: Callable[..., None], *facts: Any) -> None:
-        try:
-            told(*facts)
-        except Exception:  # noqa: BLE001 - somebody else's code
-            _LOG.exception("an observer of speculation raised and is taken off: %r", observer)
-            self._drop(observer)
+        if dropped := self.audience.tell(happened):
+            self._collector.missed(dropped)
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """The predictor sees what the model asked for after *history*."""
@@ -265,11 +261,6 @@ class Engine:
 
     def _is_tool(self, name: str) -> bool:
         return any(toolbox.knows(name) for toolbox, _ in self.views)
-
-    def _drop(self, observer: Observer) -> None:
-        if observer in self._observers:
-            self._observers.remove(observer)
-        observe_no_more(observer)
 
     def _thread_of(self, configurable: Mapping[str, Any]) -> Counter[str]:
         """Early bodies of a thread's earlier runs, by tool."""

@@ -28,6 +28,7 @@ from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.adopt import base_of
 from langgraph_speculate.host.compat import body_slots, is_node_private, runtime_of
+from langgraph_speculate.host.overload import Overload, overload_of
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.reach import reach_of
 from langgraph_speculate.host.sandbox import Sandbox, callers
@@ -67,6 +68,7 @@ class Reply:
     Attributes:
         value: What the body returned.
         failure: Why there is no value, or None: the type of what it raised.
+        overload: What that said of its service's load, or None.
         taint: What it reached for although it must not, or None.
         seconds: How long it ran; None if the worker has no such function.
         stays: Whether the tool has to run in the run's own process from now on.
@@ -74,6 +76,7 @@ class Reply:
 
     value: Any = None
     failure: str | None = None
+    overload: Overload | None = None
     taint: str | None = None
     seconds: float | None = None
     stays: bool = False
@@ -90,11 +93,26 @@ def carry_out(parcel: Parcel) -> Reply:
     try:
         value = sandbox.run(partial(body, *parcel.positional, **parcel.named))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-        return Reply(failure=type(error).__name__, taint=sandbox.taint, seconds=clock.now() - began)
+        seconds, overload = clock.now() - began, overload_of(error)
+        return Reply(failure=type(error).__name__, overload=overload, taint=sandbox.taint, seconds=seconds)
     seconds = clock.now() - began
     if sandbox.taint is None and (sandbox.recorder.effects or not is_plain(value)):
         return Reply(failure="what it wrote or returned cannot be sent", seconds=seconds, stays=True)
     return Reply(value if sandbox.taint is None else None, taint=sandbox.taint, seconds=seconds)
+
+
+class FailedAway(Exception):
+    """A body raised in a worker. The error itself stays there; what it said of its service's load can be read here.
+
+    Args:
+        reply: What came back.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.failure)
+        if reply.overload is not None:
+            self.status_code = reply.overload.status
+            self.headers = {"Retry-After": str(reply.overload.retry_after_s)}
 
 
 class Errand:
@@ -153,7 +171,7 @@ class Errand:
             self._stay()
             if reply.seconds is None:
                 return None
-        error = None if reply.failure is None else RuntimeError(reply.failure)
+        error = None if reply.failure is None else FailedAway(reply)
         return Outcome(value=reply.value, error=error, taint=reply.taint)
 
 

@@ -14,11 +14,13 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from langgraph_speculate.host.compat import child_config, namespace_depth
+from langgraph_speculate.host.compat import child_config, namespace_depth, traced_path
 from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.observe.langsmith import RunTrace
 
 if TYPE_CHECKING:
+    from langgraph_speculate.host.engine import Engine
     from langgraph_speculate.host.run import Run
 
 _MODEL_NAMES = ("ls_model_name", "model", "model_name")
@@ -158,6 +160,22 @@ class AsyncObserver(_Listening, AsyncCallbackHandler):
     async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The model call failed."""
         self._fail(run_id)
+
+
+class Unspeculated(ModelsOnly):
+    """For runs in which speculation is off: their traces say so, so that charts can set them against others."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def on_chat_model_start(self, *_args: Any, **_kwargs: Any) -> None:
+        """A model call starts, below what is to say so."""
+        note_off(self._engine)
+
+
+def note_off(engine: Engine) -> None:
+    """Note in the trace that this is called in that speculation is off."""
+    RunTrace(engine.tracing, "off", engine.warn).turn_began("", traced_path(child_config()))
 
 
 def is_turn(run: Run, start: Mapping[str, Any]) -> bool:

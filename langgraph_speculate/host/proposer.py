@@ -211,7 +211,7 @@ class Proposer:
             native=speculation.venue == TASK,
             hosts=body.hosts,
         )
-        sandbox.context.run(self._engine.entering, self._driver.session.run)
+        sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
 
         def run() -> Any:
             given = arguments
@@ -232,6 +232,7 @@ class Proposer:
             if then is not None:
                 then(speculation)
 
+        self._driver.trace.launched(speculation)
         errand = None
         if speculation.venue == THREAD:
             errand = self._engine.dispatcher.errand(speculation.id, entry, arguments, place, body.hosts)
@@ -272,4 +273,5 @@ class Proposer:
         if outcome.taint is not None:
             self._engine.trip(name, outcome.taint)
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
+        self._driver.trace.ended(speculation.id, outcome, size)
         self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))

@@ -23,6 +23,7 @@ from langgraph_speculate.host.runner import Runner, wind_down
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.turns import Turns
 from langgraph_speculate.host.warmer import Warmer
+from langgraph_speculate.observe.langsmith import RunTrace
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -63,7 +64,9 @@ class Run:
         self.depth = depth
         self._engine = engine
         self._session = Session(id, view, engine.policy.limits, thread, engine.economy, title)
-        self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn)
+        mode = "on" if view.level != "shadow" and view.blocked is None else "shadow"
+        trace = RunTrace(engine.tracing, mode, engine.warn)
+        self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn, trace)
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)

@@ -66,7 +66,6 @@ class Service:
 
     def adopted(self, now: float) -> None:
         """A real call came that needs no body, because an early one has run for it."""
-        self.slots.adopted(now)
         for allowance in self._allowances.values():
             allowance.asked(now)
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
-from langgraph_speculate.host.between import between, models_among
+from langgraph_speculate.host.between import between, models_among, tools_offered
 from langgraph_speculate.host.compat import (
     Pregel,
     ToolNode,
@@ -41,9 +43,11 @@ class Survey:
         gated: Names of tools that an approval middleware may ask a person about.
         asking: Names of other nodes whose code refers to `interrupt`, so that they may ask a person about any tool.
         between: Names of other nodes that stand between the model and its tools.
+        middleware: Middleware that its nodes get at.
         around: Middleware and functions around the calls of its ToolNodes.
         limits: Limits on tool calls that its middleware keeps.
         models: Names of its nodes that call a model with tools bound to it.
+        offered: Names of the tools that are seen to be bound to a model.
         chat_models: The model objects that its nodes hold on to, whatever they use them for.
         inner: Graphs that are its nodes.
     """
@@ -56,9 +60,11 @@ class Survey:
     gated: frozenset[str]
     asking: frozenset[str]
     between: frozenset[str]
+    middleware: tuple[Any, ...]
     around: tuple[Any, ...]
     limits: tuple[CallLimit, ...]
     models: frozenset[str]
+    offered: frozenset[str]
     chat_models: tuple[BaseChatModel, ...]
     inner: Mapping[str, Survey]
 
@@ -92,6 +98,8 @@ def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[s
         for name, bound in others.items()
     }
     reached = [value for reach in reaches.values() for value in reach.values]
+    owners = [value.__self__ for value in reached if isinstance(value, MethodType)]
+    beside = (one for one in (*middleware, *around, *owners) if isinstance(one, AgentMiddleware))
     asking = [name for name, bound in others.items() if approvals.asks(bound, reaches[name])]
     models = models_among(graph, reaches, [name for name, found in inner.items() if found.models])
     standing = between(graph, tool_users, reaches, models, transparent) if tool_users else frozenset()
@@ -104,9 +112,11 @@ def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[s
         gated=approvals.gated_by([*middleware, *around]),
         asking=frozenset([*asking, *(f"{name}.{asks}" for name, found in inner.items() for asks in found.asking)]),
         between=standing | {name for name in held if name in tool_users and has_steps_before_tools(others[name])},
+        middleware=tuple({id(one): one for one in beside}.values()),
         around=around,
         limits=tuple(limits_among([*middleware, *around])),
         models=models,
+        offered=tools_offered(reaches),
         chat_models=tuple(chat_models_in([*others.values(), *reached])),
         inner=inner,
     )

@@ -17,6 +17,7 @@ from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History, Origin, text_of
 from langgraph_speculate.core.speculation import Speculation, Stage
+from langgraph_speculate.host.compat import traced_path
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.lookahead import Lookahead, Spot
@@ -72,6 +73,7 @@ class Turns:
             history = replace(history, origin=self._origin)
         self._last_history = history
         place = Place(config, self.variables(), self._engine.policy.guards)
+        self._driver.trace.turn_began(id, traced_path(config))
         turn = self._open[id] = Turn(
             id, history, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer
         )

@@ -16,7 +16,6 @@ from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.warming import Warming, WarmUp, may_run
-from langgraph_speculate.host import clock
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposer import Proposer
@@ -75,8 +74,6 @@ class Warmer:
             policy = None if proposal is None or proposal.tool is None else proposal.tool.rule.tool
             if proposal is None or policy is None or policy.warm is None:
                 continue
-            if self._engine.brakes.resting(name, policy, clock.now()) is not None:
-                continue  # its service has too much to do already
             warming = self._begin(turn, proposal, policy.warm)
             if warming is not None:
                 args = tuple(_shown(guess) for guess in guesses if _is_of(name, guess) and may_run(guess, self._view))
@@ -101,11 +98,13 @@ class Warmer:
             native=warming.venue == TASK,
             hosts=policy.allowed_hosts,
         )
-        sandbox.context.run(self._engine.entering, self._driver.session.run)
+        sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
         body = partial(_call, function, told, warming.venue)
-        return Attempt(warming, sandbox, body, self._ended, self._engine.policy.limits.attempt_timeout_s)
+        ended = partial(self._ended, policy)
+        return Attempt(warming, sandbox, body, ended, self._engine.policy.limits.attempt_timeout_s)
 
-    def _ended(self, warming: Warming, outcome: Outcome, started: float | None, now: float) -> None:
+    def _ended(self, policy: ToolPolicy, warming: Warming, outcome: Outcome, started: float | None, now: float) -> None:
+        self._engine.brakes.ended_early(warming.tool, policy, outcome, started is not None, now)
         seconds = 0.0 if started is None else now - started
         self._driver.runner.forget(warming.id)
         session = self._driver.session

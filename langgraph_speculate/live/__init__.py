@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from langgraph_speculate.live.page import Live
-from langgraph_speculate.observe.observers import observe_everywhere
+from langgraph_speculate.observe.observers import EVERYWHERE
 
 __all__ = ["Live"]
 
@@ -26,5 +26,5 @@ def __getattr__(name: str) -> Any:
 @cache
 def _of_the_process() -> Live:
     live = Live()
-    observe_everywhere(live)
+    EVERYWHERE.add(live)
     return live

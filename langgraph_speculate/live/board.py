@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph_speculate.core import events
@@ -25,7 +25,7 @@ _NAMES_MADE_UP = (events.Predicted, events.Narrowed, events.Denied, events.Refus
 _FIGURES = ("real_calls", "launched", "hits", "joined", "repeats", "misses", "wasted", "hidden_s", "wasted_s")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One stretch of time in a run.
 
@@ -105,14 +105,14 @@ class Board:
             self._ordered(event)
 
     def changes(self, since: int) -> dict[str, Any]:
-        """What a reader who knows a version has to be told, as plain data; all there is for version 0."""
+        """What a reader who knows a version has to be told, ready for orjson; all there is for version 0."""
         with self._lock:
             stats = self._sums.snapshot()
             tools = sorted(stats.by_tool.items(), key=lambda item: (-item[1].real_calls, item[0]))
             return {
                 "version": self.version,
-                "runs": [asdict(run) for run in self._runs.values()],
-                "rows": [asdict(row) for row in self._changed(since)],
+                "runs": [replace(run) for run in self._runs.values()],
+                "rows": list(self._changed(since)),
                 "totals": {"runs": stats.runs, "turns": stats.turns, "in_flight": self._in_flight, **_figures(stats)},
                 "tools": [{"name": _short(name), **_figures(counts)} for name, counts in tools[:_TOOLS]],
             }
@@ -158,13 +158,12 @@ class Board:
                 del self._rows[key]
 
     def _settle(self, run: RunLine, call: events.CallSettled, now: float) -> None:
-        outcome, hit = outcome_of(call), call.id is not None
-        saved_s = max(0.0, call.tool_s - call.waited_s) if hit else None
+        saved_s = None
         if call.id is not None:
+            saved_s = max(0.0, call.tool_s - call.waited_s)
             self._end(run, call.id, now, "taken")
-        self._add(
-            Row(run.id, f"call {call.number}", "call", _short(call.tool), now - call.waited_s, now, outcome, saved_s)
-        )
+        began, outcome = now - call.waited_s, outcome_of(call)
+        self._add(Row(run.id, f"call {call.number}", "call", _short(call.tool), began, now, outcome, saved_s))
 
     def _add(self, row: Row) -> None:
         run = self._runs[row.run]
@@ -179,9 +178,8 @@ class Board:
         _, row = self._rows.get((run.id, id), (0, None))
         if row is None:
             return
-        row.ended = now if row.ended is None else row.ended
-        row.outcome = outcome or row.outcome
-        self._rows[run.id, id] = (self.version, row)
+        ended = now if row.ended is None else row.ended
+        self._rows[run.id, id] = (self.version, replace(row, ended=ended, outcome=outcome or row.outcome))
         self._rows.move_to_end((run.id, id))
 
 

@@ -11,11 +11,11 @@ import gzip
 import math
 import os
 import stat
-import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from queue import SimpleQueue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from io import RawIOBase
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +23,7 @@ import orjson
 
 from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
+from langgraph_speculate.observe.delivery import Delivery
 
 MAX_LINE_BYTES = 1_000_000
 _TOLD_EACH = 1000  # lines between two words about how far a log has been read
@@ -31,8 +32,8 @@ _TOLD_EACH = 1000  # lines between two words about how far a log has been read
 def as_json(event: events.Event) -> dict[str, Any]:
     """Return *event* as plain data, ready for any JSON encoder; tuples stay tuples.
 
-    >>> as_json(events.TurnBegan(run="r", at=0.5, number=2, turn="t"))
-    {'event': 'TurnBegan', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't', 'model': ''}
+    >>> as_json(events.TurnFailed(run="r", at=0.5, number=2, turn="t"))
+    {'event': 'TurnFailed', 'run': 'r', 'at': 0.5, 'number': 2, 'turn': 't'}
     """
     names = _FIELDS[type(event).__name__]
     return {"event": type(event).__name__, **{name: getattr(event, name) for name in names}}
@@ -109,9 +110,10 @@ def read_log(
 class JsonLines:
     """An observer that appends every event to a file, one JSON object a line; may be called from any thread.
 
-    A thread of its own writes, because events come from event loops too; it hands each line to the operating system as
-    soon as it can, so a log of a process that was killed lacks little but what it was doing. A process that ends as it
-    should writes all. Several processes should write several files.
+    Names, ids, times and hashes are written, never what a tool was asked or has answered. A thread of its own writes,
+    some milliseconds' lines at a time, whole lines only; a process that ends as it should writes all. If events come
+    faster than the disk takes them, some are left out and counted (`stats().dropped`). Several processes should write
+    several files.
 
     Args:
         path: The file; what it holds already is kept.
@@ -129,23 +131,21 @@ class JsonLines:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
         try:
-            file = open(path, "a+b")  # noqa: SIM115 - it stays open for as long as there are events
+            file = open(path, "a+b", buffering=0)  # noqa: SIM115 - it stays open for as long as there are events
         except (OSError, ValueError) as error:
             raise BadLog(f"{self.path!r}: the log cannot be written: {getattr(error, 'strerror', error)}") from None
         if file.seekable() and file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # whoever wrote last was cut off: its half line stays a line of its own
                 file.write(b"\n")
-        writer = threading.Thread(target=_write, args=(file, self._lines), name="event-log", daemon=True)
-        writer.start()
-        self._ends = weakref.finalize(self, _end, self._lines, writer)
+        delivery = Delivery(partial(_write, file), f"JsonLines({self.path!r})")
+        self.put, self.flush = delivery.put, delivery.flush
+        self._ends = weakref.finalize(self, _end, file, delivery)
 
     def __call__(self, event: events.Event) -> None:
         """Append *event*; after `close` nothing happens, because bodies may end later than the log."""
-        if self._ends.alive:
-            self._lines.put(_line_of(as_json(event)))
+        self.put([event])
 
     def close(self) -> None:
         """Write what is left, and close the file."""
@@ -160,17 +160,15 @@ class JsonLines:
         self.close()
 
 
-def _write(file: BinaryIO, lines: SimpleQueue[bytes | None]) -> None:
-    with file:
-        while (line := lines.get()) is not None:
-            file.write(line)
-            if lines.empty():
-                file.flush()
+def _write(file: RawIOBase, happened: Sequence[events.Event]) -> None:
+    lines = memoryview(b"".join(_line_of(as_json(event)) for event in happened))
+    while lines:
+        lines = lines[file.write(lines) :]
 
 
-def _end(lines: SimpleQueue[bytes | None], writer: threading.Thread) -> None:
-    lines.put(None)
-    writer.join()
+def _end(file: RawIOBase, delivery: Delivery) -> None:
+    delivery.close()
+    file.close()
 
 
 def _line_of(record: dict[str, Any]) -> bytes:

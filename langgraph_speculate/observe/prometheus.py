@@ -66,5 +66,6 @@ def _metric(series: Series, registry: CollectorRegistry) -> _Metric:
     if series.kind == "histogram":
         name = f"{name}_seconds"
         return Histogram(name, series.description, series.labels, buckets=BUCKETS_S, registry=registry)
-    kind = Counter if series.kind == "counter" else Gauge
-    return kind(name, series.description, series.labels, registry=registry)
+    if series.kind == "gauge":  # of the workers of a server, those that live are added up
+        return Gauge(name, series.description, series.labels, registry=registry, multiprocess_mode="livesum")
+    return Counter(name, series.description, series.labels, registry=registry)

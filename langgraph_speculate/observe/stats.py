@@ -71,6 +71,7 @@ class Stats(Counts):
             those of them that real calls adopted.
         switched: How often running ahead went off or on again, by scope and state, such as `"tool off"`.
         by_tool: The same fields for each tool.
+        dropped: Events that an observer was too slow for (`observe/delivery.py`), summed over observers.
     """
 
     runs: int = 0
@@ -82,6 +83,7 @@ class Stats(Counts):
     hits_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     switched: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: int = 0
 
 
 class _Tally:
@@ -140,6 +142,11 @@ class StatsCollector:
             for event in happened:
                 self._take(event)
 
+    def missed(self, events: int) -> None:
+        """An observer missed so many of them."""
+        with self._lock:
+            self._all.count["dropped"] += events
+
     def snapshot(self) -> Stats:
         """The sums so far."""
         with self._lock:
@@ -155,6 +162,7 @@ class StatsCollector:
                 hits_by_depth=MappingProxyType(dict(sorted(self._hits.items()))),
                 switched=MappingProxyType(dict(self._switched)),
                 by_tool=MappingProxyType(by_tool),
+                dropped=self._all.count["dropped"],
             )
 
     def _line(self, tool: str) -> _Tally:

@@ -13,6 +13,8 @@ _SIZE, _LEFT, _TOP, _BOTTOM = 240, 44, 12, 40
 _QUARTERS = tuple((step / 100, str(step)) for step in range(0, 101, 25))
 _WIDTH, _HEIGHT = _LEFT + _SIZE + 16, _TOP + _SIZE + _BOTTOM
 
+_BAR, _BARS, _LABEL = 28, 280, 72  # height of a bar's row, length of the longest, room for words on both sides
+
 Point = Mapping[str, float]
 
 
@@ -67,6 +69,25 @@ def course_chart(title: str, across: str, up: str, last: int, lines: Sequence[Se
         parts.append(f'<polyline class="line line{place % 4}" points="{" ".join(f"{x},{y}" for x, y in at)}"/>')
         parts += [f'<circle class="dot dot{place % 4}" cx="{x}" cy="{y}" r="2"/>' for x, y in at]
     return _chart(title, across, up, parts, [(number / last, f"{number:,.0f}") for number in ticks(last, 4)])
+
+
+def bar_chart(title: str, bars: Sequence[tuple[str, float]], unit: str) -> Markup:
+    """Amounts as bars, one below the other, the longest over the whole width.
+
+    >>> bar_chart("Times", [("plain", 2.0), ("<b>", 1.0)], unit="s").count("<rect")
+    2
+    """
+    most = max((amount for _, amount in bars), default=0.0) or 1.0
+    height = len(bars) * _BAR
+    parts = [f'<svg viewBox="0 0 {_BARS + 2 * _LABEL} {height}" role="img" aria-label="{escape(title)}">']
+    for place, (name, amount) in enumerate(bars):
+        middle, length = place * _BAR + _BAR / 2, max(0.0, amount) / most * _BARS
+        parts += [
+            f'<text x="{_LABEL - 6}" y="{middle:.1f}" dy="4" text-anchor="end">{escape(name)}</text>',
+            f'<rect class="dot{place % 4}" x="{_LABEL}" y="{middle - 8:.1f}" width="{length:.1f}" height="16" rx="2"/>',
+            f'<text x="{_LABEL + length + 6:.1f}" y="{middle:.1f}" dy="4">{amount:,.1f} {escape(unit)}</text>',
+        ]
+    return Markup("\n".join([*parts, "</svg>"]))  # nosec B704 - numbers, and texts that are escaped
 
 
 def _chart(

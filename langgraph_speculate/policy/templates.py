@@ -5,19 +5,21 @@ from __future__ import annotations
 import enum
 import string
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 EVERYTHING = "*"
 """The resource of a tool that says nothing about what it touches; at the end of a template: all with that beginning."""
 
 
-def template_arguments(template: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def template_arguments(template: str) -> tuple[str, ...]:
     """Return the names of the arguments a resource template uses.
 
     >>> template_arguments("order:{tenant}:{order_id}")
-    ['tenant', 'order_id']
+    ('tenant', 'order_id')
     """
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    return tuple(name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
 
 
 def filled(template: str, args: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ _REMEDIES: Mapping[str, str] = {
     Reason.EGRESS: "allowed_hosts, if the destination is one that you trust",
     Reason.GUARD: "ask the guard: it is yours",
     Reason.RETURN_DIRECT: _AS_IT_SHOULD_BE,
-    Reason.INJECTED: "reads_state with the keys that it reads; its own id is there once the call is written",
+    Reason.INJECTED: 'reads_state with the keys of the state that it reads, or uses = ["context"] if it takes the '
+    "runtime and reads no state; its own id is there once the call is written",
     Reason.TRIPPED: "let the tool read no streams, stores or callbacks of its run, or leave it undeclared",
     Reason.TTL_ZERO: "ttl_s above 0, if its results stay true for a moment",
     Reason.VENUE: "give the tool an async body as well, or a sync one",

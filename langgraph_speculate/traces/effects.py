@@ -6,8 +6,14 @@ A guess by the name, made for measuring only: what may really run ahead is said 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
 
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.traces.runs import Run
+
+READING, WRITING = "reading", "writing"
 
 _READS = re.compile(
     r"(?:get|find|list|search|calculate|think|read|view|open|fetch|look|lookup|query|show|describe|check|count|browse"
@@ -39,6 +45,32 @@ def is_read_only(call: Call) -> bool:
         command = call.args.get("command")
         return isinstance(command, str) and _reads_only(command)
     return _READS.match(call.name) is not None
+
+
+def told_apart(run: Run, names: Collection[str]) -> Run:
+    """The same run with each of these tools made two, by what its calls do: `bash_reading` and `bash_writing`.
+
+    A policy declares tools and not calls; where the call decides, only so can the two be told apart.
+
+    >>> call = {"id": "c", "name": "bash", "args": {"command": "ls"}}
+    >>> told_apart(Run("r", "t", [{"role": "assistant", "tool_calls": [call]}]), {"bash"}).events[0]["tool_calls"]
+    [{'id': 'c', 'name': 'bash_reading', 'args': {'command': 'ls'}}]
+    """
+    return replace(run, events=[_renamed(event, names) for event in run.events]) if names else run
+
+
+def _renamed(event: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any]:
+    if not event.get("tool_calls"):
+        return event
+    calls = [
+        {**call, "name": f"{call['name']}_{_effect(call)}"} if call["name"] in names else call
+        for call in event["tool_calls"]
+    ]
+    return {**event, "tool_calls": calls}
+
+
+def _effect(call: Mapping[str, Any]) -> str:
+    return READING if is_read_only(Call(call["name"], call["args"])) else WRITING
 
 
 def _reads_only(command: str) -> bool:

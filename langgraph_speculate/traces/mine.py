@@ -78,7 +78,7 @@ def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] =
 
     with few_collections():
         for run in runs:
-            key = _key(run)
+            key = key_of_run(run.id)
             if key in known or key in learned or key in mined.sums:
                 mined.known += 1
             else:
@@ -94,9 +94,9 @@ def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] =
     return mined
 
 
-def _key(run: Run) -> Key:
-    """A hash: a run's id may tell whose it is."""
-    return (RUN, blake2b(run.id.encode(errors="replace"), digest_size=8).hexdigest())
+def key_of_run(id: str) -> Key:
+    """Under which a store remembers a run; a hash, because its id may tell whose it is."""
+    return (RUN, blake2b(id.encode(errors="replace"), digest_size=8).hexdigest())
 
 
 @contextmanager

@@ -360,6 +360,19 @@ def test_a_look_that_comes_at_the_wrong_moment_is_ignored(when: str):
     assert look(session, None, TWO, turn="t9" if when == "of another turn" else "t1") == []
 
 
+def test_a_look_past_a_guess_that_the_model_did_not_make_is_ignored():
+    """
+    One that is kept for later messages is no reason to expect what would have come after it now.
+    """
+    session = a_session()
+    (kept,) = guess(session, Call("keep", {}))
+    session.end_turn("t1", [ONE], [ONE], 0.0)
+
+    assert not kept.over
+    assert not session.may_look_past("t1", kept.id)
+    assert look(session, kept, TWO) == []
+
+
 def test_a_look_past_a_guess_that_is_over_is_ignored():
     session = a_session()
     (first,) = guess(session, ONE)

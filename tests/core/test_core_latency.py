@@ -48,7 +48,9 @@ def test_the_expected_minimum_of_two_is_that_of_their_pairs():
     """
     bodies, leads = lognormal(1.0, 0.5), lognormal(1.2, 0.6, seed=1)
     pairs = [min(body, lead) for body in bodies for lead in leads]
-    assert shorter_of(sketch_of(*bodies), sketch_of(*leads), 0.0) == pytest.approx(statistics.mean(pairs), rel=0.1)
+    assert shorter_of(sketch_of(*bodies).curve, sketch_of(*leads).curve) == pytest.approx(
+        statistics.mean(pairs), rel=0.1
+    )
     assert sketch_of(*bodies).mean() == pytest.approx(statistics.mean(bodies), rel=0.1)
 
 
@@ -59,8 +61,10 @@ def test_what_has_passed_already_is_not_left():
     bodies, leads = lognormal(1.0, 0.5), lognormal(1.2, 0.6, seed=1)
     left = [lead - 0.5 for lead in leads if lead > 0.5]
     pairs = [min(body, lead) for body in bodies for lead in left]
-    assert shorter_of(sketch_of(*bodies), sketch_of(*leads), 0.5) == pytest.approx(statistics.mean(pairs), rel=0.15)
-    assert shorter_of(sketch_of(1.0), sketch_of(1.0), 50.0) < 0.001
+    assert shorter_of(sketch_of(*bodies).curve, sketch_of(*leads).left(0.5)) == pytest.approx(
+        statistics.mean(pairs), rel=0.15
+    )
+    assert shorter_of(sketch_of(1.0).curve, sketch_of(1.0).left(50.0)) < 0.001
 
 
 def test_a_body_that_was_stopped_took_at_least_as_long():
@@ -106,9 +110,9 @@ def test_a_few_observations_are_an_anecdote():
     latencies = Latencies()
     for _ in range(3):
         latencies.took("search", 0.001)
-    assert latencies.takes("search") == pytest.approx(UNKNOWN_TOOL_S, rel=0.1)
+    assert latencies.ahead("").of("search").takes_s == pytest.approx(UNKNOWN_TOOL_S, rel=0.1)
     latencies.took("search", 0.001)
-    assert latencies.takes("search") < 0.002
+    assert latencies.ahead("").of("search").takes_s < 0.002
 
 
 def test_patience_follows_the_slowest_bodies_but_not_a_single_outlier_for_ever():
@@ -171,10 +175,10 @@ def test_the_lead_depends_on_the_model_the_stage_and_how_far_ahead():
         latencies.left("slow", Stage.NAME, 1, 0.2)
         latencies.left("fast", Stage.BEGIN, 2, 2.0)
     hides = [
-        latencies.hides("report", "slow"),
-        latencies.hides("report", "fast", depth=2),
-        latencies.hides("report", "fast"),
-        latencies.hides("report", "slow", Stage.NAME),
+        latencies.ahead("slow").of("report").hides_s,
+        latencies.ahead("fast", depth=2).of("report").hides_s,
+        latencies.ahead("fast").of("report").hides_s,
+        latencies.ahead("slow", Stage.NAME).of("report").hides_s,
     ]
     assert hides == [pytest.approx(expected, rel=0.1) for expected in (3.0, 2.0, 0.5, 0.2)]
 
@@ -206,8 +210,10 @@ def test_what_was_learned_survives_as_sums_that_merge_in_any_order():
         assert not half.take()
     revived = Latencies()
     revived.give(totals)
-    assert revived.takes("search") == pytest.approx(halves[0].takes("search"), rel=0.15)
-    assert revived.hides("search", "gpt") == pytest.approx(halves[1].hides("search", "gpt"), rel=0.15)
+    assert revived.ahead("").of("search").takes_s == pytest.approx(halves[0].ahead("").of("search").takes_s, rel=0.15)
+    assert revived.ahead("gpt").of("search").hides_s == pytest.approx(
+        halves[1].ahead("gpt").of("search").hides_s, rel=0.15
+    )
     assert not revived.take()  # what was read is not written again
 
 
@@ -217,10 +223,10 @@ def test_the_past_weighs_no_more_than_a_day():
     """
     latencies = Latencies()
     latencies.give({(TOOK, "search", str(bucket_of(5.0))): (1e6, 1e6)})
-    assert latencies.takes("search") > 4
+    assert latencies.ahead("").of("search").takes_s > 4
     for _ in range(300):
         latencies.took("search", 0.1)
-    assert latencies.takes("search") < 1.5
+    assert latencies.ahead("").of("search").takes_s < 1.5
 
 
 @pytest.mark.parametrize(
@@ -242,7 +248,7 @@ def test_rubbish_in_a_store_is_left_out(key: tuple[str, ...]):
     """
     latencies = Latencies()
     latencies.give({key: (1.0, 1.0), (TOOK, "search", "51"): (3.0, 2.0), (TOOK, "search", "50"): (-1.0, 4.0)})
-    assert latencies.takes("search") == pytest.approx(UNKNOWN_TOOL_S, rel=0.1)
+    assert latencies.ahead("").of("search").takes_s == pytest.approx(UNKNOWN_TOOL_S, rel=0.1)
 
 
 # -- moments -----------------------------------------------------------------------------------------------------------
@@ -263,6 +269,6 @@ def test_a_step_teaches_each_of_its_moments_once():
         pace.arrived(start + 9.0)
     for _ in range(20):
         latencies.took("slow", 100.0)
-    assert latencies.hides("slow", "gpt") == pytest.approx(4.0, rel=0.1)
-    assert latencies.hides("slow", "gpt", Stage.NAME) == pytest.approx(1.0, rel=0.1)
-    assert latencies.hides("slow", "gpt", depth=2) == pytest.approx(14.0, rel=0.1)
+    assert latencies.ahead("gpt").of("slow").hides_s == pytest.approx(4.0, rel=0.1)
+    assert latencies.ahead("gpt", Stage.NAME).of("slow").hides_s == pytest.approx(1.0, rel=0.1)
+    assert latencies.ahead("gpt", depth=2).of("slow").hides_s == pytest.approx(14.0, rel=0.1)

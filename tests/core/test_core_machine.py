@@ -23,7 +23,7 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.facts import RunView, ToolFacts
-from langgraph_speculate.core.latency import Latencies
+from langgraph_speculate.core.latency import Ahead, Expected, Latencies, Sketch
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
@@ -39,14 +39,16 @@ MAX_BYTES = 100
 FLOOR = PROBABILITY_FLOORS["moderate"]
 
 
+class Even(Ahead):
+    def of(self, tool: str) -> Expected:
+        return Expected(0.3, 0.3)
+
+
 class Steady(Latencies):
     """Every tool takes as long as the model leaves it, so that a guess is worth what it is likely."""
 
-    def takes(self, tool: str) -> float:
-        return 0.3
-
-    def hides(self, *_: Any, **__: Any) -> float:
-        return 0.3
+    def ahead(self, *_: Any, **__: Any) -> Ahead:
+        return Even({}, Sketch(), 0.0)
 
 
 def read(name: str, reads: list[str], *, venue: str = "thread", **settings: Any) -> ToolFacts:
@@ -320,7 +322,7 @@ class OneRun(RuleBasedStateMachine):
             depth, chance, listens = 2, 1.0, turn in self.ended_turns
         else:
             depth, chance = parent.step - self.step + 2, parent.launched.probability
-            listens = parent.alive and parent.step >= self.step
+            listens = parent.alive and parent.step >= self.step and not parent.missed
         listens = listens and depth <= self.limits.max_depth and not self.closed
         far = [(call, probability * chance, fits) for call, probability, fits in guesses]
         self.launched(commands, turn, far, listens=listens, depth=depth, parent=parent)

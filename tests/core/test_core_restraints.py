@@ -16,7 +16,7 @@ from langgraph_speculate.core.commands import Commit, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Switched
 from langgraph_speculate.core.facts import RunView, ToolFacts
-from langgraph_speculate.core.latency import Latencies
+from langgraph_speculate.core.latency import Ahead, Expected, Latencies, Sketch
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
@@ -29,14 +29,16 @@ PRICES = Prices(thrift=0.5, value_per_second=0.01)
 WIDE = Limits(max_in_flight=100, max_per_turn=100, max_per_run=10_000, max_wasted_per_run=10_000)
 
 
+class Even(Ahead):
+    def of(self, tool: str) -> Expected:
+        return Expected(1.0, 1.0)
+
+
 class Steady(Latencies):
     """Tools always take a second, and models leave them that: admission lets any guess through."""
 
-    def takes(self, tool: str) -> float:
-        return 1.0
-
-    def hides(self, *args: Any, **how: Any) -> float:
-        return 1.0
+    def ahead(self, *_: Any, **__: Any) -> Ahead:
+        return Even({}, Sketch(), 0.0)
 
 
 class Asked:

@@ -49,37 +49,29 @@ def test_a_body_that_can_be_stopped_may_have_all_but_the_last():
     assert not Slots(0).has_room(0.0, stoppable=True)
 
 
-def test_one_that_cannot_leaves_what_calls_have_held():
+def test_one_that_cannot_leaves_what_real_calls_have_held():
     """
-    When a real one came, at the busiest of late, with the square root of that on top, and one for a real call.
+    At their busiest of late, with a square root on top, and one more.
     """
+
+    def granted(slots: Slots, now: float) -> int:
+        count = 0
+        while slots.has_room(now, stoppable=False):
+            slots.began_early()
+            count += 1
+        for _ in range(count):
+            slots.ended_early()
+        return count
+
     slots = Slots(8)
-    granted = 0
-    while slots.has_room(0.0, stoppable=False):
-        slots.began_early()
-        granted += 1
-    assert granted == 5  # and two for the root, one for a real call
-    for _ in range(granted):
-        slots.ended_early()
-    for _ in range(4):
+    assert granted(slots, 0.0) == 5  # and two for the root, one for a real call
+    for _ in range(3):
         slots.began(1.0)
-    for _ in range(4):
-        slots.ended()
-    assert slots.has_room(2.0, stoppable=False)
-    slots.began(2.0)
-    slots.began_early()
-    slots.adopted(2.0)
-    assert slots.has_room(2.0, stoppable=False)  # the busiest moment is still that of four
-    for _ in range(2):
-        slots.began(3.0)
-        slots.began_early()
-    slots.adopted(3.0)
-    assert not slots.has_room(3.0, stoppable=False)
     for _ in range(3):
         slots.ended()
-        slots.ended_early()
-    assert not slots.has_room(4.0, stoppable=False)
-    assert slots.has_room(304.0, stoppable=False)
+    slots.began(2.0)
+    assert granted(slots, 2.0) == granted(slots, 301.0) == 5 - 3
+    assert granted(slots, 301.5) == 5 - 1
 
 
 @pytest.mark.parametrize("stoppable", [True, False])

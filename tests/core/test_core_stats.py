@@ -106,6 +106,7 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "warmed": 0,
         "warm_used": 0,
         "warm_wasted_s": 0.0,
+        "dropped": 0,
     }
     assert list(by_tool) == ["get", "list", "set"]
     get = by_tool["get"]

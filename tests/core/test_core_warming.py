@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from langgraph_speculate.core import Call, Candidate, events
+from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.commands import Proposal
+from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.throttle import Unthrottled
 from langgraph_speculate.core.warming import Warming, WarmTimes, is_worthwhile
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
@@ -147,6 +151,28 @@ def test_a_guard_a_tripped_wire_and_shadow_keep_tools_cold() -> None:
 
 
 # -- how often --------------------------------------------------------------------------------------------------------
+
+
+def test_services_are_asked_only_about_what_would_be_warmed_up() -> None:
+    """
+    Asking takes what one call needs; one that does not bear it keeps its tools cold.
+    """
+    asked: list[str] = []
+
+    class Full(Unthrottled):
+        def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
+            asked.append(tool)
+            return Refusal.RATE
+
+    one = Session(
+        "r", RunView("declared", None, Epochs()), Limits(), economy=Economy(restraints=Restraints(throttle=Full()))
+    )
+    one.begin_turn("t1", 0.0)
+    assert begin(one, probability=0.01) is None
+    assert asked == []
+    assert begin(one) is None
+    assert asked == ["search"]
+    assert told(one, events.WarmUpBegan) == []
 
 
 def test_a_tool_is_warmed_once_a_turn_and_not_while_it_is_warm() -> None:

@@ -26,6 +26,14 @@ class Odd(Exception):
         super().__init__("odd")
 
 
+class TooMany(Exception):
+    """What an HTTP client raises."""
+
+    def __init__(self) -> None:
+        super().__init__("429: slow down")
+        self.status_code, self.headers = 429, {"Retry-After": "90"}
+
+
 class Trap:
     """Ends the process that reads it."""
 
@@ -87,6 +95,14 @@ def raising(id: int) -> str:
 
 
 @tool
+def rejected(id: int) -> str:
+    "Ask a service that has too much to do for early calls."
+    if current_speculation() is not None:
+        raise TooMany
+    return f"served {id}"
+
+
+@tool
 def dying(id: int) -> str:
     "End its process, if it runs ahead."
     if current_speculation() is not None:
@@ -118,5 +134,5 @@ def speaking(id: int) -> str:
     return LANGUAGE.get("?")
 
 
-CAN_GO = (where, whose, listing, asking, writing, emitting, opaque, raising, dying)
+CAN_GO = (where, whose, listing, asking, writing, emitting, opaque, raising, rejected, dying)
 MUST_STAY = (remembering, configured, speaking)

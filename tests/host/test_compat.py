@@ -10,13 +10,17 @@ from agents import START_INPUT, ScriptedModel, Seen, State, World, agent_graph, 
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
 from langchain.tools import InjectedState, InjectedStore, ToolRuntime
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
+from langsmith_server import LangSmithServer
 from pydantic import BaseModel
 
 from langgraph_speculate.host import compat
@@ -190,6 +194,17 @@ def _run_config() -> None:
     inside = _in_node(compat.child_config, **made)
     assert inside["configurable"][compat.RUN_KEY] is scope
     assert not [key for key in inside["metadata"] if "speculate" in key]
+
+
+@contract("with_handlers")
+def _with_handlers() -> None:
+    mine, own = Seen(), Seen()
+    model = ScriptedModel(script=[AIMessage("x")])
+    manager = CallbackManager([own], [own])
+    for callbacks in ([own], manager):
+        model.invoke("go", compat.with_handlers({"callbacks": callbacks, "tags": ["kept"]}, mine))
+    assert mine.events == own.events == 2 * [("model_start", 1), ("model_end", None)]
+    assert manager.handlers == [own]  # what is the caller's stays as it is
 
 
 @contract("inherited")
@@ -483,6 +498,20 @@ def _injected_arguments() -> None:
     assert compat.injected_arguments(notebook(World())[0]) == frozenset()
 
 
+@contract("cannot_stream")
+def _cannot_stream() -> None:
+    streaming, silent = ScriptedModel(script=[]), FakeListChatModel(responses=["hi"], disable_streaming="tool_calling")
+    assert compat.cannot_stream(streaming) is None
+    assert compat.cannot_stream(silent) == "disable_streaming='tool_calling'"
+    assert compat.cannot_stream(ChatOpenAI(model="m", api_key="none", streaming=False)) == "streaming=False"
+    assert compat.cannot_stream(ChatOpenAI(model="m", api_key="none")) is None
+
+    class Whole(ScriptedModel):
+        _stream, _astream = BaseChatModel._stream, BaseChatModel._astream
+
+    assert compat.cannot_stream(Whole(script=[])) == "its class has no streaming"
+
+
 @contract("has_own_run")
 def _has_own_run() -> None:
     class Own(BaseTool):
@@ -516,6 +545,28 @@ def _handle_event() -> None:
     compat.handle_event([seen], "on_custom_event", "ignore_custom_event", "half", {"a": 1})
     asyncio.run(compat.ahandle_event([seen], "on_custom_event", "ignore_custom_event", "rest", {"a": 2}))
     assert seen.events == [("custom", ("half", {"a": 1})), ("custom", ("rest", {"a": 2}))]
+
+
+@contract("traced_run", "traced_path")
+def _traced() -> None:
+    @tool
+    def probe(x: int) -> str:
+        """Look at what is traced."""
+        config = compat.child_config()
+        seen.append((compat.traced_run(config), compat.traced_path(config)))
+        return "seen"
+
+    seen: list[tuple[Any, list[Any]]] = []
+    with LangSmithServer() as server:
+        for settings in ({}, {"tracing_sampling_rate": 0.0}):
+            with server.tracing(**settings):
+                RunnableLambda(probe.invoke, name="around").invoke({"x": 1})
+    probe.invoke({"x": 1})
+
+    (run, path), (_, unsampled), (untraced, nowhere) = seen
+    assert run is not None
+    assert (run.name, [step.name for step in path]) == ("probe", ["around", "probe"])
+    assert (unsampled, untraced, nowhere) == ([], None, [])
 
 
 def test_interrupts_use_the_scratchpad_that_speculations_are_kept_from() -> None:

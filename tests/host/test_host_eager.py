@@ -32,6 +32,7 @@ from streaming import SHAPES, finish, openai, part, streamed
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import Candidate, History, events
+from langgraph_speculate.observe.observers import at_once
 
 GRAPHS: dict[str, Callable[..., Any]] = {
     "agent": agent_graph,
@@ -83,7 +84,7 @@ def run_both(
         build(streamed(script=script(world)), tools(world)),
         policy,
         predictor=predictor or Fixed(),
-        observers=[heard],
+        observers=[at_once(heard)],
     )
     shown = [canonical(drive(one, way, **kwargs)) for one in (graph, plain)]
     if not kwargs:  # of parallel calls the plain graph itself shows any order
@@ -131,7 +132,7 @@ def test_the_middleware_starts_calls_early_too(way: str) -> None:
     From inside of `create_agent`.
     """
     world, plain_world, heard = World(), World(), Heard()
-    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(), observers=[heard])
+    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(), observers=[at_once(heard)])
     pieces = [*openai(0, READ), lambda: world.wait_for("read", ended=True), *openai(1, FIND)]
     agent = create_agent(streamed(script=[pieces, ["done"]]), notebook(world), middleware=[middleware])
     plain_pieces = [piece for piece in pieces if not callable(piece)]
@@ -154,7 +155,7 @@ def test_a_model_that_is_called_again_starts_over() -> None:
         if len(tries) == 1:
             raise ConnectionError("gone")
 
-    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(), observers=[heard])
+    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(), observers=[at_once(heard)])
     retry = ModelRetryMiddleware(max_retries=1, initial_delay=0.0, jitter=False)
     model = streamed(script=[[*openai(0, READ), fails_once], ["done"]])
     agent = create_agent(model, notebook(world), middleware=[middleware, retry])
@@ -245,7 +246,10 @@ def test_a_stream_that_breaks_leaves_nothing() -> None:
     world, heard = World(), Heard()
     pieces = [*openai(0, READ), lambda: world.wait_for("read"), ConnectionError("gone")]
     graph = speculate(
-        agent_graph(streamed(script=[pieces]), notebook(world)), NOTEBOOK_POLICY, predictor=Fixed(), observers=[heard]
+        agent_graph(streamed(script=[pieces]), notebook(world)),
+        NOTEBOOK_POLICY,
+        predictor=Fixed(),
+        observers=[at_once(heard)],
     )
     for way in WAYS:
         with pytest.raises(ConnectionError, match="gone"):
@@ -417,7 +421,10 @@ def test_events_of_the_protocol_are_read_too() -> None:
     world, heard = World(), Heard()
     script = [["I look. ", *openai(0, READ), lambda: world.wait_for("read", ended=True), 0.02], ["done"]]
     graph = speculate(
-        agent_graph(streamed(script=script), notebook(world)), NOTEBOOK_POLICY, predictor=Fixed(), observers=[heard]
+        agent_graph(streamed(script=script), notebook(world)),
+        NOTEBOOK_POLICY,
+        predictor=Fixed(),
+        observers=[at_once(heard)],
     )
     run = graph.stream_events(START_INPUT, version="v3")
     for _ in run:
@@ -446,7 +453,7 @@ def test_models_of_tools_are_not_mistaken_for_the_agents() -> None:
             ),
             NOTEBOOK_POLICY,
             predictor=Fixed(),
-            observers=[heard],
+            observers=[at_once(heard)],
         )
         await graph.ainvoke(START_INPUT)
 

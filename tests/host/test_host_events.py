@@ -19,6 +19,7 @@ from agents import (
 
 from langgraph_speculate import SpeculationMiddleware, speculate
 from langgraph_speculate.core import events
+from langgraph_speculate.observe.observers import at_once
 
 ASKED = [call["id"] for message in NOTEBOOK_SCRIPT for call in getattr(message, "tool_calls", ())]
 
@@ -26,12 +27,12 @@ ASKED = [call["id"] for message in NOTEBOOK_SCRIPT for call in getattr(message, 
 def _wrapped(observer: Any) -> Any:
     model = ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005)
     plain = agent_graph(model, notebook(World(), "both"), name="clerk")
-    return speculate(plain, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT), observers=[observer])
+    return speculate(plain, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT), observers=[at_once(observer)])
 
 
 def _with_middleware(observer: Any) -> Any:
     model = ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005)
-    mine = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT), observers=[observer])
+    mine = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT), observers=[at_once(observer)])
     return agent_graph(model, notebook(World(), "both"), name="clerk", middleware=[mine])
 
 

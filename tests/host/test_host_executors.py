@@ -37,6 +37,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.host.executors import Parcel, Reply, address_of, carry_out, is_plain
+from langgraph_speculate.observe.observers import at_once
 
 LIMITS = {"attempt_timeout_s": 20.0}
 
@@ -104,7 +105,9 @@ def run_one(
     waiting = bodies.await_ if way in ("ainvoke", "astream") else bodies.wait
     graph = agent_graph(ScriptedModel(script=script, during=during or waiting), [tool])
     settings = {"tools": {tool.name: {"read_only": True, **(entry or {})}}, "limits": LIMITS, **policy}
-    wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[bodies, *observers], executor=executor)
+    wrapped = speculate(
+        graph, settings, predictor=Oracle(script), observers=[at_once(bodies), *observers], executor=executor
+    )
     chunks = drive(wrapped, way, START_INPUT, config)
     return Ran(chunks, speculation_of(wrapped).stats(), bodies)
 
@@ -147,7 +150,7 @@ def test_inside_create_agent_bodies_go_too() -> None:
     bodies = Bodies()
     with ThreadPoolExecutor(1, thread_name_prefix="owners") as threads:
         middleware = SpeculationMiddleware(
-            {"tools": {"where": True}}, predictor=Oracle(script), observers=[bodies], executor=threads
+            {"tools": {"where": True}}, predictor=Oracle(script), observers=[at_once(bodies)], executor=threads
         )
         model = ScriptedModel(script=script, during=bodies.wait)
         answer = create_agent(model, [away.where], middleware=[middleware]).invoke(START_INPUT)
@@ -264,7 +267,7 @@ def test_a_tool_that_reads_the_graphs_state_stays_with_it() -> None:
     graph = tool_node_graph(ScriptedModel(script=script, during=bodies.wait), [away.stateful], state=Tenants)
     settings = {"tools": {"stateful": {"read_only": True, "reads_state": ["tenant"]}}}
     with Counting() as counting:
-        wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[bodies], executor=counting)
+        wrapped = speculate(graph, settings, predictor=Oracle(script), observers=[at_once(bodies)], executor=counting)
         wrapped.invoke({**START_INPUT, "tenant": "acme"})
 
     assert (counting.sent, speculation_of(wrapped).stats().ready) == ([], 1)
@@ -363,6 +366,17 @@ def test_an_error_that_cannot_be_sent_leaves_the_pool_whole(processes: ProcessPo
     assert run_one(away.where, processes).stats.ready == 1
 
 
+def test_a_service_that_is_overloaded_is_left_alone_wherever_that_was_heard(processes: ProcessPoolExecutor) -> None:
+    """
+    The error stays in its worker; that it was a 429, and for how long to wait, comes back.
+    """
+    ran = run_one(away.rejected, processes)
+
+    (switch,) = (event for event in ran.bodies.events if isinstance(event, events.Switched))
+    assert (switch.name, switch.state, switch.status, switch.pause_s) == ("rejected", "off", 429, 90.0)
+    assert answer_of(ran) == "served 7"
+
+
 def test_a_worker_that_dies_costs_nothing_but_the_guess() -> None:
     """
     The real call runs; and since the pool is broken for good, what comes later runs ahead here.
@@ -458,7 +472,7 @@ def test_a_real_call_joins_a_body_that_runs() -> None:
             future, parcel = sent[0]
             future.set_result(carry_out(parcel))
 
-    ran = run_one(away.where, Handled(runs), during=_until(lambda: sent), observers=[matched])
+    ran = run_one(away.where, Handled(runs), during=_until(lambda: sent), observers=[at_once(matched)])
 
     assert (ran.stats.joined, ran.stats.misses) == (1, 0)
 

@@ -37,6 +37,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from langgraph_speculate import Limits, SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History
+from langgraph_speculate.observe.observers import at_once
 
 
 class Bad:
@@ -424,7 +425,7 @@ def test_results_that_cannot_be_measured_break_nothing(value: Any, way: str) -> 
         ),
         {"tools": {"odd": True}},
         predictor=Oracle(script),
-        observers=[lambda event: ends.append(type(event).__name__)],
+        observers=[at_once(lambda event: ends.append(type(event).__name__))],
     )
     for _ in range(2):
         assert "content='text'" in str(drive(graph, way))
@@ -543,6 +544,7 @@ def test_an_observer_that_raises_is_taken_off_and_breaks_nothing(
     )
     drive(graph, way)
     drive(graph, way)
+    assert speculation_of(graph).flush()
     assert len([record for record in caplog.records if "observer" in record.getMessage()]) == 1
     assert sum(type(event).__name__ == "RunClosed" for event in seen) == 2
     assert speculation_of(graph).stats().hits == 2 * NOTEBOOK_HITS
@@ -568,6 +570,7 @@ def test_an_observer_may_look_at_the_statistics_and_take_itself_off(world: World
     done = threading.Event()
     threading.Thread(target=lambda: (graph.invoke(START_INPUT), done.set()), daemon=True).start()
     assert done.wait(10)
+    assert speculation_of(graph).flush()
     assert len(seen) == 1
 
 
@@ -581,7 +584,7 @@ def test_the_ledger_adds_up_in_every_event_stream(way: str, world: World) -> Non
         agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.01), notebook(world, "both")),
         NOTEBOOK_POLICY,
         predictor=Oracle(NOTEBOOK_SCRIPT, also=[("read", {"id": 424242})]),
-        observers=[seen.append],
+        observers=[at_once(seen.append)],
     )
     drive(graph, way)
     kinds = [type(event).__name__ for event in seen]

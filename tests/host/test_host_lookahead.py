@@ -25,6 +25,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, events
+from langgraph_speculate.observe.observers import at_once
 
 THREE_STEPS = [ask(("look", {"id": 1})), ask(("look", {"id": 2})), ask(("look", {"id": 3})), AIMessage("done")]
 
@@ -249,6 +250,8 @@ def test_budgets_hold_for_later_messages_too() -> None:
     graph = agent_graph(ScriptedModel(script=THREE_STEPS, pace_s=0.005), [looker(world, hold=lambda id: None)])
     graph = speculate(graph, policy(3, max_per_run=2), predictor=Oracle(THREE_STEPS))
     launched: list[events.Event] = []
-    speculation_of(graph).events(lambda event: launched.append(event) if isinstance(event, events.Launched) else None)
+    speculation_of(graph).events(
+        at_once(lambda event: launched.append(event) if isinstance(event, events.Launched) else None)
+    )
     drive(graph, "invoke")
     assert len(launched) == 2

@@ -33,6 +33,7 @@ from langgraph.types import interrupt
 from langgraph_speculate import SpeculationMiddleware, ToolPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, WarmUp, events
 from langgraph_speculate.observe.audit import audit
+from langgraph_speculate.observe.observers import at_once
 
 GHOSTS = {"max_ghost_per_run": 1}
 SCRIPT = [ask(("search", {"q": "a"})), AIMessage("done")]
@@ -192,7 +193,7 @@ def test_a_name_that_the_model_has_written_is_reason_enough() -> None:
     While it writes the arguments the tool is made ready, though nobody foresaw it.
     """
     pool, seen = Pool(), list[Any]()
-    graph = warmed(pool.fill, predictor=Names({}), observers=[seen.append])
+    graph = warmed(pool.fill, predictor=Names({}), observers=[at_once(seen.append)])
     drive(graph, "stream", stream_mode="messages")
 
     (began,) = [event for event in seen if isinstance(event, events.WarmUpBegan)]
@@ -239,7 +240,7 @@ def test_candidates_tell_of_their_tools() -> None:
         tool=make_tool("search", search),
         entry={"eagerness": "conservative"},
         guards=[lambda call: call.args.get("q") != ["b"]],
-        observers=[seen.append],
+        observers=[at_once(seen.append)],
     )
     drive(graph, "invoke")
 
@@ -358,7 +359,7 @@ def test_errors_are_logged_once_and_never_shown(kind: str, way: str, caplog: pyt
         warm,
         way,
         there=lambda: count(seen, events.WarmUpWasted) == count(seen, events.WarmUpBegan),
-        observers=[seen.append],
+        observers=[at_once(seen.append)],
     )
     wrapped = drive(graph, way) + drive(graph, way)
     plain = agent_graph(ScriptedModel(script=list(SCRIPT)), [search_tool()])
@@ -445,6 +446,46 @@ def test_a_service_that_has_too_much_to_do_is_not_warmed_up() -> None:
         drive(graph, "invoke")
 
     assert len(pool.told) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "limits", "warmups"),
+    [
+        ({"slots": 1}, {}, 0),
+        ({"slots": 2}, {}, 1),
+        ({"rate": "9/second"}, {"rate_share": 0.0}, 0),
+        ({"rate": "10/second"}, {"rate_share": 0.1}, 1),
+    ],
+)
+def test_a_warm_up_asks_its_service_like_an_early_call(
+    entry: dict[str, Any], limits: dict[str, Any], warmups: int
+) -> None:
+    """
+    A slot while it runs, and one call of the rate.
+    """
+    pool = Pool()
+    drive(warmed(pool.fill, there=lambda: pool.ended or not warmups, entry=entry, limits=limits), "invoke")
+
+    assert len(pool.told) == warmups
+
+
+def test_a_warm_up_that_is_told_to_come_later_is_a_reason_to_leave_its_service_alone() -> None:
+    """
+    Whoever heard it.
+    """
+
+    class TooMany(Exception):
+        status_code = 503
+
+    def warm() -> None:
+        seen.append("warm")
+        raise TooMany
+
+    seen: list[str] = []
+    graph = warmed(warm, there=lambda: seen)
+    drive(graph, "invoke")
+
+    assert speculation_of(graph).stats().switched == {"tool off": 1}
 
 
 @pytest.mark.parametrize("level", ["declared", "open_world"])
@@ -543,7 +584,7 @@ def test_the_log_of_a_run_with_warm_ups_passes_the_audit() -> None:
     They are records among the others, in their order.
     """
     pool, seen = Pool(), list[Any]()
-    graph = warmed(pool.fill, there=lambda: pool.ended, observers=[seen.append])
+    graph = warmed(pool.fill, there=lambda: pool.ended, observers=[at_once(seen.append)])
     drive(graph, "invoke")
 
     kinds = [type(event).__name__ for event in sorted(seen, key=lambda event: event.number)]

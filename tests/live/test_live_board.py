@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from langgraph_speculate.core import events
 from langgraph_speculate.live.board import Board
 
@@ -30,8 +32,13 @@ class Script:
         self.tell(events.CallSettled, tool=tool, id=id, joined=False, waited_s=0.05, tool_s=0.35)
 
 
+def told_by(board: Board, since: int = 0) -> dict[str, Any]:
+    """What a reader is sent."""
+    return dict(orjson.loads(orjson.dumps(board.changes(since))))
+
+
 def shown(board: Board, since: int = 0) -> list[tuple[str, str, str | None]]:
-    return [(row["kind"], row["name"], row["outcome"]) for row in reversed(board.changes(since)["rows"])]
+    return [(row["kind"], row["name"], row["outcome"]) for row in reversed(told_by(board, since)["rows"])]
 
 
 def test_a_run_becomes_rows_with_their_outcomes():
@@ -49,7 +56,7 @@ def test_a_run_becomes_rows_with_their_outcomes():
     run.tell(events.Committed, id="a", tool="look")
     run.settle("a")
     run.tell(events.RunClosed, launched=2, hits=1, hidden_s=0.3)
-    told = board.changes(0)
+    told = told_by(board)
     assert sorted(shown(board)) == [
         ("call", "look", "ready"),
         ("guess", "find", "contradicted"),
@@ -72,7 +79,7 @@ def test_a_reader_is_told_what_has_changed_since():
     run = Script(board)
     run.guess("a")
     run.guess("b")
-    version = board.changes(0)["version"]
+    version = told_by(board)["version"]
     run.tell(events.Discarded, id="a", tool="look", reason="expired")
     assert shown(board, version) == [("guess", "look", "expired")]
     assert shown(board, board.version) == []
@@ -87,7 +94,7 @@ def test_events_that_come_in_another_order_draw_the_same():
     launched = run.made(events.Launched, turn="t", id="a", tool="look", probability=0.5, source="x")
     board(run.made(events.Finished, id="a", tool="look", seconds=0.1, ok=True))
     board(launched)
-    assert [(row["id"], row["ended"] is not None) for row in board.changes(0)["rows"]] == [("a", True)]
+    assert [(row["id"], row["ended"] is not None) for row in told_by(board)["rows"]] == [("a", True)]
 
 
 def test_the_oldest_run_goes_with_its_rows():
@@ -97,7 +104,7 @@ def test_the_oldest_run_goes_with_its_rows():
     board = Board()
     for number in range(50):
         Script(board, f"r{number}").guess(f"g{number}")
-    told = board.changes(0)
+    told = told_by(board)
     assert [run["id"] for run in told["runs"]] == [f"r{number}" for number in range(30, 50)]
     assert {row["run"] for row in told["rows"]} == {run["id"] for run in told["runs"]}
     assert told["totals"]["launched"] == 50
@@ -111,7 +118,7 @@ def test_a_long_run_keeps_its_beginning_and_counts_the_rest():
     run = Script(board)
     for number in range(1000):
         run.guess(f"g{number}")
-    told = board.changes(0)
+    told = told_by(board)
     assert len(told["rows"]) == 300
     assert told["runs"][0]["left_out"] == 700
 
@@ -124,7 +131,7 @@ def test_endless_names_are_cut():
     run = Script(board, graph="g" * 10_000)
     run.guess("a", "t" * 10_000)
     run.settle("a", "t" * 10_000)
-    told = board.changes(0)
+    told = told_by(board)
     names = [told["runs"][0]["graph"], told["rows"][0]["name"], told["tools"][0]["name"]]
     assert [len(name) for name in names] == [81, 81, 81]
 
@@ -139,4 +146,4 @@ def test_names_that_somebody_made_up_take_no_room():
         run.tell(events.Predicted, turn="t", candidates=((f"made-up-{number}", 0.5, "x"),))
         run.tell(events.Denied, turn="t", tool=f"denied-{number}", reason="unknown_tool", detail="")
     run.settle(None)
-    assert [tool["name"] for tool in board.changes(0)["tools"]] == ["look"]
+    assert [tool["name"] for tool in told_by(board)["tools"]] == ["look"]

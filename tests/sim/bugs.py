@@ -257,7 +257,7 @@ def wasted_attempts_are_not_counted() -> Iterator[None]:
     real = admission.excess
 
     def excess(*args: Any, spent: Any, **kwargs: Any) -> Any:
-        return real(*args, spent=replace(spent, wasted=0), **kwargs)
+        return real(*args, spent=spent._replace(wasted=0), **kwargs)
 
     with patch.object(budget, "excess", excess):
         yield

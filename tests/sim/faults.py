@@ -31,6 +31,7 @@ from langgraph_speculate.core import Call, Candidate, History, events
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.host import clock, compat, injection
 from langgraph_speculate.host.runner import _GRACE_S
+from langgraph_speculate.observe.observers import at_once
 from tests.sim import side, tools
 from tests.sim.graphs import Form
 from tests.sim.loop import Deadlock, VirtualLoop, active, sleep
@@ -496,7 +497,7 @@ def _no_thread_for_the_predictor(seed: int) -> Iterator[None]:
 @_infrastructure
 def _observer_raises(seed: int) -> Iterator[None]:
     def wrapped(graph: Any, policy: Any, *, predictor: Any, observers: Any) -> Any:
-        return speculate(graph, policy, predictor=predictor, observers=[_fails(), *observers])
+        return speculate(graph, policy, predictor=predictor, observers=[at_once(_fails()), *observers])
 
     with patch.object(side, "speculate", wrapped):
         yield

@@ -18,6 +18,7 @@ from langgraph.types import Command
 
 from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core.events import Event
+from langgraph_speculate.observe.observers import at_once
 from tests.sim.canon import Canon
 from tests.sim.graphs import graph_of
 from tests.sim.loop import Mode, Ran, Witness, active, run
@@ -226,7 +227,7 @@ def run_side(
     graph = plain
     if speculative:
         graph = speculate(
-            plain, program.policy, predictor=predictor_of(program, told or []), observers=[happened.append]
+            plain, program.policy, predictor=predictor_of(program, told or []), observers=[at_once(happened.append)]
         )
         for name in program.tools if program.usual_s is not None else ():
             for _ in range(_ENOUGH):

@@ -24,6 +24,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
 from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.observe.observers import at_once
 
 # -- the attacks -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +137,7 @@ def _wrapped(attack: str, way: str, questions: list[str], replies: list[str]) ->
             {"tools": {"read_faq": True}, "approval_gated": []},
             tools=[tool],
             predictor=Fixed(("read_faq", {"page": 1})),
-            observers=[seen.append],
+            observers=[at_once(seen.append)],
         )
         legs.append(speculation_of(graph))
         return graph

@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool, tool
 from langgraph_speculate import PolicyError, SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History
 from langgraph_speculate.core.events import Ghost
+from langgraph_speculate.observe.observers import at_once
 
 QUESTIONS = [f"question {number}" for number in range(6)]
 SCRIPT = [ask(("search", {"query": question})) for question in QUESTIONS] + [AIMessage("done")]
@@ -54,7 +55,10 @@ def outbound(way: str, given: dict[str, Any], predictor: Any) -> tuple[list[str]
     seen: list[Ghost] = []
     plain = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.005), [searching(log)])
     graph = speculate(
-        plain, given, predictor=predictor, observers=[lambda e: seen.append(e) if isinstance(e, Ghost) else 0]
+        plain,
+        given,
+        predictor=predictor,
+        observers=[at_once(lambda e: seen.append(e) if isinstance(e, Ghost) else None)],
     )
     drive(graph, way, {"messages": [("user", "go")]})
     return log, speculation_of(graph).stats(), seen

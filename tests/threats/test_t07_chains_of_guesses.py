@@ -16,6 +16,7 @@ from langchain_core.tools import tool
 
 from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, events
+from langgraph_speculate.observe.observers import at_once
 
 EAGERLY = {"read_only": True, "eagerness": "immediate"}
 SCRIPT = [ask(("look", {"id": 1})), ask(("look", {"id": 2}), ("look", {"id": 3})), AIMessage("done")]
@@ -106,7 +107,9 @@ def test_no_chain_is_longer_than_the_owner_allows_and_none_leaves_the_trust_boun
     }
     graph = speculate(plain, policy, predictor=Restless())
     launches: list[events.Launched] = []
-    speculation_of(graph).events(lambda event: launches.append(event) if isinstance(event, events.Launched) else None)
+    speculation_of(graph).events(
+        at_once(lambda event: launches.append(event) if isinstance(event, events.Launched) else None)
+    )
     drive(graph, way, {"messages": [("user", "go")]})
     assert max(launch.depth for launch in launches) == depth
     assert {launch.depth for launch in launches if launch.tool == "send"} == {1}

@@ -21,6 +21,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.observe.observers import at_once
 
 NOTES = 2
 
@@ -195,7 +196,7 @@ def test_a_write_from_outside_is_seen_only_where_results_are_not_kept(way: str, 
         tool_node_graph(model, _tools(times, random.Random(1))),
         {"tools": {"read": READS | {"ttl_s": ttl_s}, "write": False}},
         predictor=Fixed(("read", {"note": 0})),
-        observers=[seen.append],
+        observers=[at_once(seen.append)],
     )
     assert answers(final(graph, way)) == [expected]
     assert speculation_of(graph).stats().hits == (1 if ttl_s else 0)

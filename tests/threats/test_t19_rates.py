@@ -23,6 +23,7 @@ from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History
 from langgraph_speculate.core.events import Switched
 from langgraph_speculate.host import clock
+from langgraph_speculate.observe.observers import at_once
 from tests.sim.loop import run
 
 RATE, WINDOW_S = 10, 1.0
@@ -341,7 +342,7 @@ def cooled(policy: dict[str, Any], *, turns: int, down: range, pace_s: float = 1
         graph = speculate(
             agent_graph(ScriptedModel(script=script, during=during), [api.tool()]), policy, predictor=Oracle(script)
         )
-        speculation_of(graph).events(events.append)
+        speculation_of(graph).events(at_once(events.append))
         await graph.ainvoke(START_INPUT, {"recursion_limit": 1000})
         return api, speculation_of(graph)
 

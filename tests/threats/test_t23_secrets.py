@@ -23,6 +23,7 @@ from langchain_core.tools import BaseTool, ToolException
 
 from langgraph_speculate import PolicyError, SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, History, Origin
+from langgraph_speculate.observe.observers import at_once
 from langgraph_speculate.patterns import SqlitePatterns
 from langgraph_speculate.predict import default_predictor
 
@@ -118,7 +119,7 @@ def test_no_secret_of_a_run_is_told_to_anybody(
                     }
                 },
                 predictor=None if learned else Oracle(script, also=[("look", {"key": vault.plant()})]),
-                observers=[seen.append],
+                observers=[at_once(seen.append)],
             )
             for _ in range(2):
                 said += map(str, final(graph, way, {"messages": [("user", vault.plant())]}))

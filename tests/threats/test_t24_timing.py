@@ -17,6 +17,7 @@ from attacks import final
 from langchain_core.messages import AIMessage
 
 from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.observe.observers import at_once
 
 SECRETS = ("oncology", "dentistry")
 POLICY: dict[str, Any] = {
@@ -48,7 +49,7 @@ class Clinic:
         """Have *user* look these up; which calls were answered by an attempt."""
         fast: list[bool] = []
         take_off = speculation_of(self.graph).events(
-            lambda event: fast.append(event.id is not None) if type(event).__name__ == "CallSettled" else None
+            at_once(lambda event: fast.append(event.id is not None) if type(event).__name__ == "CallSettled" else None)
         )
         self._asked[:] = [ask(*(("look", {"ward": ward}) for ward in wards)), AIMessage("done")]
         final(self.graph, self._way, {"messages": [("user", "my appointment")]}, {"configurable": {"user": user}})

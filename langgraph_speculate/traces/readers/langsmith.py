@@ -16,7 +16,6 @@ from langgraph_speculate.traces.readers.weave import Span
 from langgraph_speculate.traces.skips import Malformed
 
 _THREADS = ("session_id", "conversation_id", "thread_id")  # in the order in which LangSmith itself looks
-_SPECULATIVE = "speculation_outcome"  # what our own speculative runs say in their metadata, and adopted ones do not
 
 
 def is_record(record: Any) -> bool:
@@ -41,8 +40,6 @@ def read(record: Any) -> Iterator[Found]:
         return
     extra, outputs = _object(record.get("extra")), _object(record.get("outputs"))
     metadata = {**_object(record.get("metadata")), **_object(extra.get("metadata"))}
-    if _SPECULATIVE in metadata:
-        return
     trace = record.get("trace_id") or str(record.get("dotted_order")).partition(".")[0]
     threads = (*(metadata.get(name) for name in _THREADS), record.get("thread_id"), trace)
     group = next(str(thread) for thread in (*threads, "") if thread is not None)

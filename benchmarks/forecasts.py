@@ -1,0 +1,104 @@
+"""Whether `langgraph-speculate replay` foretells what happens: forecasts next to the same runs played by real agents.
+
+    python -m benchmarks.forecasts ../shared/traces/taubench_airline.jsonl.gz --tool-latency 1x,2.7x
+
+Both learn from the same tasks and play the same runs of the others, with the same times. The agents run LangGraph, our
+engine and tools in virtual time (`benchmarks.recorded --virtual`), or with `--real-time` a model server, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.recorded import Latency, Settings, measure, prepare
+from benchmarks.script import ModelPace, split_by_effect
+from benchmarks.variants import ORACLE, OURS
+from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.replay.forecast import Method, forecast
+from langgraph_speculate.replay.outlook import figures
+from langgraph_speculate.replay.times import Times
+from langgraph_speculate.traces import read_runs
+
+_FIRST_LINE = (__doc__ or "").split("\n")[0]
+_STEP_S = 0.4
+
+
+def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: int) -> dict[str, Any]:
+    """The forecast for one file, and what was measured."""
+    tool_s = latency.seconds(_STEP_S)
+    settings = Settings(
+        pace=ModelPace("fixed", _STEP_S),
+        tool_latency_s=tool_s,
+        runs=runs,
+        seed=seed,
+        concurrency=4,
+        sync=False,
+        frozen=False,
+        variants=(OURS, ORACLE),
+        virtual=not real_time,
+    )
+    material = prepare(path, settings)
+    measured = measure(material, settings, lambda _: None)
+    played = {script.id for script in material.scripts}
+    every = [*material.train, *(run for run in split_by_effect(list(read_runs(path)))[0] if run.id in played)]
+    found = forecast(
+        lambda: iter(every),
+        SpeculationPolicy(tools={name: {"read_only": reads} for name, reads in material.reading.items()}),  # type: ignore[arg-type]
+        method=Method(by="time", train=len(material.train) / len(every), seed=seed, runs=0),
+        model=Times("fixed", _STEP_S),
+        tools=[("*", Times("fixed", tool_s))],
+    )
+    told = figures(found.variants[0], seed)
+    ours, oracle = measured["variants"][OURS], measured["variants"][ORACLE]
+    return {
+        "set": material.name,
+        "tool_latency_s": tool_s,
+        "runs": len(played),
+        "forecast": {"saved": told["saved_share"]["value"], "perfect": told["oracle_share"]["value"]},
+        "interval": told["saved_share"]["interval"],
+        "measured": {"saved": ours["saved_share"], "perfect": oracle["saved_share"]},
+        "wasted": {"forecast": told["wasted"], "measured": ours["wasted"]},
+        "hits": {"forecast": told["hits"], "measured": ours["hits"]},
+        "off_by": abs(told["saved_share"]["value"] - ours["saved_share"]),
+        "allowed": max(0.1 * ours["saved_share"], 0.01),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare; 1 when a forecast was further off than allowed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.forecasts", description=_FIRST_LINE)
+    parser.add_argument("traces", nargs="+", type=Path, metavar="TRACES", help="files of trace lines")
+    parser.add_argument("--tool-latency", default="1x", metavar="S,…", help="seconds, or multiples of 0.4 s (1x)")
+    parser.add_argument("--runs", type=int, default=0, help="the most runs to play (0: all)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the split (0)")
+    parser.add_argument("--real-time", action="store_true", help="measure with a model server and real waits")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    given = parser.parse_args(arguments)
+    rows = [
+        compared(path, Latency.parse(text), given.seed, real_time=given.real_time, runs=given.runs)
+        for path in given.traces
+        for text in given.tool_latency.split(",")
+    ]
+    if given.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print(
+            f"{'set':28} {'tool s':>6} {'runs':>4} {'forecast %':>10} {'measured %':>10} {'off by':>6} {'allowed':>7}"
+        )
+        for row in rows:
+            shares = (row["forecast"]["saved"], row["measured"]["saved"], row["off_by"], row["allowed"])
+            forecast_, measured, off, allowed = (share * 100 for share in shares)
+            print(
+                f"{row['set']:28} {row['tool_latency_s']:6.2f} {row['runs']:4} {forecast_:10.1f} {measured:10.1f} "
+                f"{off:6.2f} {allowed:7.2f}"
+            )
+    return int(any(row["off_by"] > row["allowed"] for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

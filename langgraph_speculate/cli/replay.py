@@ -1,0 +1,160 @@
+"""`langgraph-speculate replay`: what speculation would have saved on your recordings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
+
+
+class KeepApart(StrEnum):
+    """What keeps the part to learn from and the part to play separate."""
+
+    task = "task"
+    time = "time"
+
+
+@app.command(
+    epilog="Examples: langgraph-speculate replay checkpoints.sqlite; langgraph-speculate replay runs.jsonl --policy "
+    "speculate.toml --compare thrift=0,0.5,1; langgraph-speculate replay runs.jsonl --tool-latency get_order=0.3 "
+    "--tool-latency 'search_*=lognormal:1.2' --model-pace 2; langgraph-speculate replay langsmith:my-project --json"
+)
+def replay(
+    traces: TracesArgument,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="speculate.toml; left out, tools count as declared if their names only read."
+        ),
+    ] = None,
+    patterns: Annotated[
+        Path | None,
+        typer.Option(metavar="DB", help="Begin with what mine has learned; runs that it has seen are left out."),
+    ] = None,
+    tool_latency: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[TOOL=]TIME",
+            help="0.3 seconds, lognormal:0.3, 2x the model's median step, or recorded; TOOL may be a glob. Repeat it.",
+        ),
+    ] = None,
+    model_pace: Annotated[
+        str, typer.Option(metavar="TIME", help="Seconds for each message, lognormal:SECONDS, or recorded.")
+    ] = "recorded",
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SETTING=V,V", help="Also with other settings, such as thrift=0,0.5,1. May be repeated."),
+    ] = None,
+    split: Annotated[
+        KeepApart, typer.Option(help="Learn from other tasks, or from earlier runs.", case_sensitive=False)
+    ] = KeepApart.task,
+    train: Annotated[float, typer.Option(min=0, max=0.99, help="Share to learn from before playing the rest.")] = 0.7,
+    runs: Annotated[int, typer.Option(min=0, help="The most runs to play; 0 for all.")] = 2_000,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Runs side by side: matters where the policy says slots or rates.")
+    ] = 1,
+    streaming: Annotated[bool, typer.Option("--streaming/--no-streaming", help="Whether the model streams.")] = True,
+    seed: Annotated[int, typer.Option(help="Draws parts, samples, times and intervals.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="REPORT.html", help="Also write a page with charts.")
+    ] = None,
+    source: SourceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Say before you switch it on what speculation would have saved, on runs that you recorded.
+
+    Learns from one part of the runs and plays the other through the real engine on a virtual clock: the same gate,
+    admission, budgets and breakers, with recorded or given times. Ends with a plain answer, the reason for it and the
+    assumptions. Nothing is executed, and nothing is sent anywhere.
+    """
+    from langgraph_speculate.errors import TraceError
+    from langgraph_speculate.policy import SpeculationPolicy
+    from langgraph_speculate.replay.display import progress_on, show
+    from langgraph_speculate.replay.forecast import Method, forecast
+    from langgraph_speculate.replay.knowledge import known_to, taught_by
+    from langgraph_speculate.replay.outlook import as_json as described
+    from langgraph_speculate.replay.page import page
+    from langgraph_speculate.replay.times import Times, tool_times
+    from langgraph_speculate.traces.display import show_skips
+    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.runs import Run
+    from langgraph_speculate.traces.skips import Skips
+
+    if output is not None and not output.parent.is_dir():
+        fail(f"{output}: there is no folder to write the report to")
+    method = Method(train=train, by=split.value, runs=runs, concurrency=concurrency, seed=seed, streams=streaming)
+    try:
+        pace = Times.parse(model_pace)
+    except ValueError as error:
+        fail(f"--model-pace {model_pace}: takes {error}")
+    if pace.kind == "relative":
+        fail(f"--model-pace {model_pace}: a multiple of itself; give seconds, lognormal:SECONDS or recorded")
+    if patterns is not None and not patterns.is_file():
+        fail(f"{patterns}: there is no such file; langgraph-speculate mine TRACES -o {patterns} makes one")
+    settings = None if policy is None else SpeculationPolicy.load(policy)
+    notes, skips, first = Console(stderr=True), Skips(), True
+    known = known_to(patterns)
+
+    def recordings() -> Iterable[Run]:
+        nonlocal first
+        told, first = (skips if first else Skips()), False  # every pass skips the same
+        known.skipped = 0
+        return (run for run in read_runs(traces, on_skip=told, source=source) if run.id not in known)
+
+    try:
+        found = forecast(
+            recordings,
+            settings,
+            method=method,
+            model=pace,
+            tools=tool_times(tool_latency or ()),
+            compare=_variants(compare or ()),
+            taught=partial(taught_by, patterns),
+            progress=partial(progress_on, notes),
+        )
+    except TraceError as error:
+        left_out = f"; {known.skipped} runs that {patterns} has learned from were left out" if known.skipped else ""
+        fail(f"{error}{left_out}")
+    finally:
+        show_skips(skips, notes)
+    if known.skipped:
+        notes.print(f"{known.skipped} runs that {patterns} has learned from are left out", soft_wrap=True)
+    if output is not None:
+        try:
+            output.write_text(page(found), "utf-8")
+        except OSError as error:
+            fail(f"{output}: the report cannot be written: {error.strerror}")
+    if as_json:
+        typer.echo(json.dumps(described(found), ensure_ascii=False))
+    else:
+        show(found, Console())
+
+
+_COMPARED = ("thrift", "value_per_second")
+
+
+def _variants(texts: Iterable[str]) -> Mapping[str, Mapping[str, object]]:
+    """What `thrift=0,0.5,1` asks for: a variant for each value."""
+    found: dict[str, Mapping[str, object]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        if name not in _COMPARED:
+            fail(f"--compare {text}: compares {' or '.join(_COMPARED)}, such as thrift=0,0.5,1")
+        for value in values.split(","):
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+            if not math.isfinite(number):
+                fail(f"--compare {text}: {value!r} is no number")
+            found[f"{name}={value.strip()}"] = {name: number}
+    return found

@@ -1,0 +1,184 @@
+"""What a graph is, as far as speculation is concerned, and what its owner should be warned of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from langsmith.utils import tracing_is_enabled
+
+from langgraph_speculate.doctor.tools import ToolFinding, findings
+from langgraph_speculate.errors import UnsupportedGraph
+from langgraph_speculate.graph import speculate, speculation_of
+from langgraph_speculate.host.compat import cannot_stream
+from langgraph_speculate.host.survey import Survey, survey
+from langgraph_speculate.middleware import SpeculationMiddleware
+from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
+from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
+
+PACKAGES = ("langgraph", "langchain", "langchain-core", "langgraph-speculate")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        kind: The graph's class.
+        nodes: Names of its nodes.
+        tools: What is known about each tool.
+        models: Its chat models by class, each with why it does not stream, or None if it does.
+        asks_models: Whether a node calls a model with tools.
+        middleware: Classes of its middleware.
+        checkpointer, store: Their classes, or None.
+        gated: Tools that an approval middleware may ask a person about.
+        asking: Other nodes that can ask a person.
+        blocked: Why nothing of the graph may run ahead, or None.
+        missing: Tools that a model is told of and no node was seen to hold.
+        versions: Of the packages that matter.
+        traced: Whether LangSmith traces runs.
+        environment: `LANGGRAPH_SPECULATE`, or None.
+        wrapped: `speculate`, `middleware`, or None if nothing speculates yet.
+        policy: The policy that was asked about, or the graph's own; None if there is neither.
+    """
+
+    kind: str
+    nodes: tuple[str, ...]
+    tools: tuple[ToolFinding, ...]
+    models: tuple[tuple[str, str | None], ...]
+    asks_models: bool
+    middleware: tuple[str, ...]
+    checkpointer: str | None
+    store: str | None
+    gated: tuple[str, ...]
+    asking: tuple[str, ...]
+    blocked: str | None
+    missing: tuple[str, ...]
+    versions: Mapping[str, str]
+    traced: bool
+    environment: str | None
+    wrapped: str | None
+    policy: SpeculationPolicy | None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Names of the tools that may run ahead, as things are."""
+        return tuple(one.name for one in self.tools if one.verdict.allowed)
+
+    def as_policy(self) -> SpeculationPolicy | None:
+        """The policy, with what tools say of themselves written into it; None if it lets nothing run ahead."""
+        if not self.allowed:
+            return None
+        entries = {one.name: one.policy or ToolPolicy() for one in self.tools if one.verdict.allowed}
+        others = {one.name: one.policy for one in self.tools if one.policy and not one.policy.read_only}
+        return replace(self.policy or SpeculationPolicy(), tools=entries | others)
+
+
+def diagnose(graph: Any, policy: SpeculationPolicy | None = None) -> Diagnosis:
+    """Look at a compiled graph; nothing of it is run.
+
+    Args:
+        graph: The graph, plain or wrapped already.
+        policy: What to ask about; None: the graph's own, if it is wrapped.
+
+    Raises:
+        PolicyError: The policy does not fit the graph.
+        UnsupportedGraph: It cannot be wrapped.
+    """
+    found = survey(graph)
+    wrapped, own = _present(graph, found)
+    settings = policy or own
+    engine = speculation_of(speculate(graph, settings or SpeculationPolicy()))
+    tools = findings(engine)
+    inner = tuple(_all(found))
+    return Diagnosis(
+        kind=type(graph).__name__,
+        nodes=tuple(name for name in graph.nodes if not name.startswith("__")),
+        tools=tools,
+        models=tuple(dict.fromkeys((type(m).__name__, cannot_stream(m)) for one in inner for m in one.chat_models)),
+        asks_models=any(one.models for one in inner),
+        middleware=tuple(dict.fromkeys(type(m).__name__ for one in inner for m in one.middleware)),
+        checkpointer=_class_of(graph.checkpointer),
+        store=_class_of(graph.store),
+        gated=tuple(sorted(frozenset().union(*(one.gated for one in inner)))),
+        asking=tuple(sorted(found.asking)),
+        blocked=next((blocked for toolbox, blocked in engine.views if blocked and len(toolbox)), None),
+        missing=tuple(sorted(frozenset().union(*(one.offered for one in inner)) - found.names())),
+        versions={name: _version(name) for name in PACKAGES},
+        traced=bool(tracing_is_enabled()),
+        environment=os.environ.get(ENVIRONMENT_VARIABLE),
+        wrapped=wrapped,
+        policy=settings,
+    )
+
+
+def warnings(found: Diagnosis) -> Iterator[str]:
+    """What the owner should know before anything runs ahead, the most important first."""
+    if not found.tools:
+        yield (
+            "No tool was found: speculate(graph, tools=[…]) takes those that nodes fetch at run time, and remote "
+            "graphs are wrapped where they run."
+        )
+    if found.blocked and found.tools:
+        yield f"Nothing of this graph runs ahead: {printable(found.blocked, 300)}."
+    if found.missing:
+        listed = ", ".join(map(printable, found.missing))
+        yield f"The model may call {listed}, which no node was seen to hold: hand them to speculate(graph, tools=[…])."
+    for one in found.tools:
+        yield from _about(one)
+    for name, why in found.models:
+        if why is not None:
+            yield f"{name} does not stream ({why}): guesses start with each message, nothing starts as it is written."
+    if found.tools and not found.models:
+        yield "No model object was found, as where a function makes it at run time: whether it streams is not known."
+    if found.tools and found.policy is None and not found.allowed:
+        yield "There is no policy: calls are predicted and scored, and none runs ahead."
+    if found.environment:
+        yield f"{ENVIRONMENT_VARIABLE}={printable(found.environment)} is set here: it beats every policy."
+
+
+def _about(one: ToolFinding) -> Iterator[str]:
+    name = printable(one.name)
+    declared = one.policy is not None and one.policy.read_only
+    told = one.policy is not None and one.policy.open_world
+    if declared and one.looks.kind in ("writes", "depends", "leaves") and not (one.looks.kind == "leaves" and told):
+        yield f"{name} is declared read-only, but {one.looks}: a wrong guess of it would really happen. Look again."
+    if one.verdict.reason == "unknown_tool":
+        yield f"{name} cannot be reached: {one.verdict.detail}."
+    if one.blocking:
+        yield (
+            f"{name} is async, but its body names {', '.join(one.blocking)}: run ahead, it would hold up the event "
+            "loop as it does now. Use asyncio.to_thread, or make it sync."
+        )
+
+
+def _present(graph: Any, found: Survey) -> tuple[str | None, SpeculationPolicy | None]:
+    """How a graph speculates already, and under which policy."""
+    try:
+        return "speculate", speculation_of(graph).policy
+    except UnsupportedGraph:
+        own = (one for one in found.middleware if isinstance(one, SpeculationMiddleware))
+        middleware = next(own, None)
+        return (None, None) if middleware is None else ("middleware", middleware.speculation.policy)
+
+
+def _all(found: Survey) -> Iterator[Survey]:
+    yield found
+    for inner in found.inner.values():
+        yield from _all(inner)
+
+
+def _class_of(value: Any) -> str | None:
+    """The class of a checkpointer or store; True and False say something about inheriting one, and name none."""
+    return None if value is None or isinstance(value, bool) else type(value).__name__
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "not installed"

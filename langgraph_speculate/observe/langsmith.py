@@ -1,0 +1,362 @@
+"""What LangSmith shows of a run's speculations: facts in, additions to its trace out.
+
+Nothing is added but to a trace that is there: the call that adopted a result is its ordinary tool run with a tag and
+metadata, each speculation is one more run below the model step that it was launched beside, and the runs around the
+graph carry a summary. A speculation's run is sent once, when all is known of it, so that none can be left open. Runs
+are children made by the SDK's own rules: trace, project, sampling and hidden inputs and outputs are those of the step.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
+from uuid import UUID
+
+import orjson
+
+from langgraph_speculate.core import events
+from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.speculation import Discard, Speculation, State
+
+if TYPE_CHECKING:
+    from langsmith import Client, RunTree
+
+P = ParamSpec("P")
+
+Level = Literal["off", "summary", "full"]
+
+OUTCOMES: Mapping[Discard, str] = {
+    Discard.CONTRADICTED: "squashed",
+    Discard.LINEAGE: "squashed",
+    Discard.STALE: "squashed",
+    Discard.EXPIRED: "expired",
+    Discard.PREEMPTED: "preempted",
+    Discard.EVICTED: "preempted",
+    Discard.YIELDED: "preempted",
+    Discard.HEDGED: "hedged",
+    Discard.DENIED: "denied",
+}
+"""How a trace calls the end of a discarded speculation; `wasted` where there is no better word."""
+
+_INSIDE_A_GRAPH = "langgraph_node"  # the metadata that all runs below a graph's own have
+_THREADS = ("thread_id", "session_id", "conversation_id")  # the metadata by which LangSmith finds a thread's runs
+_HIDDEN_FROM_MESSAGES = "ls_message_view_exclude"  # a guess is no part of the conversation
+_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What is added to traces in LangSmith, where a run is traced at all.
+
+    Attributes:
+        level: `off`: nothing. `summary`: what became of each call and of each speculation, and a summary. `full`: also
+            the arguments that were guessed, and what was not started, with the reason.
+        feedback: Whether each trace gets two scores, which LangSmith's charts can add up.
+
+    Raises:
+        ValueError: There is no such level.
+    """
+
+    level: Level = "summary"
+    feedback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.level not in get_args(Level):
+            raise ValueError(f"trace must be one of {', '.join(map(repr, get_args(Level)))}, not {self.level!r}")
+
+
+@dataclass(slots=True)
+class _Guess:
+    """A speculation whose end was not sent yet; its beginning only where that cannot wait."""
+
+    speculation: Speculation
+    run: RunTree
+    posted: bool
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+
+def _harmless(method: Callable[Concatenate[RunTrace, P], None]) -> Callable[Concatenate[RunTrace, P], None]:
+    """A trace that fails is given up, and nobody but the log hears of it."""
+
+    @functools.wraps(method)
+    def guarded(self: RunTrace, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.given_up:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - somebody else's code, and only a record of what happened
+            self.given_up = True
+            self.warn("langsmith", f"the trace in LangSmith says no more of speculations: {error!r}")
+
+    return guarded
+
+
+class RunTrace:
+    """One agent run, as LangSmith shows it; may be told things from any thread.
+
+    Args:
+        tracing: What is added.
+        mode: `on`, or `shadow` where calls are only predicted.
+        warn: Takes a cause and a message.
+
+    Attributes:
+        given_up: Nothing is added any more.
+    """
+
+    def __init__(self, tracing: Tracing, mode: str, warn: Callable[[str, str], None]) -> None:
+        self.given_up = tracing.level == "off"
+        self.warn = warn
+        self._full = tracing.level == "full"
+        self._scored = tracing.feedback
+        self._totals: Counter[str] = Counter()
+        self._mode = mode
+        self._steps: dict[str, RunTree] = {}
+        self._around: Sequence[RunTree] = ()
+        self._guesses: dict[str, _Guess] = {}
+        self._why: dict[str, str] = {}
+        self._adding = threading.Lock()
+
+    # -- what the host tells -----------------------------------------------------------------------------------------
+
+    @_harmless
+    def turn_began(self, turn: str, path: Sequence[RunTree]) -> None:
+        """A model call starts.
+
+        Args:
+            turn: The model turn.
+            path: The open runs around it, outermost first; empty where nothing is traced.
+        """
+        if not path:
+            return
+        self._steps[turn] = path[-1]
+        self._why = {}
+        if not self._around:
+            self._around = [run for run in path if _INSIDE_A_GRAPH not in run.metadata]
+            self._sum_up(dict.fromkeys(("calls", "launched", "hits", "wasted", "hidden_ms"), 0))
+
+    @_harmless
+    def launched(self, speculation: Speculation) -> None:
+        """A speculation is about to start."""
+        step = self._steps.get(speculation.turn)
+        if step is None:
+            return
+        inputs = dict(speculation.call.args) if self._full else {}
+        run = step.create_child(_name(speculation.call.name), inputs=inputs)
+        # An exporter to OpenTelemetry finds the parent of a span only while that is open.
+        posted = run.client.tracing_mode != "langsmith"
+        if posted:
+            run.post()
+        self._guesses[speculation.id] = _Guess(speculation, run, posted)
+
+    @_harmless
+    def ended(self, id: str, outcome: Outcome, size: int) -> None:
+        """The body of a speculation has ended; it is not known yet what comes of it."""
+        guess = self._guesses.get(id)
+        if guess is not None and outcome.ok:
+            guess.outputs = {"bytes": size, "sha": _digest(outcome.value)}
+
+    @_harmless
+    def adopted(
+        self, hit: Speculation, call: RunTree | None, *, joined: bool, waited_s: float, arrived_at: float
+    ) -> None:
+        """A real call has taken the result of a speculation.
+
+        Args:
+            hit: The speculation.
+            call: The tool run of the call, while it is open.
+            joined: It had to wait for the result.
+            waited_s: Seconds the call took.
+            arrived_at: When it came, in seconds on the monotonic clock.
+        """
+        guess, outcome = self._guesses.pop(hit.id, None), "joined" if joined else "hit"
+        facts = {
+            **_facts(hit, outcome),
+            "wait_ms": _ms(waited_s),
+            "saved_ms": _ms(hit.ran_s - waited_s),
+            "lead_ms": _ms(arrived_at - hit.launched_at),
+        }
+        if call is not None:
+            link = {} if guess is None else {"run_id": str(guess.run.id)}
+            _add(call, ["speculation:hit", *(["speculation:joined"] if joined else [])], {**facts, **link})
+        if guess is not None:
+            if call is not None:
+                facts |= {"adopted_run_id": str(call.id), "adopted_tool_call_id": call.extra.get("tool_call_id")}
+            self._send(guess, ["speculation:adopted"], facts)
+
+    @_harmless
+    def missed(self, tool: str, call: RunTree | None, *, repeat: bool = False) -> None:
+        """A real call ran as in the plain graph, or was given a remembered answer again.
+
+        Args:
+            tool: Its tool.
+            call: The tool run of the call, while it is open.
+            repeat: It was given a remembered answer.
+        """
+        if call is not None:
+            outcome = "repeat" if repeat else "miss"
+            reason = {} if repeat else {"reason": self._why.get(tool, "not_predicted")}
+            _add(call, [f"speculation:{outcome}"], {"outcome": outcome, **reason})
+
+    @_harmless
+    def take(self, happened: Iterable[events.Event]) -> None:
+        """Things happened in the run."""
+        if not self._around and not self._guesses:
+            return
+        sums: Counter[str] = Counter()
+        over = False
+        for event in happened:
+            match event:
+                case events.Launched():  # every speculation ends committed or wasted, and the run around may end first
+                    sums.update(launched=1, wasted=1)
+                case events.Committed():
+                    sums.update(hits=1, wasted=-1)
+                case events.StepSettled(tool_s=tool_s, waited_s=waited_s):
+                    sums.update(hidden_ms=_ms(tool_s - waited_s))
+                case events.CallSettled(repeat=False):
+                    sums.update(calls=1)
+                case events.Denied() | events.Refused():
+                    self._kept_back(event)
+                case events.Discarded(tool=tool, reason=reason):
+                    self._why[tool] = reason
+                case events.Wasted(id=id):
+                    self._wasted(id)
+                case events.RunClosed():
+                    over = True
+        if sums:
+            self._sum_up(sums)
+        if over:
+            self._closed()
+
+    # -- what becomes of it ------------------------------------------------------------------------------------------
+
+    def _kept_back(self, event: events.Denied | events.Refused) -> None:
+        """A candidate was not started."""
+        self._why[event.tool] = event.reason
+        step = self._steps.get(event.turn) if self._full else None
+        if step is None:
+            return
+        outcome = "denied" if isinstance(event, events.Denied) else "refused"
+        run = step.create_child(_name(event.tool), outputs={"outcome": outcome})
+        run.end_time = run.start_time
+        facts = {"tool": event.tool, "outcome": outcome, "reason": event.reason, "count": event.count}
+        if isinstance(event, events.Denied):
+            facts["detail"] = event.detail
+        _send(run, ["speculation", f"speculation:{outcome}"], facts)
+
+    def _wasted(self, id: str) -> None:
+        """The body of a discarded speculation has stopped."""
+        guess = self._guesses.pop(id, None)
+        if guess is None:
+            return
+        reason = guess.speculation.reason or Discard.FAILED
+        outcome = OUTCOMES.get(reason, "wasted")
+        self._send(guess, _waste(outcome), {**_facts(guess.speculation, outcome), "reason": reason.value})
+
+    def _closed(self) -> None:
+        """The run is over: what a call waited for that was cancelled is nobody's, and what still runs comes later."""
+        for id, guess in list(self._guesses.items()):
+            if guess.speculation.state is State.COMMITTED and self._guesses.pop(id, None) is not None:
+                reason = {"reason": Discard.ABANDONED.value}
+                self._send(guess, _waste("wasted"), {**_facts(guess.speculation, "wasted"), **reason})
+        around, self._steps, self._around = self._around, {}, ()
+        if self._scored and around and self._totals["calls"]:
+            rate = self._totals["hits"] / self._totals["calls"]
+            scores = {"speculation_saved_ms": self._totals["hidden_ms"], "speculation_hit_rate": round(rate, 4)}
+            threading.Thread(target=_score, args=(around[0], scores, self.warn), daemon=True).start()
+
+    def _send(self, guess: _Guess, tags: list[str], facts: Mapping[str, Any]) -> None:
+        speculation, run = guess.speculation, guess.run
+        if speculation.ended_at is not None:
+            run.end_time = run.start_time + timedelta(seconds=speculation.ended_at - speculation.launched_at)
+        run.outputs = {"outcome": facts["outcome"], **guess.outputs}
+        _send(run, ["speculation", *tags], facts, posted=guess.posted)
+
+    def _sum_up(self, sums: Mapping[str, int]) -> None:
+        """Add to the summary; several graphs may share the runs around them."""
+        with self._adding:
+            self._totals.update(sums)
+            for run in self._around:
+                before = run.metadata
+                totals = {name: before.get(f"speculation_{name}", 0) + more for name, more in sums.items()}
+                _add(run, [], {"mode": self._mode, **totals})
+
+
+def _add(run: RunTree, tags: list[str], facts: Mapping[str, Any]) -> None:
+    """Add to a run that is still open. What it holds may be shared with others, and is replaced."""
+    run.tags = [*(run.tags or ()), *tags]
+    run.extra["metadata"] = {**run.metadata, **_flat(facts)}
+
+
+def _send(run: RunTree, tags: list[str], facts: Mapping[str, Any], *, posted: bool = False) -> None:
+    """Send a run that is over, with the facts and what it takes to find it by its thread."""
+    thread = {key: run.metadata[key] for key in _THREADS if key in run.metadata}
+    run.tags = tags
+    run.extra = {"metadata": {**thread, **_flat(facts), _HIDDEN_FROM_MESSAGES: True}}
+    if posted:
+        run.patch()
+    else:
+        run.post()
+
+
+def _score(root: RunTree, scores: Mapping[str, float], warn: Callable[[str, str], None]) -> None:
+    """Score a trace. This waits for the network, and the project is there once its first run has arrived."""
+    try:
+        root.client.flush()
+        project = _project(root.client, root.session_name)
+        for key, score in scores.items():
+            root.client.create_feedback(
+                key=key, score=score, trace_id=root.trace_id, session_id=project, extend_trace_retention=False
+            )
+    except Exception as error:  # noqa: BLE001 - somebody else's server
+        warn("langsmith-feedback", f"a trace in LangSmith could not be scored: {error!r}")
+
+
+@functools.lru_cache(maxsize=64)
+def _project(client: Client, name: str) -> UUID:
+    """The id of a project, which run-level feedback has to name."""
+    id: UUID = client.read_project(project_name=name).id
+    return id
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"speculation_{name}": value for name, value in facts.items()}
+
+
+def _facts(speculation: Speculation, outcome: str) -> dict[str, Any]:
+    return {
+        "id": speculation.id,
+        "tool": speculation.call.name,
+        "outcome": outcome,
+        "probability": round(speculation.probability, 2),
+        "source": speculation.source,
+        "stage": speculation.stage.value,
+        "depth": speculation.depth,
+        "tool_ms": _ms(speculation.ran_s),
+    }
+
+
+def _waste(outcome: str) -> list[str]:
+    return ["speculation:wasted", *([] if outcome == "wasted" else [f"speculation:{outcome}"])]
+
+
+def _name(tool: str) -> str:
+    return f"speculate {tool}"
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _digest(value: Any) -> str | None:
+    """The beginning of the SHA-256 of a text, or of JSON with sorted keys; None of anything else."""
+    try:
+        plain = value.encode() if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, UnicodeEncodeError):
+        return None
+    return hashlib.sha256(plain).hexdigest()[:_DIGITS]

@@ -1,0 +1,197 @@
+"""What a forecast means: its figures with their intervals, and whether speculation pays, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from langgraph_speculate.core.worth import Prices, value
+from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.replay.forecast import Forecast, Survey, Variant
+from langgraph_speculate.replay.intervals import Sums, interval
+from langgraph_speculate.replay.times import Times
+
+_FEW_CALLS = 30  # below which shares say little
+_WORTHWHILE = 0.02  # of the plain time, below which nobody should bother
+_POOR = 0.25  # of what perfect one-step prediction saves
+_FIELDS = ("plain", "ahead", "oracle", "tools")
+
+
+def figures(variant: Variant, seed: int) -> dict[str, Any]:
+    """The figures of one variant as plain data; times in seconds, shares in [0, 1], intervals of 95 %."""
+    rows = [[getattr(run, name) for name in _FIELDS] for run in variant.runs]
+    shares = {
+        name: {"value": _saved_by(index, variant), "interval": list(interval(rows, partial(_saved, index), seed))}
+        for name, index in (("saved", 1), ("oracle", 2))
+    }
+    stats, tools = variant.stats, variant.total("tools")
+    return {
+        "name": variant.name,
+        "runs": len(variant.runs),
+        **{f"{name}_s": round(variant.total(name), 3) for name in _FIELDS},
+        "tool_share": _ratio(tools, variant.total("plain")),
+        **{f"{name}_share": share for name, share in shares.items()},
+        "hidden_share": _ratio(variant.total("plain") - variant.total("ahead"), tools),
+        "real_calls": stats.real_calls,
+        "launched": stats.launched,
+        "hits": stats.hits,
+        "wasted": stats.wasted,
+        "wasted_s": round(stats.wasted_s, 3),
+        "wasted_cost": stats.wasted_cost,
+        "wasted_per_hit": _ratio(stats.wasted, stats.hits) if stats.hits else None,
+        "denied": dict(stats.denied),
+        "by_tool": {
+            name: {field: getattr(counts, field) for field in _BY_TOOL} | {"denied": dict(counts.denied)}
+            for name, counts in stats.by_tool.items()
+        },
+    }
+
+
+_BY_TOOL = ("real_calls", "launched", "hits", "wasted", "hidden_s", "wasted_s", "tool_wait_s")
+
+
+def as_json(found: Forecast) -> dict[str, Any]:
+    """The whole forecast as plain data, ready for any JSON encoder."""
+    return {
+        "runs": found.survey.runs,
+        "calls": found.survey.calls,
+        "learned": found.learned,
+        "method": asdict(found.method),
+        "assumptions": list(assumptions(found)),
+        "verdict": {"pays": pays(found), "words": list(verdict(found))},
+        "best": best(found).name,
+        "variants": [figures(variant, found.method.seed) for variant in found.variants],
+    }
+
+
+def pays(found: Forecast) -> bool:
+    """Whether speculation is worth switching on: it saves something worthwhile, and that is no accident."""
+    variant = found.variants[0]
+    low, _ = interval(_rows(variant), partial(_saved, 1), found.method.seed)
+    return variant.stats.real_calls >= _FEW_CALLS and variant.saved_share >= _WORTHWHILE and low > 0
+
+
+def best(found: Forecast) -> Variant:
+    """The variant that saves most seconds, less what it wastes as the policy that was asked about weighs that."""
+    policy = found.variants[0].policy
+    prices = Prices(policy.thrift, policy.value_per_second)
+
+    def worth(variant: Variant) -> float:
+        saved, stats = variant.total("plain") - variant.total("ahead"), variant.stats
+        return value(hidden_s=saved, wasted_s=stats.wasted_s, cost=stats.wasted_cost, prices=prices)
+
+    return max(found.variants, key=worth)
+
+
+def verdict(found: Forecast) -> Iterator[str]:
+    """A plain answer, and the reason."""
+    variant = found.variants[0]
+    plain, tools = variant.total("plain"), variant.total("tools")
+    low, high = interval(_rows(variant), partial(_saved, 1), found.method.seed)
+    saved, wasted = plain - variant.total("ahead"), variant.stats
+    if pays(found):
+        yield (
+            f"It pays: expect to save {saved:.0f} of {plain:.0f} s ({_percent(variant.saved_share)}; 95 % between "
+            f"{_percent(low)} and {_percent(high)}), at {wasted.wasted} calls in vain that take "
+            f"{wasted.wasted_s:.0f} s of tools ({_ratio(wasted.wasted, wasted.hits):.2f} for each hit)."
+        )
+    else:
+        yield f"Leave it off, as things are: it would save {_percent(max(0.0, variant.saved_share))} of {plain:.0f} s."
+    yield (
+        f"Tools are {_percent(_ratio(tools, plain))} of the time; perfect one-step prediction would save "
+        f"{_percent(_saved_by(2, variant))}."
+    )
+    yield from _reasons(found, variant)
+
+
+def _reasons(found: Forecast, variant: Variant) -> Iterator[str]:
+    stats, plain = variant.stats, variant.total("plain")
+    oracle = _saved_by(2, variant)
+    if stats.real_calls < _FEW_CALLS:
+        yield f"Only {stats.real_calls} calls could be played: record more runs before believing any of this."
+    if _ratio(variant.total("tools"), plain) < 2 * _WORTHWHILE:
+        yield "Tools take too little of the time for anything to be gained by running them ahead."
+    elif oracle < _WORTHWHILE:
+        undeclared = [name for name, counts in stats.by_tool.items() if "undeclared" in counts.denied]
+        if undeclared:
+            listed = ", ".join(printable(name) for name in undeclared[:5])
+            yield f"The policy lets too little run ahead: {listed} {'are' if undeclared[1:] else 'is'} not declared."
+        else:
+            yield "The model is done too soon, or calls write: there is nothing to hide a tool behind."
+    elif variant.saved_share < _POOR * oracle:
+        yield (
+            "Most calls cannot be guessed with their arguments in time: langgraph-speculate evaluate shows which, and "
+            "what they are mistaken for."
+        )
+    top = best(found)
+    if top is not variant:
+        yield f"{top.name} would do better: it saves {_percent(top.saved_share)} at {top.stats.wasted} calls in vain."
+
+
+def assumptions(found: Forecast) -> Iterator[str]:
+    """What the figures take for granted."""
+    survey, clockwork, method = found.survey, found.clockwork, found.method
+    by = "tasks" if method.by == "task" else "runs, the earlier ones"
+    share = f"{method.train:.0%} of the {by}"
+    latest = "" if found.learned == found.first else f"the latest {found.learned} of "
+    first = f"{latest}{found.first} of {survey.runs} runs"
+    yield f"Learned from {first} first ({share}), then from each message as it ended."
+    played = len(found.variants[0].runs)
+    rest = survey.runs - found.first
+    if played < rest:
+        yield f"Played {played} of the other {rest} runs, drawn at random: --runs 0 plays all."
+    if found.assumed:
+        yield "Tools count as declared read-only if their names, SQL verbs or shell commands only read: give --policy."
+    yield _of_model(clockwork.model, survey, clockwork.step_s, clockwork.knows_steps)
+    yield from _of_tools(clockwork.tools, survey, clockwork.guessed, clockwork.step_s)
+    if not method.streams:
+        yield "The model does not stream: calls start when their message is complete."
+    yield "Writes of one run do not disturb another, and no second body is started beside one that overruns."
+
+
+def _of_model(model: Times, survey: Survey, step_s: float, known: bool) -> str:
+    if model.kind != "recorded":
+        return f"The model takes {_times(model)} for each message, at an even pace."
+    if not known:
+        return f"No times of the model are recorded: each message is taken to take {step_s:g} s. Give --model-pace."
+    share = _ratio(survey.timed["steps"], survey.steps)
+    rest = "" if share > 0.999 else f" ({share:.0%} of the messages; the others as the median, {step_s:.2f} s)"
+    return f"The model takes what was recorded{rest}, at an even pace."
+
+
+def _of_tools(tools: Sequence[tuple[str, Times]], survey: Survey, guessed: set[str], step_s: float) -> Iterator[str]:
+    for name, times in tools:
+        yield f"{'Tools take' if name == '*' else f'{printable(name)} takes'} {_times(times)}."
+    if guessed:
+        listed = ", ".join(sorted(map(printable, guessed))[:8])
+        yield f"No time is recorded of {listed}: taken to take a model's step, {step_s:.2f} s. Give --tool-latency."
+    elif not tools:
+        yield f"Tools take what was recorded ({_ratio(survey.timed['calls'], survey.calls):.0%} of the calls)."
+
+
+def _times(times: Times) -> str:
+    words = {"lognormal": "{:g} s in the median (lognormal)", "relative": "{:g} of the model's median step"}
+    return words.get(times.kind, "{:g} s").format(times.amount)
+
+
+def _rows(variant: Variant) -> list[Sums]:
+    return [[getattr(run, name) for name in _FIELDS] for run in variant.runs]
+
+
+def _saved(index: int, sums: Sums) -> float:
+    """Share of the plain time saved, by the sums of the fields; the one at *index* is compared."""
+    return 1 - sums[index] / sums[0] if sums[0] else 0.0
+
+
+def _saved_by(index: int, variant: Variant) -> float:
+    return _saved(index, [variant.total(name) for name in _FIELDS])
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

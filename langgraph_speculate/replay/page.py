@@ -1,0 +1,73 @@
+"""A forecast as one page of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from langgraph_speculate.pages.charts import bar_chart
+from langgraph_speculate.pages.document import render
+from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.replay.forecast import Forecast, Variant
+from langgraph_speculate.replay.outlook import assumptions, figures, verdict
+
+_BARS = (("plain", "plain"), ("ahead", "expected"), ("oracle", "perfect"))
+_TOOLS = 40  # rows of the table by tool; the rest are counted
+_HEADINGS = (
+    *("policy", "plain s", "expected s", "perfect s", "saved %", "95 % between", "of perfect %", "tool wait hidden %"),
+    *("launched", "hits", "in vain", "wasted s"),
+)
+_BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "mostly not run ahead because")
+
+
+def page(found: Forecast) -> str:
+    """The whole page as text; write it as UTF-8.
+
+    Args:
+        found: What a replay found.
+    """
+    first = found.variants[0]
+    tools = list(_tools(first))
+    return render(
+        "replay/page.html.j2",
+        title="What speculation would save",
+        verdict=list(verdict(found)),
+        times=bar_chart("Seconds of all runs", [(label, first.total(name)) for name, label in _BARS], unit="s"),
+        headings=_HEADINGS,
+        variants=[_row(variant, found.method.seed) for variant in found.variants],
+        by_tool=_BY_TOOL,
+        tools=tools[:_TOOLS],
+        more=max(0, len(tools) - _TOOLS),
+        assumptions=list(assumptions(found)),
+    )
+
+
+def _row(variant: Variant, seed: int) -> tuple[str, ...]:
+    told = figures(variant, seed)
+    saved, perfect = told["saved_share"], told["oracle_share"]["value"]
+    low, high = saved["interval"]
+    return (
+        variant.name or "as asked",
+        *(f"{told[name]:.1f}" for name in ("plain_s", "ahead_s", "oracle_s")),
+        _percent(saved["value"]),
+        f"{_percent(low)} … {_percent(high)}",
+        _percent(saved["value"] / perfect) if perfect else "–",
+        _percent(told["hidden_share"]),
+        *(str(told[name]) for name in ("launched", "hits", "wasted")),
+        f"{told['wasted_s']:.1f}",
+    )
+
+
+def _tools(variant: Variant) -> Iterator[tuple[str, ...]]:
+    for name, counts in sorted(variant.stats.by_tool.items(), key=lambda row: row[1].real_calls, reverse=True):
+        why = max(counts.denied, key=lambda reason: counts.denied[reason], default="")
+        seconds = (counts.hidden_s, counts.wasted_s, counts.tool_wait_s)
+        yield (
+            printable(name),
+            *(str(count) for count in (counts.real_calls, counts.hits, counts.wasted)),
+            *(f"{one:.1f}" for one in seconds),
+            why.replace("_", " "),
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f}"
