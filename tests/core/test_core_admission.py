@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -166,7 +167,7 @@ counts = st.integers(0, 5)
 
 @given(
     st.builds(
-        Spent,
+        partial(Spent, in_process=0),
         turn=counts,
         run=counts,
         wasted=counts,

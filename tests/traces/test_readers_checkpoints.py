@@ -193,6 +193,35 @@ def test_a_strict_serializer_reads_messages():
     assert serializer.loads_typed(serializer.dumps_typed([message])) == [message]
 
 
+@pytest.mark.parametrize("table", ["checkpoints", "writes"])
+def test_names_that_are_no_text_are_told(table: str, database: SqliteSaver, tmp_path: Path):
+    """
+    A damaged page may hold any bytes where a thread's name was.
+    """
+    converse(config=in_thread("t"), checkpointer=database)
+    database.conn.execute(f"UPDATE {table} SET thread_id = CAST(x'9b01' AS TEXT)")
+    database.conn.commit()
+    skips = Skips()
+
+    runs = list(read_runs(tmp_path / "checkpoints.sqlite", on_skip=skips))
+
+    assert len(runs) + skips.count == 1
+
+
+def test_a_schema_that_is_no_text_is_told(database: SqliteSaver, tmp_path: Path):
+    """
+    SQLite then complains in bytes that are no text either.
+    """
+    converse(config=in_thread("t"), checkpointer=database)
+    database.conn.execute("PRAGMA writable_schema = ON")
+    database.conn.execute("UPDATE sqlite_master SET name = CAST(x'9b9b' AS TEXT), sql = 'CREATE' WHERE name = 'writes'")
+    database.conn.commit()
+    skips = Skips()
+
+    assert list(read_runs(tmp_path / "checkpoints.sqlite", on_skip=skips)) == []
+    assert skips.reasons == {"no database of checkpoints": 1}
+
+
 @pytest.mark.parametrize("content", [b"SQLite format 3\x00" + b"\x00" * 100, b"SQLite format 3\x00"])
 def test_a_broken_database_is_one_skipped_file(content: bytes, tmp_path: Path):
     """

@@ -58,7 +58,7 @@ def runs_in_sqlite(path: str, limits: Limits, on_bytes: Callable[[int], None] | 
             size = Path(path).stat().st_size
             share = None if on_bytes is None else lambda done, of: on_bytes(size * done // of)
             yield from runs_of(saver, threads=threads, path=path, limits=limits, on_thread=share)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # of a damaged file even its complaints may be no text
         yield Skipped(path, 0, "no database of checkpoints", str(error))
 
 
