@@ -23,7 +23,8 @@ NEXT = """\
 On your own graph it is two lines:
     from langgraph_speculate import speculate
     graph = speculate(graph, policy="speculate.toml")
-The file says which of your tools only read; no other tool is run ahead."""
+The file says which of your tools only read; no other tool is run ahead. This asks you, tool by tool, and writes it:
+    langgraph-speculate doctor your_module:graph --interactive"""
 
 
 @contextmanager

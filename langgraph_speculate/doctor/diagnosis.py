@@ -14,6 +14,7 @@ from langgraph_speculate.doctor.tools import ToolFinding, findings
 from langgraph_speculate.errors import UnsupportedGraph
 from langgraph_speculate.graph import speculate, speculation_of
 from langgraph_speculate.host.compat import cannot_stream
+from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.middleware import SpeculationMiddleware
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
@@ -90,9 +91,13 @@ def diagnose(graph: Any, policy: SpeculationPolicy | None = None) -> Diagnosis:
         UnsupportedGraph: It cannot be wrapped.
     """
     found = survey(graph)
-    wrapped, own = _present(graph, found)
-    settings = policy or own
-    engine = speculation_of(speculate(graph, settings or SpeculationPolicy()))
+    wrapped, present = _present(graph, found)
+    settings = policy or (None if present is None else present.policy)
+    engine = present
+    if engine is None or wrapped != "speculate" or policy is not None:  # middleware meets its tools in runs only
+        known = () if present is None else (entry.tool for toolbox, _ in present.views for entry in toolbox)
+        named = [tool for tool in known if tool.name not in found.names()]  # given as tools=, where it was wrapped
+        engine = speculation_of(speculate(graph, settings or SpeculationPolicy(), tools=named))
     tools = findings(engine)
     inner = tuple(_all(found))
     return Diagnosis(
@@ -107,7 +112,7 @@ def diagnose(graph: Any, policy: SpeculationPolicy | None = None) -> Diagnosis:
         gated=tuple(sorted(frozenset().union(*(one.gated for one in inner)))),
         asking=tuple(sorted(found.asking)),
         blocked=next((blocked for toolbox, blocked in engine.views if blocked and len(toolbox)), None),
-        missing=tuple(sorted(frozenset().union(*(one.offered for one in inner)) - found.names())),
+        missing=tuple(sorted(frozenset().union(*(one.offered for one in inner)) - {one.name for one in tools})),
         versions={name: _version(name) for name in PACKAGES},
         traced=bool(tracing_is_enabled()),
         environment=os.environ.get(ENVIRONMENT_VARIABLE),
@@ -156,14 +161,14 @@ def _about(one: ToolFinding) -> Iterator[str]:
         )
 
 
-def _present(graph: Any, found: Survey) -> tuple[str | None, SpeculationPolicy | None]:
-    """How a graph speculates already, and under which policy."""
+def _present(graph: Any, found: Survey) -> tuple[str | None, Engine | None]:
+    """How a graph speculates already."""
     try:
-        return "speculate", speculation_of(graph).policy
+        return "speculate", speculation_of(graph)
     except UnsupportedGraph:
         own = (one for one in found.middleware if isinstance(one, SpeculationMiddleware))
         middleware = next(own, None)
-        return (None, None) if middleware is None else ("middleware", middleware.speculation.policy)
+        return (None, None) if middleware is None else ("middleware", middleware.speculation)
 
 
 def _all(found: Survey) -> Iterator[Survey]:

@@ -125,8 +125,8 @@ def _why(one: ToolFinding) -> str:
         return one.verdict.origin
     why, remedy = advice(one.verdict.reason, one.verdict.detail)
     if one.verdict.reason == "undeclared" and not one.once_declared.allowed:
-        begins = "declared" if one.gains else "declared, it would not either"
-        remedy = f"{begins}: {printable(one.once_declared.detail, 300)}"
+        rest = "; ".join(filter(None, advice(one.once_declared.reason, one.once_declared.detail)))
+        return f"{why}, and if somebody did: {rest}"
     return f"{why}: {remedy}" if remedy else why
 
 

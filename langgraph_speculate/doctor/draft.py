@@ -11,6 +11,7 @@ from langgraph_speculate.doctor.tools import ToolFinding
 from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.policy.annotations import Annotations
 from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.report.remedies import advice
 
 _DESCRIPTION = 90  # characters of it that are shown
 
@@ -65,8 +66,8 @@ def facts(tool: ToolFinding) -> Iterator[str]:
         yield f"declared already: {tool.verdict.origin}; an entry here takes its place"
     yield f"{tool.looks}"
     if not tool.once_declared.allowed:
-        begins = "declared" if tool.gains else "would not run ahead all the same"
-        yield f"{begins}: {printable(tool.once_declared.detail, 200)}"
+        begins = "declared, it starts late" if tool.gains else "would not run ahead all the same"
+        yield f"{begins}: {'; '.join(filter(None, advice(tool.once_declared.reason, tool.once_declared.detail)))}"
 
 
 def _entry(tool: ToolFinding, confirmed: bool) -> Iterator[str]:

@@ -19,7 +19,10 @@ _CHANGING = """add append apply approve assign authorize book buy cancel charge 
  reject remove rename replace reply reserve reset restart revoke run save schedule send set share
  start stop store submit subscribe terminate transfer trigger uninstall update upload upsert write"""
 _WRITES = frozenset(_CHANGING.split())
-_ALSO_NOUNS = frozenset({"charge", "lock", "log", "order", "place", "schedule", "set", "share", "store"})
+_THINGS = """charge close commit copy edit exchange grant invite lock log mark merge open order pay place
+ post purchase refund register reply reserve run schedule set share start stop store transfer
+ trigger update"""
+_ALSO_NOUNS = frozenset(_THINGS.split())
 _WEB = "bing browse browser crawl duckduckgo google http https internet scrape tavily url web webpage website"
 _LEAVES = frozenset(_WEB.split())
 _PLACES = frozenset({"domain", "endpoint", "href", "hostname", "link", "links", "uri", "url", "urls", "webhook"})
@@ -69,7 +72,7 @@ def looks_of(name: str, arguments: Collection[str], said: Annotations | None = N
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
     reading = is_read_only(Call("_".join(words)))
     given = [argument.lower() for argument in arguments]
-    # "order" in get_order is a thing; first in a name it is something to be done.
+    # "order" in get_order is a thing, and "open" in list_open_orders its state; first in a name both are to be done.
     if doing := next((w for at, w in enumerate(words) if w in _WRITES and (at == 0 or w not in _ALSO_NOUNS)), None):
         return Looks("writes", f"{doing!r} in its name")
     if program := _among([*words, *given], _PROGRAMS):

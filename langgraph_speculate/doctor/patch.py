@@ -55,6 +55,8 @@ def wrapped(text: str, variable: str, policy: str) -> str | None:
     imports = [
         node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) and node.lineno < last.lineno
     ]
+    if any(isinstance(node, ast.ImportFrom) and ast.unparse(node) == _IMPORT for node in imports):
+        return "\n".join(lines) + "\n"
     docstring = tree.body[0].end_lineno or 0 if ast.get_docstring(tree) is not None else 0
     lines.insert(max((node.end_lineno or 0 for node in imports), default=docstring), _IMPORT)
     return "\n".join(lines) + "\n"

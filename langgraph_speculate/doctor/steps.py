@@ -44,6 +44,10 @@ def steps(
         drafted: Whether that file has just been written.
         traces: Recorded runs, if they are known.
     """
+    if not any(one.gains for one in found.tools):
+        return [
+            Step("Clear the way", "see above what stands before each tool", "a tool that would start early if declared")
+        ]
     declared = [one.name for one in found.tools if one.policy is not None and one.policy.read_only]
     left: list[Step] = []
     if not declared:

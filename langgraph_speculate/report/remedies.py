@@ -91,6 +91,7 @@ _MEANINGS: Mapping[str, str] = {
     Discard.LINEAGE: "it rested on a guess that came to nothing",
     Discard.NO_SLOT: "no thread was free",
     Discard.PREEMPTED: "it made room for something better",
+    Discard.YIELDED: "a real call needed its slot",
     Discard.RUN_ENDED: "the run was over",
     Discard.HEDGED: "of two bodies of one call, the other was first",
 }

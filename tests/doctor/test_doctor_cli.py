@@ -144,6 +144,15 @@ def test_asked_tool_by_tool_only_what_was_confirmed_is_enabled(
     assert "1. Replay" in out  # what was confirmed counts: nothing is left to be declared
 
 
+def test_where_nothing_can_run_ahead_the_way_is_cleared_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    No step leads to what the gate would refuse in any case.
+    """
+    _, out, _ = doctor(capsys, "doctor_graphs:stopping", "--json")
+
+    assert [step["title"] for step in json.loads(out)["next"]] == ["Clear the way"]
+
+
 def test_questions_and_json_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
     """
     One object and nothing else cannot hold questions.

@@ -131,6 +131,18 @@ def test_the_other_shape_of_annotations_says_the_same() -> None:
     assert diagnose(plain, trusting).allowed == ("get_order",)
 
 
+@pytest.mark.parametrize("policy", [None, SpeculationPolicy(tools={"get_order": True})])
+def test_tools_that_were_named_where_the_graph_was_wrapped_are_known(policy: SpeculationPolicy | None) -> None:
+    """
+    No node holds them, so only the wrapped graph can tell; another policy may be asked about all the same.
+    """
+    plain = doctor_graphs.create_agent(doctor_graphs.Streaming(), [doctor_graphs.get_price])
+    known = speculate(plain, tools=[doctor_graphs.get_order])
+
+    assert diagnose(known, policy).allowed == (("get_order", "get_price") if policy else ("get_price",))
+    assert verdicts(diagnose(known))["get_order"] == ("undeclared", "allowed")
+
+
 def test_what_was_found_is_what_is_there() -> None:
     """
     Nodes, models, middleware, checkpointer, approvals.

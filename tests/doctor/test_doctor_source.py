@@ -191,6 +191,15 @@ def test_the_patched_module_wraps_the_graph(text: str) -> None:
     assert len(changed.splitlines()) - len(text.splitlines()) in (1, 2)
 
 
+def test_what_is_imported_already_is_not_imported_again() -> None:
+    """
+    Where another graph of the module speculates, one line will do.
+    """
+    text = "from langgraph_speculate import speculate\nfrom a import b\n\ngraph = b()\n"
+
+    assert wrapped(text, "graph", "p.toml") == text + 'graph = speculate(graph, policy="p.toml")\n'
+
+
 def test_a_module_that_runs_wraps_its_graph(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The patch is a patch of that module, and what it says is what makes the graph speculate.
