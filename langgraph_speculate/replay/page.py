@@ -16,7 +16,7 @@ _HEADINGS = (
     *("policy", "plain s", "expected s", "perfect s", "saved %", "95 % between", "of perfect %", "tool wait hidden %"),
     *("launched", "hits", "in vain", "wasted s"),
 )
-_BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "mostly not run ahead because")
+_BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "never ran ahead because")
 
 
 def page(found: Forecast) -> str:
@@ -59,7 +59,7 @@ def _row(variant: Variant, seed: int) -> tuple[str, ...]:
 
 def _tools(variant: Variant) -> Iterator[tuple[str, ...]]:
     for name, counts in sorted(variant.stats.by_tool.items(), key=lambda row: row[1].real_calls, reverse=True):
-        why = max(counts.denied, key=lambda reason: counts.denied[reason], default="")
+        why = "" if counts.launched else max(counts.denied, key=lambda reason: counts.denied[reason], default="")
         seconds = (counts.hidden_s, counts.wasted_s, counts.tool_wait_s)
         yield (
             printable(name),

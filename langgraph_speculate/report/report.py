@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,11 @@ class Report:
         self._lock = threading.Lock()
         self._figures = Figures(Choice(runs, wanted))
         self._cut = 0
+        self._catch_up: Callable[[], object] = lambda: None
         match source:
             case Engine():
                 source.events(self.take)
+                self._catch_up = source.flush
             case str() | os.PathLike():
                 self.read(source)
             case _:
@@ -91,7 +94,7 @@ class Report:
         notes = []
         if self._cut:
             notes.append(f"Left out: {count(self._cut, 'line')} without an end, whose writer was killed.")
-        with self._lock:
+        with self._up_to_date():
             return page(self._figures, notes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -104,17 +107,24 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """All figures as plain data."""
-        with self._lock:
+        with self._up_to_date():
             return as_json(self._figures) | {"cut_lines": self._cut}
 
     def trace(self) -> dict[str, Any]:
         """The runs that are shown, as plain data for Chrome's trace viewer or Perfetto; write it as JSON."""
-        with self._lock:
+        with self._up_to_date():
             return trace_of(timeline(pick.run.id, pick.run.happened) for pick in self._figures.choice.picks())
 
     def __str__(self) -> str:
-        with self._lock:
+        with self._up_to_date():
             return sentence(self._figures)
+
+    @contextmanager
+    def _up_to_date(self) -> Iterator[None]:
+        """All that happened so far is taken in, and nothing more until it is told."""
+        self._catch_up()
+        with self._lock:
+            yield
 
     def _repr_html_(self) -> str:
         """For notebooks: a page of its own, so that neither touches the other's style."""
