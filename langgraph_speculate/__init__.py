@@ -8,6 +8,7 @@ from langgraph_speculate.host.current import current_speculation
 from langgraph_speculate.host.mcp import from_server
 from langgraph_speculate.host.pins import fingerprint_of
 from langgraph_speculate.middleware import SpeculationMiddleware
+from langgraph_speculate.observe.lines import LogLines
 from langgraph_speculate.observe.log import JsonLines
 from langgraph_speculate.policy import Limits, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.predict import default_predictor
@@ -20,6 +21,7 @@ except PackageNotFoundError:  # a checkout that was never installed
 __all__ = [
     "JsonLines",
     "Limits",
+    "LogLines",
     "MisplacedMiddleware",
     "PolicyError",
     "SpeculateError",

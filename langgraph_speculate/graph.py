@@ -62,6 +62,7 @@ def speculate(
     observers: Iterable[Observer] = (),
     executor: Executor | None = None,
     force_streaming: bool = False,
+    announce: bool = False,
     trace: Level = "summary",
     trace_feedback: bool = False,
 ) -> G:
@@ -84,6 +85,8 @@ def speculate(
         force_streaming: Stream the model's turns although nobody asked for it. Some metadata of messages then differs
             from the plain graph's (see "Forcing the model to stream" in the documentation); what a model's owner set
             against streaming wins.
+        announce: Write `{"type": "speculation", "tool", "outcome", "saved_s", …}` to the stream mode `custom` whenever
+            a result is adopted. The stream then has more than the plain graph's.
         trace: What traces in LangSmith say of speculations, where a run is traced: `"off"` nothing, `"summary"` what
             became of each call and of each speculation, `"full"` also the arguments that were guessed, and what was
             not started.
@@ -118,7 +121,7 @@ def speculate(
     observers = tuple(observers)
     tracing = Tracing(trace, trace_feedback)
     given = (policy, patterns, predictor, executor) != (None,) * 4 or tracing != Tracing()
-    asked = tools or observers or force_streaming or given
+    asked = tools or observers or force_streaming or announce or given
     if _is_wrapped(graph) and not asked:
         return cast(G, graph)
     for tool in tools:
@@ -129,7 +132,7 @@ def speculate(
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing)
+    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing, announce)
     return cast(G, _wrap(found, toolboxes, engine))
 
 

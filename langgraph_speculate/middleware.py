@@ -79,6 +79,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         observers: As in `speculate()`.
         executor: As in `speculate()`.
         force_streaming: As in `speculate()`.
+        announce: As in `speculate()`.
         trace: As in `speculate()`.
         trace_feedback: As in `speculate()`.
 
@@ -113,6 +114,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         observers: Iterable[Observer] = (),
         executor: Executor | None = None,
         force_streaming: bool = False,
+        announce: bool = False,
         trace: Level = "summary",
         trace_feedback: bool = False,
     ) -> None:
@@ -120,7 +122,9 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         tracing = Tracing(trace, trace_feedback)
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
-        self.speculation = Engine(self._policy, guess, observers, patterns, force_streaming, executor, tracing)
+        self.speculation = Engine(
+            self._policy, guess, observers, patterns, force_streaming, executor, tracing, announce
+        )
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN

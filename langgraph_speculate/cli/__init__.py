@@ -16,10 +16,10 @@ from langgraph_speculate.cli.app import app, fail
 # All else comes second: it is the app that says which extra is missing.
 import typer
 
-from langgraph_speculate.cli import audit, convert, demo, doctor, evaluate, mine, replay, report, show
+from langgraph_speculate.cli import audit, convert, demo, doctor, evaluate, mine, replay, report, show, tail
 from langgraph_speculate.errors import SpeculateError
 
-__all__ = ["audit", "convert", "demo", "doctor", "evaluate", "main", "mine", "replay", "report", "show"]
+__all__ = ["audit", "convert", "demo", "doctor", "evaluate", "main", "mine", "replay", "report", "show", "tail"]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from langchain_core.tools import BaseTool
 from langgraph_speculate.core.calls import Call, size_of
 from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.repeats import Remembered
+from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.compat import child_config, traced_run
+from langgraph_speculate.host.compat import child_config, runtime_of, traced_run
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.recorder import areplay, replay
@@ -261,5 +262,21 @@ class RealCalls:
             self._driver.note(
                 lambda now: self._settle(real, now, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s)
             )
+            if self._engine.announces:
+                self._announce(hit, joined, real)
             call, waited_s = traced_run(child_config()), clock.now() - real.at
             self._driver.trace.adopted(hit, call, joined=joined, waited_s=waited_s, arrived_at=real.at)
+
+    def _announce(self, hit: Speculation, joined: bool, real: RealCall) -> None:
+        """Tell whoever streams `custom` that a result was adopted, from inside of the call that adopted it."""
+        writer = getattr(runtime_of(child_config() or {}), "stream_writer", None)
+        if writer is None:
+            return
+        waited_s = clock.now() - real.at
+        facts = {"id": hit.id, "tool": hit.call.name, "tool_call_id": real.id, "outcome": _outcome(joined)}
+        with suppress(Exception):  # a stream that nobody reads any more is no reason to fail a call
+            writer({"type": "speculation", **facts, "saved_s": hit.ran_s - waited_s, "waited_s": waited_s})
+
+
+def _outcome(joined: bool) -> str:
+    return "joined" if joined else "hit"

@@ -70,6 +70,7 @@ class Engine:
         force_streaming: Whether the model's turns are streamed although nobody asked for it.
         executor: Where sync bodies run that can be sent there, or None.
         tracing: What traces in LangSmith say of speculations.
+        announce: Whether each adoption is told to those who stream `custom`.
 
     Attributes:
         audience: Those who are told what happens.
@@ -89,9 +90,11 @@ class Engine:
         force_streaming: bool = False,
         executor: Executor | None = None,
         tracing: Tracing = Tracing(),  # noqa: B008 - frozen
+        announce: bool = False,
     ) -> None:
         self.tracing = tracing
         self.force_streaming = force_streaming
+        self.announces = announce
         self.dispatcher = Dispatcher(executor)
         self.policy = policy
         self.forecaster = Forecaster(predictor, self.warn)

@@ -90,7 +90,7 @@ def read_log(
     """
     number = 0
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 2):  # the end of the line does not count
                 number += 1
                 if on_bytes is not None and number % _TOLD_EACH == 0:
@@ -98,7 +98,7 @@ def read_log(
                 if on_cut is not None and _is_cut(line):
                     on_cut(number)
                 else:
-                    yield _event_in(line)
+                    yield event_in(line)
     except BadLog as error:
         raise BadLog(f"{os.fspath(path)!r}, line {number}: {error}") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a NUL in the path
@@ -191,7 +191,12 @@ def _printable(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+def opened(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a log for reading; one that ends in `.gz` is unpacked on the way.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
         raise IsADirectoryError(0, "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
@@ -202,7 +207,12 @@ def _is_cut(line: bytes) -> bool:
     return len(line) <= MAX_LINE_BYTES and not line.rstrip().endswith(b"}")
 
 
-def _event_in(line: bytes) -> events.Event:
+def event_in(line: bytes) -> events.Event:
+    """The event that a line of a log is.
+
+    Raises:
+        BadLog: It is none.
+    """
     if len(line.rstrip(b"\r\n")) > MAX_LINE_BYTES:
         raise BadLog(f"longer than {MAX_LINE_BYTES} bytes")
     try:

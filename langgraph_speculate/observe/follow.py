@@ -1,0 +1,61 @@
+"""A log of events that is still being written: what it holds, and then what comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from langgraph_speculate.core.events import Event
+from langgraph_speculate.errors import BadLog
+from langgraph_speculate.observe.log import MAX_LINE_BYTES, event_in, opened
+
+
+def follow(path: str | os.PathLike[str], wait: Callable[[], bool]) -> Iterator[Event]:
+    """Yield the events of a log as they come, from its beginning.
+
+    A line that has no end yet is read when it has. A log that was begun anew, or moved away and replaced, is read from
+    its beginning again.
+
+    Args:
+        path: A file of JSON lines.
+        wait: Called when there is nothing more for now; waits a little, and returns False to end.
+
+    Raises:
+        BadLog: It cannot be read, or a line is no event; the message names path and line.
+    """
+    number = 0
+    try:
+        file = opened(path)
+        try:
+            rest = b""
+            while True:
+                line = file.readline(MAX_LINE_BYTES + 2)
+                rest += line
+                if rest.endswith(b"\n") or len(rest) > MAX_LINE_BYTES:
+                    number += 1
+                    yield event_in(rest)
+                    rest = b""
+                elif not line:
+                    if not wait():
+                        return
+                    if _is_replaced(path, file):
+                        file.close()
+                        file, rest, number = opened(path), b"", 0
+        finally:
+            file.close()
+    except BadLog as error:
+        raise BadLog(f"{os.fspath(path)!r}, line {number}: {error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadLog(f"{os.fspath(path)!r}: the log cannot be read: {reason}") from None
+
+
+def _is_replaced(path: str | os.PathLike[str], file: BinaryIO) -> bool:
+    """Whether there is another file of that name now, or less in this one than was read."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:  # moved away, and not begun anew yet
+        return False
+    mine = os.fstat(file.fileno())
+    return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino) or there.st_size < file.tell()

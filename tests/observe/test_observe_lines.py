@@ -1,0 +1,158 @@
+"""What happened as lines: one a run in a log, one an event on a terminal, followed while it is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_speculate import cli
+from langgraph_speculate.core import events
+from langgraph_speculate.errors import BadLog
+from langgraph_speculate.observe.follow import follow
+from langgraph_speculate.observe.lines import LogLines, told
+from langgraph_speculate.observe.log import as_json
+
+HAPPENED = [
+    events.TurnBegan(run="r", at=0.0, number=1, turn="t"),
+    events.Launched(run="r", at=0.1, number=2, turn="t", id="r:1", tool="get", probability=0.9, source="json"),
+    events.CallSettled(run="r", at=0.5, number=3, tool="get", id="r:1", joined=False, waited_s=0.1, tool_s=0.4),
+    events.CallSettled(run="r", at=0.6, number=4, tool="put", id=None, joined=False, waited_s=0.2, tool_s=0.2),
+    events.Discarded(run="r", at=0.7, number=5, id="r:2", tool="find", reason="contradicted"),
+    events.Wasted(run="r", at=0.7, number=6, id="r:2", tool="find", seconds=0.25),
+    events.RunClosed(run="r", at=0.9, number=7, launched=2, hits=1, hidden_s=0.3),
+]
+
+
+def line(event: events.Event) -> bytes:
+    return json.dumps(as_json(event)).encode() + b"\n"
+
+
+def test_a_run_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture):
+    """
+    At INFO, when it ends, with what it came to.
+    """
+    lines = LogLines()
+    with caplog.at_level(logging.INFO, "langgraph_speculate"):
+        for event in HAPPENED:
+            lines(event)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "speculation: run r: 1 of 2 calls adopted, 0.30 s hidden; 2 launched, 1 in vain, 0.25 s wasted"
+    ]
+
+
+def test_names_cannot_write_lines_of_their_own():
+    """
+    A model makes up names of tools.
+    """
+    shown = told(events.Discarded(run="r", at=0.0, id="r:1", tool="get\n\x1b[2Jhit", reason="contradicted"))
+
+    assert shown is not None
+    assert shown.isprintable()
+
+
+def test_a_log_is_followed_while_it_is_written(tmp_path: Path):
+    """
+    A line without an end is read when it has one; a log that was begun anew, or replaced, from its beginning.
+    """
+    path = tmp_path / "events.jsonl"
+    first, second, third = map(line, HAPPENED[:3])
+    path.write_bytes(first + second[:20])
+
+    def grows() -> None:
+        with path.open("ab") as file:
+            file.write(second[20:])
+
+    def is_begun_anew() -> None:
+        path.write_bytes(third)
+
+    def is_replaced() -> None:
+        other = tmp_path / "other"
+        other.write_bytes(first + third)
+        os.replace(other, path)
+
+    later = iter([grows, is_begun_anew, is_replaced])
+
+    def wait() -> bool:
+        happens = next(later, None)
+        if happens is not None:
+            happens()
+        return happens is not None
+
+    assert [event.number for event in follow(path, wait)] == [1, 2, 3, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"no JSON\n", "line 1: no JSON"), (b'{"event": "X"}\n', "line 1: no event of this version")],
+)
+def test_a_log_of_something_else_is_told(content: bytes, reason: str, tmp_path: Path):
+    """
+    By path and line.
+    """
+    (tmp_path / "log").write_bytes(content)
+
+    with pytest.raises(BadLog, match=reason):
+        list(follow(tmp_path / "log", lambda: False))
+
+
+def tail(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tail", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out, err
+
+
+def test_tail_prints_what_people_want_to_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    A line each without a terminal; the events themselves as JSON.
+    """
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(map(line, HAPPENED)))
+
+    code, out, _ = tail(capsys, path, "--once")
+    _, as_data, _ = tail(capsys, path, "--once", "--json")
+
+    assert code == 0
+    assert out.splitlines() == [
+        "launch   get: 90% likely (json)",
+        "hit      get: saved 0.30 s",
+        "miss     put: took 0.20 s",
+        "wasted   find: contradicted",
+        "run      r ends: 1 hits, 0.30 s hidden",
+    ]
+    assert [json.loads(text)["event"] for text in as_data.splitlines()] == [type(one).__name__ for one in HAPPENED]
+
+
+def test_tail_shows_a_table_on_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """
+    Sums by tool, and what happened last.
+    """
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(map(line, HAPPENED)))
+
+    _, out, _ = tail(capsys, path, "--once")
+
+    assert "hidden s" in out
+    assert "1 runs ended" in out
+    assert "hit      get: saved 0.30 s" in out
+
+
+def test_tail_of_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    One line, exit code 2.
+    """
+    code, _, err = tail(capsys, tmp_path / "no-such.jsonl", "--once")
+
+    assert code == 2
+    assert "no-such.jsonl" in err
