@@ -492,6 +492,16 @@ def test_decisions_are_those_of_a_run(capsys: pytest.CaptureFixture[str]):
     assert launches[decisions.MIXED] > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="asks the system what a process used")
+def test_a_report_is_measured_of_a_log_as_long_as_it_is_told(capsys: pytest.CaptureFixture[str]):
+    """Whole demonstrations told again: at least so many events, and a page of them."""
+    assert report_benchmark.main(["--events", "1200", "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert 1200 <= report["events"] < 1200 + 600
+    assert 20 < report["page_kb"] < 300
+    assert report["peak_mb"] > 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks glibc how much memory is in use")
 def test_capacity_measures_each_agent_in_a_process_of_its_own(capsys: pytest.CaptureFixture[str]):
     """All runs end, ours adopts calls, and the peak is no less than what is in use afterwards."""
