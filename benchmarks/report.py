@@ -74,7 +74,8 @@ def measure(events: int, tell: Callable[[str], None]) -> dict[str, Any]:
 def table(report: Mapping[str, Any]) -> Iterator[str]:
     """The figures, for people."""
     yield f"{report['events']:,} events, {report['log_mb']:.0f} MB"
-    yield f"reading them  {report['read_s']:6.1f} s of processor time, {report['events'] / report['read_s']:,.0f} a second"
+    each_s = report["events"] / report["read_s"]
+    yield f"reading them  {report['read_s']:6.1f} s of processor time, {each_s:,.0f} a second"
     yield f"the report    {report['report_s']:6.1f} s of processor time, {report['wall_s']:.1f} s on the clock"
     yield f"at its peak   {report['peak_mb']:6.0f} MB"
     yield f"its page      {report['page_kb']:6.0f} kB"

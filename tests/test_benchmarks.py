@@ -33,6 +33,7 @@ from benchmarks import (
     support,
     three_turns,
 )
+from benchmarks import report as report_benchmark
 from benchmarks.guesses import Guesses
 from benchmarks.play import BEGIN, BOTH, STREAM, Attempt, Hidden, Message, Play, plays
 from benchmarks.play import EAGER as EAGER_ALONE
