@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,25 @@ def test_a_log_of_shadow_mode_says_what_would_have_hit(capsys: pytest.CaptureFix
     _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl", "--json")
     assert json.loads(out)["events"]["events"] == 4
     assert doctor(capsys, "doctor_graphs:agent", "--events", "no.jsonl")[0] == 2
+
+
+def test_the_example_project_is_seen_through_its_langgraph_json() -> None:
+    """
+    As its README says: six tools, of which five may run ahead, and nothing to be warned of.
+    """
+    config = HERE.parents[1] / "examples" / "shop_agent" / "langgraph.json"
+    command = [sys.executable, "-m", "langgraph_speculate", "doctor", "--from", str(config), "--json"]
+    environment = {**os.environ, "OPENAI_API_KEY": "none", "PYTHONPATH": str(HERE.parents[1])}
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+
+    found = json.loads(ended.stdout)
+    assert {one["name"]: one["verdict"]["reason"] for one in found["tools"]} == {
+        "get_customer": "allowed",
+        "get_order": "allowed",
+        "list_orders": "allowed",
+        "open_return": "not_read_only",
+        "search_products": "allowed",
+        "track_shipment": "allowed",
+    }
+    assert (found["wrapped"], found["warnings"]) == ("speculate", [])
