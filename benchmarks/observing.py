@@ -9,10 +9,13 @@ runs. Observers take turns in every round; a cost is the median over the rounds.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -26,7 +29,7 @@ from benchmarks.command import rounds_parser, show
 from benchmarks.overhead import ADOPTING, TOOL_TURNS, contenders
 from benchmarks.progress import progress
 from benchmarks.surroundings import no_collection, undisturbed
-from langgraph_speculate import speculation_of
+from langgraph_speculate import JsonLines, LogLines, speculation_of
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.live import Live
 from langgraph_speculate.observe.opentelemetry import OpenTelemetry
@@ -48,23 +51,27 @@ def events_of_a_run() -> list[Event]:
     return sorted(seen, key=lambda event: event.number)
 
 
-def observers() -> dict[str, tuple[Observer, Callable[[], Any]]]:
+def observers(folder: Path) -> dict[str, tuple[Observer, Callable[[], Any]]]:
     """Each observer, and what ends its work."""
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+    lines = JsonLines(folder / "events.jsonl")
     otel = OpenTelemetry(provider, MeterProvider(metric_readers=[InMemoryMetricReader()]))
     return {
         "OpenTelemetry": (otel, provider.force_flush),
         "Prometheus": (Prometheus(CollectorRegistry()), lambda: None),
         "Live": (Live(), lambda: None),
+        "JsonLines": (lines, lines.flush),
+        "LogLines": (LogLines(level=logging.DEBUG), lambda: None),
     }
 
 
 def measure(rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Microseconds of processor time for an event and for an adopted call, by observer."""
-    happened, taken = events_of_a_run(), observers()
-    spent: dict[str, list[float]] = {name: [] for name in taken}
-    with undisturbed():
+    happened = events_of_a_run()
+    with tempfile.TemporaryDirectory() as folder, undisturbed():
+        taken = observers(Path(folder))
+        spent: dict[str, list[float]] = {name: [] for name in taken}
         for number in range(rounds + 1):
             runs = [[dataclasses.replace(event, run=f"{number}-{run}") for event in happened] for run in range(_RUNS)]
             for name, (observer, ended) in taken.items():
