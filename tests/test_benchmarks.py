@@ -876,6 +876,6 @@ def test_observing_reports_what_each_observer_costs(capsys: pytest.CaptureFixtur
     """
     assert observing.main(["--rounds", "1", "--json", "--quiet"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert set(report["observers"]) == {"OpenTelemetry", "Prometheus", "Live"}
+    assert set(report["observers"]) == {"OpenTelemetry", "Prometheus", "Live", "JsonLines", "LogLines"}
     assert report["events_per_call"] > 5
     assert all(costs["event_us"] > 0 for costs in report["observers"].values())
