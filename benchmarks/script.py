@@ -22,8 +22,8 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from benchmarks.traces import Run, is_read_only
 from langgraph_speculate.core import Call
 from langgraph_speculate.demo.loopback import ApiError, Message, Pace, Reply
+from langgraph_speculate.traces.effects import READING, WRITING, told_apart
 
-READING, WRITING = "reading", "writing"
 _P90_TO_P50 = 1.9  # of a hosted model's step
 _MAX_PIECES = 32  # of a text or of a call's arguments: more cost the client time that is nobody's
 _SIGMA = math.log(_P90_TO_P50) / 1.2816
@@ -190,7 +190,7 @@ def split_by_effect(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     both = sorted(name for name, kind in kinds.items() if len(kind) > 1)
     if not both:
         return list(runs), []
-    return [replace(run, events=[_renamed(event, set(both)) for event in run.events]) for run in runs], both
+    return [told_apart(run, both) for run in runs], both
 
 
 def reading_tools(runs: Sequence[Run]) -> dict[str, bool]:
@@ -248,18 +248,6 @@ def _results(run: Run) -> dict[tuple[int, int], str]:
 def _calls(run: Run) -> Iterator[Call]:
     for event in run.events:
         yield from (Call(call["name"], call["args"]) for call in event.get("tool_calls") or ())
-
-
-def _renamed(event: Mapping[str, Any], split: set[str]) -> Mapping[str, Any]:
-    if not event.get("tool_calls"):
-        return event
-    calls = [
-        {**call, "name": f"{call['name']}_{READING if is_read_only(Call(call['name'], call['args'])) else WRITING}"}
-        if call["name"] in split
-        else call
-        for call in event["tool_calls"]
-    ]
-    return {**event, "tool_calls": calls}
 
 
 def _text(event: Mapping[str, Any]) -> str:

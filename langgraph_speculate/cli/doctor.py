@@ -69,11 +69,10 @@ def doctor(
     from langgraph_speculate.doctor.source import find, load
     from langgraph_speculate.doctor.steps import steps
     from langgraph_speculate.policy import SpeculationPolicy
-    from langgraph_speculate.replay.display import progress_on
     from langgraph_speculate.replay.display import show as show_forecast
     from langgraph_speculate.replay.outlook import as_json as forecast_as_json
     from langgraph_speculate.report import Report
-    from langgraph_speculate.traces.display import show_skips
+    from langgraph_speculate.traces.display import progress_on, show_skips
     from langgraph_speculate.traces.skips import Skips
 
     if interactive and as_json:

@@ -78,13 +78,13 @@ def replay(
     """
     from langgraph_speculate.errors import TraceError
     from langgraph_speculate.policy import SpeculationPolicy
-    from langgraph_speculate.replay.display import progress_on, show
+    from langgraph_speculate.replay.display import show
     from langgraph_speculate.replay.forecast import Method, forecast
     from langgraph_speculate.replay.knowledge import known_to, taught_by
     from langgraph_speculate.replay.outlook import as_json as described
     from langgraph_speculate.replay.page import page
     from langgraph_speculate.replay.times import Times, tool_times
-    from langgraph_speculate.traces.display import show_skips
+    from langgraph_speculate.traces.display import progress_on, show_skips
     from langgraph_speculate.traces.reader import read_runs
     from langgraph_speculate.traces.runs import Run
     from langgraph_speculate.traces.skips import Skips

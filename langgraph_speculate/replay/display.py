@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,19 +14,6 @@ from langgraph_speculate.replay.forecast import Forecast, Variant
 from langgraph_speculate.replay.outlook import assumptions, figures, pays, verdict
 
 _TOOLS = 15
-
-
-@contextmanager
-def progress_on(console: Console, what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """Yield a function to call after each step: a bar on a terminal, one line elsewhere."""
-    if not console.is_terminal:
-        console.print(Text(what), soft_wrap=True)
-        yield lambda: None
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.update(task, advance=1)
 
 
 def show(found: Forecast, console: Console) -> None:

@@ -37,8 +37,8 @@ _SHARES = (  # label, key in the figures, whether with its deviation over the sp
 
 
 @contextmanager
-def progress_on(console: Console, what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Yield a function to call after each of *total* steps: a bar on a terminal, one line elsewhere."""
+def progress_on(console: Console, what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each of *total* steps (None: unknown): a bar on a terminal, one line elsewhere."""
     if not console.is_terminal:
         console.print(Text(what), soft_wrap=True)
         yield lambda: None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from langgraph_speculate.traces import Skips, read_runs
+from tests.traces.containers import backwards, lines, one_list, parquet
 from tests.traces.recordings import QUESTIONS, TOLD, read, told
 
 Row = dict[str, Any]
@@ -85,25 +86,6 @@ def with_calls_apart(rows: list[Row]) -> list[Row]:
             row["tool_calls"] = [json.dumps(call) for call in message.pop("tool_calls")]
             row["output"] = json.dumps(message)
     return rows
-
-
-def lines(rows: list[Row], path: Path) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def backwards(rows: list[Row], path: Path) -> None:
-    lines(rows[::-1], path)
-
-
-def one_list(rows: list[Row], path: Path) -> None:
-    path.write_text(json.dumps(rows))
-
-
-def parquet(rows: list[Row], path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb", reason="needs duckdb: pip install 'langgraph-speculate[mine]'")
-    json_path = path.with_suffix(".json")
-    lines(rows, json_path)
-    duckdb.sql(f"COPY (SELECT * FROM read_json('{json_path}')) TO '{path}' (FORMAT parquet)")
 
 
 @pytest.mark.parametrize("shape", [list, camel, with_calls_apart])

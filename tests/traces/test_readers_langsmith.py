@@ -17,6 +17,7 @@ from langsmith_server import LangSmithServer
 from langgraph_speculate import speculate
 from langgraph_speculate.traces import Skips, read_runs
 from langgraph_speculate.traces.readers import langsmith_api
+from tests.traces.containers import backwards, lines, one_list, parquet
 from tests.traces.recordings import TOLD, TOOLS, Scripted, converse, read, told
 
 Row = dict[str, Any]
@@ -35,25 +36,6 @@ def as_exported(rows: list[Row]) -> list[Row]:
     """The same with objects as the texts of objects, as bulk exports have them."""
     packed = ("inputs", "outputs", "extra", "events")
     return [{name: json.dumps(value) if name in packed else value for name, value in row.items()} for row in rows]
-
-
-def lines(rows: list[Row], path: Path) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def backwards(rows: list[Row], path: Path) -> None:
-    lines(rows[::-1], path)
-
-
-def one_list(rows: list[Row], path: Path) -> None:
-    path.write_text(json.dumps(rows))
-
-
-def parquet(rows: list[Row], path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb", reason="needs duckdb: pip install 'langgraph-speculate[mine]'")
-    json_path = path.with_suffix(".json")
-    lines(rows, json_path)
-    duckdb.sql(f"COPY (SELECT * FROM read_json('{json_path}', union_by_name=true)) TO '{path}' (FORMAT parquet)")
 
 
 WRITTEN = [(list, lines), (list, backwards), (list, one_list), (as_exported, lines), (as_exported, parquet)]
