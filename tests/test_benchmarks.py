@@ -879,3 +879,6 @@ def test_observing_reports_what_each_observer_costs(capsys: pytest.CaptureFixtur
     assert set(report["observers"]) == {"OpenTelemetry", "Prometheus", "Live", "JsonLines", "LogLines"}
     assert report["events_per_call"] > 5
     assert all(costs["event_us"] > 0 for costs in report["observers"].values())
+    assert all(rate > 0 for rate in report["events_per_second"].values())
+    assert set(report["run_ms"]) == {"without", "with"}
+    assert "events a second" in "\n".join(observing.table(report))

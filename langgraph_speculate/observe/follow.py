@@ -14,8 +14,8 @@ from langgraph_speculate.observe.log import MAX_LINE_BYTES, event_in, opened
 def follow(path: str | os.PathLike[str], wait: Callable[[], bool]) -> Iterator[Event]:
     """Yield the events of a log as they come, from its beginning.
 
-    A line that has no end yet is read when it has. A log that was begun anew, or moved away and replaced, is read from
-    its beginning again.
+    A line that has no end yet is read when it has. A log that was begun anew is read from its beginning again; so is
+    one that was moved away and replaced, once what is in the old one has been read.
 
     Args:
         path: A file of JSON lines.
@@ -28,7 +28,7 @@ def follow(path: str | os.PathLike[str], wait: Callable[[], bool]) -> Iterator[E
     try:
         file = opened(path)
         try:
-            rest = b""
+            rest, is_over = b"", False
             while True:
                 line = file.readline(MAX_LINE_BYTES + 2)
                 rest += line
@@ -36,12 +36,13 @@ def follow(path: str | os.PathLike[str], wait: Callable[[], bool]) -> Iterator[E
                     number += 1
                     yield event_in(rest)
                     rest = b""
+                elif not line and is_over:
+                    file.close()
+                    file, rest, number, is_over = opened(path), b"", 0, False
                 elif not line:
                     if not wait():
                         return
-                    if _is_replaced(path, file):
-                        file.close()
-                        file, rest, number = opened(path), b"", 0
+                    is_over = _is_replaced(path, file)  # its writer may have written to it until then
         finally:
             file.close()
     except BadLog as error:

@@ -6,9 +6,11 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from textwrap import wrap
 from types import MappingProxyType
 
 from langgraph_speculate.core import events
+from langgraph_speculate.policy.checks import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats(Counts):
-    """What happened in all runs so far.
+    """What happened in all runs so far; `str()` makes it a table of the tools that are called most.
 
     Attributes:
         runs: Runs that ended.
@@ -85,6 +87,21 @@ class Stats(Counts):
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
     dropped: int = 0
 
+    def __str__(self) -> str:
+        most = sorted(self.by_tool.items(), key=lambda row: -row[1].real_calls)[:_SHOWN]
+        named = [(printable(name, _WIDTH), counts) for name, counts in most]
+        width = max(len(name) for name, _ in (*named, ("tool", self)))
+        lines = [f"{'tool':<{width}}  calls  hits  launched  in vain  hidden s  wasted s"]
+        for name, counts in (*named, ("all", self)):
+            made = f"{counts.real_calls:>5}  {counts.hits:>4}  {counts.launched:>8}  {counts.wasted:>7}"
+            lines.append(f"{name:<{width}}  {made}  {counts.hidden_s:>8.2f}  {counts.wasted_s:>8.2f}")
+        lines.append(f"{self.runs} runs, {self.turns} turns; {self.foreseen} of {self.real_calls} calls foreseen")
+        for title, reasons in (("held back", self.denied), ("discarded", self.discarded)):
+            if reasons:
+                ordered = sorted(reasons.items(), key=lambda row: (-row[1], row[0]))
+                lines += wrap(f"{title}: " + ", ".join(f"{reason} {count}" for reason, count in ordered), _LINE)
+        return "\n".join(lines)
+
 
 class _Tally:
     """Running sums behind one `Counts`."""
@@ -106,6 +123,9 @@ class _Tally:
 
 
 NO_SUCH_TOOL = "(no such tool)"
+_SHOWN = 15  # tools of a printed table
+_WIDTH = 40  # characters of their names
+_LINE = 100
 _COUNTED = (
     *("real_calls", "predicted", "launched", "hits", "ready", "joined"),
     *("hedged", "hedge_wins", "repeats", "misses", "wasted", "warmed", "warm_used"),

@@ -309,3 +309,39 @@ def test_warm_ups_are_counted_apart_from_hits():
     assert (stats.launched, stats.hits, stats.wasted, stats.wasted_s) == (0, 0, 0, 0.0)
     search = stats.by_tool["search"]
     assert (search.warmed, search.warm_used, search.warm_wasted_s) == (2, 1, 0.5)
+
+
+def test_printed_sums_are_a_table_that_fits_a_screen():
+    """
+    The tools that are called most, then all, then why guesses were held back and discarded, most frequent first.
+    """
+    calls = [settled(f"tool_{number:02}") for number in range(40) for _ in range(number + 1)]
+    lines = str(stats_of(*ONE_RUN, *calls)).splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 100
+    assert lines[0].split() == ["tool", "calls", "hits", "launched", "in", "vain", "hidden", "s", "wasted", "s"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["tool_39", "40"], ["tool_38", "39"]]
+    (everything,) = (line.split() for line in lines if line.startswith("all "))
+    assert everything == ["all", "823", "2", "3", "1", "0.50", "2.00"]
+    assert "held back: max_per_turn 2, not_read_only 1" in lines
+    assert "discarded: contradicted 1" in lines
+
+
+def test_printed_sums_of_nothing_are_short():
+    """
+    Before the first run, and with nothing to hold back.
+    """
+    assert str(Stats()).splitlines()[1:] == [
+        "all       0     0         0        0      0.00      0.00",
+        "0 runs, 0 turns; 0 of 0 calls foreseen",
+    ]
+
+
+def test_a_name_cannot_forge_a_line_of_printed_sums():
+    """
+    Names are somebody else's text.
+    """
+    printed = str(stats_of(settled("get\nall 1000 \x1b[31m" + "x" * 500)))
+    assert len(printed.splitlines()) == 4
+    assert max(map(len, printed.splitlines())) <= 100
+    assert "\x1b" not in printed

@@ -87,6 +87,30 @@ def test_a_log_is_followed_while_it_is_written(tmp_path: Path):
     assert [event.number for event in follow(path, wait)] == [1, 2, 3, 1, 3]
 
 
+def test_what_was_written_just_before_a_log_was_moved_away_is_read_first(tmp_path: Path):
+    """
+    The last lines before a rotation, and those that its writer still writes to the moved file.
+    """
+    path, moved = tmp_path / "events.jsonl", tmp_path / "events.jsonl.1"
+    path.write_bytes(line(HAPPENED[0]))
+
+    def is_rotated() -> None:
+        path.rename(moved)
+        path.write_bytes(line(HAPPENED[2]))
+        with moved.open("ab") as file:
+            file.write(line(HAPPENED[1]))
+
+    later = iter([is_rotated])
+
+    def wait() -> bool:
+        happens = next(later, None)
+        if happens is not None:
+            happens()
+        return happens is not None
+
+    assert [event.number for event in follow(path, wait)] == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"no JSON\n", "line 1: no JSON"), (b'{"event": "X"}\n', "line 1: no event of this version")],
