@@ -23,6 +23,7 @@ UNSAFE_IMPORTS |= {"langchain_core.load", "langchain_core.load.load", "langgraph
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
 UNSAFE_METHODS = {"import_module", "resolve_name", "find_class", "system", "popen"}
 ADDRESSES = PACKAGE / "host" / "executors.py"  # names a function of a loaded module to the owner's own workers
+ALLOWED = {ADDRESSES: [".resolve_name"], PACKAGE / "doctor" / "source.py": [".import_module"]}
 
 
 def _unsafe(source: str) -> list[str]:
@@ -46,9 +47,9 @@ def _unsafe(source: str) -> list[str]:
 def test_no_module_can_run_what_it_reads(module: Path) -> None:
     """
     No pickle, joblib, YAML, `eval`, `exec` or LangChain's `load()` anywhere in the package. One module finds a function
-    by the address that it wrote itself.
+    by the address that it wrote itself, and one imports the graph that its owner names on the command line.
     """
-    assert _unsafe(module.read_text("utf-8")) == ([".resolve_name"] if module == ADDRESSES else [])
+    assert _unsafe(module.read_text("utf-8")) == ALLOWED.get(module, [])
 
 
 @pytest.mark.parametrize(
