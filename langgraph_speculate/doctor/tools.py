@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
+import subprocess  # nosec B404 - its functions are looked for, and not called
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
