@@ -189,8 +189,9 @@ class StatsCollector:
         return self._tools[tool if self._is_tool(tool) else NO_SUCH_TOOL]
 
     def _add(self, tool: str, **counts: int) -> None:
-        self._all.count.update(counts)
-        self._line(tool).count.update(counts)
+        for tally in (self._all, self._line(tool)):
+            for name, count in counts.items():  # update() would keep the first True or False as it is
+                tally.count[name] += count
 
     def _deny(self, tool: str, reason: str, count: int) -> None:
         self._all.denied[reason] += count

@@ -70,6 +70,17 @@ def stats_of(*happened: events.Event) -> Stats:
     return collector.snapshot()
 
 
+@pytest.mark.parametrize("first", [settled("set"), settled("get", "r:1")], ids=["miss", "hit"])
+def test_what_is_counted_is_a_number_after_the_first_call_of_a_tool_too(first: events.Event):
+    """
+    JSON and tables show 0 and 1, never false and true.
+    """
+    stats = stats_of(first)
+    for counts in (stats, *stats.by_tool.values()):
+        values = [getattr(counts, field.name) for field in dataclasses.fields(counts)]
+        assert not [value for value in values if isinstance(value, bool)]
+
+
 def test_one_run_adds_up_to_what_a_hand_counts():
     """
     Every field of the record, from one readable run.
