@@ -244,7 +244,8 @@ class Contender:
 
 def contenders() -> dict[str, Contender]:
     """The plain agent without and with a handler, and the wrapped ones."""
-    limits = Limits(max_in_flight=_CANDIDATES, max_per_turn=_CANDIDATES, max_wasted_per_run=10 * _CANDIDATES)
+    # What the first message contradicted may still be on its way out when the second begins.
+    limits = Limits(max_in_flight=2 * _CANDIDATES, max_per_turn=_CANDIDATES, max_wasted_per_run=10 * _CANDIDATES)
     declared = SpeculationPolicy(tools={"look_up": EAGER}, limits=limits)
     return {
         BARE: _contender(),
