@@ -19,7 +19,8 @@ from benchmarks.recorded import Latency, Settings, measure, prepare
 from benchmarks.script import ModelPace, split_by_effect
 from benchmarks.variants import ORACLE, OURS
 from langgraph_speculate.policy import SpeculationPolicy
-from langgraph_speculate.replay.forecast import Method, forecast
+from langgraph_speculate.replay.forecast import forecast
+from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.outlook import figures
 from langgraph_speculate.replay.times import Times
 from langgraph_speculate.traces import read_runs
@@ -53,7 +54,7 @@ def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: 
         model=Times("fixed", _STEP_S),
         tools=[("*", Times("fixed", tool_s))],
     )
-    told = figures(found.variants[0], seed)
+    told = figures(found.variants[0])
     ours, oracle = measured["variants"][OURS], measured["variants"][ORACLE]
     return {
         "set": material.name,

@@ -22,11 +22,10 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from benchmarks.traces import Run, is_read_only
 from langgraph_speculate.core import Call
 from langgraph_speculate.demo.loopback import ApiError, Message, Pace, Reply
+from langgraph_speculate.replay.times import SIGMA
 from langgraph_speculate.traces.effects import READING, WRITING, told_apart
 
-_P90_TO_P50 = 1.9  # of a hosted model's step
 _MAX_PIECES = 32  # of a text or of a call's arguments: more cost the client time that is nobody's
-_SIGMA = math.log(_P90_TO_P50) / 1.2816
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class ModelPace:
     def _seconds(self, step: Step, draw: random.Random) -> float:
         if self.kind == "recorded":
             return step.recorded_s or 0.0
-        return self.median_s * (math.exp(draw.gauss(0.0, _SIGMA)) if self.kind == "lognormal" else 1.0)
+        return self.median_s * (math.exp(draw.gauss(0.0, SIGMA)) if self.kind == "lognormal" else 1.0)
 
 
 def middle_step_s(scripts: Sequence[Script]) -> float:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
+from langgraph_speculate.cli.output import check_folder, write
 
 
 class KeepApart(StrEnum):
@@ -79,8 +80,9 @@ def replay(
     from langgraph_speculate.errors import TraceError
     from langgraph_speculate.policy import SpeculationPolicy
     from langgraph_speculate.replay.display import show
-    from langgraph_speculate.replay.forecast import Method, forecast
+    from langgraph_speculate.replay.forecast import forecast
     from langgraph_speculate.replay.knowledge import known_to, taught_by
+    from langgraph_speculate.replay.method import Method
     from langgraph_speculate.replay.outlook import as_json as described
     from langgraph_speculate.replay.page import page
     from langgraph_speculate.replay.times import Times, tool_times
@@ -89,8 +91,7 @@ def replay(
     from langgraph_speculate.traces.runs import Run
     from langgraph_speculate.traces.skips import Skips
 
-    if output is not None and not output.parent.is_dir():
-        fail(f"{output}: there is no folder to write the report to")
+    check_folder(output)
     method = Method(train=train, by=split.value, runs=runs, concurrency=concurrency, seed=seed, streams=streaming)
     try:
         pace = Times.parse(model_pace)
@@ -129,10 +130,7 @@ def replay(
     if known.skipped:
         notes.print(f"{known.skipped} runs that {patterns} has learned from are left out", soft_wrap=True)
     if output is not None:
-        try:
-            output.write_text(page(found), "utf-8")
-        except OSError as error:
-            fail(f"{output}: the report cannot be written: {error.strerror}")
+        write(output, page(found))
     if as_json:
         typer.echo(json.dumps(described(found), ensure_ascii=False))
     else:

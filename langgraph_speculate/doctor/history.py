@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from langgraph_speculate.core.worth import COORDINATION_S, TOO_FAST
 from langgraph_speculate.doctor.diagnosis import Diagnosis
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.replay.forecast import Forecast, Progress, forecast
+from langgraph_speculate.replay.forecast import Forecast, forecast
+from langgraph_speculate.replay.survey import Progress
 from langgraph_speculate.traces.reader import read_runs
 from langgraph_speculate.traces.skips import Skips
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.replay.forecast import Forecast, Variant
-from langgraph_speculate.replay.outlook import assumptions, figures, pays, verdict
+from langgraph_speculate.replay.forecast import Forecast
+from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, pays, percent, verdict
+from langgraph_speculate.replay.variant import Variant
 
 _TOOLS = 15
 
@@ -28,7 +28,7 @@ def show(found: Forecast, console: Console) -> None:
 
 
 def _variants(found: Forecast) -> Table:
-    told = [figures(variant, found.method.seed) for variant in found.variants]
+    told = [figures(variant) for variant in found.variants]
     table = _table("", *(variant.name or "as asked" for variant in found.variants))
     for label, shown in _ROWS:
         table.add_row(label, *map(shown, told))
@@ -38,12 +38,12 @@ def _variants(found: Forecast) -> Table:
 def _saved(told: dict[str, Any]) -> str:
     share = told["saved_share"]
     low, high = (bound * 100 for bound in share["interval"])
-    return f"{_percent(share['value'])} ({low:.1f} … {high:.1f})"
+    return f"{percent(share['value'])} ({low:.1f} … {high:.1f})"
 
 
 def _of_perfect(told: dict[str, Any]) -> str:
     perfect = told["oracle_share"]["value"]
-    return _percent(told["saved_share"]["value"] / perfect) if perfect else "–"
+    return percent(told["saved_share"]["value"] / perfect) if perfect else "–"
 
 
 def _in_vain(told: dict[str, Any]) -> str:
@@ -57,7 +57,7 @@ _ROWS: Sequence[tuple[str, Callable[[dict[str, Any]], str]]] = (
     ("perfect one-step prediction", lambda told: f"{told['oracle_s']:.1f} s"),
     ("saved (95 %)", _saved),
     ("of what perfect saves", _of_perfect),
-    ("of the wait for tools", lambda told: _percent(told["hidden_share"])),
+    ("of the wait for tools", lambda told: percent(told["hidden_share"])),
     ("launched, hits", lambda told: f"{told['launched']}, {told['hits']}"),
     ("in vain", _in_vain),
 )
@@ -66,14 +66,13 @@ _ROWS: Sequence[tuple[str, Callable[[dict[str, Any]], str]]] = (
 def _by_tool(variant: Variant) -> Table:
     table = _table("tool", "calls", "hits", "in vain", "hidden s", "wasted s")
     table.add_column("never, because")
-    rows = sorted(variant.stats.by_tool.items(), key=lambda row: row[1].real_calls, reverse=True)
-    for name, counts in rows[:_TOOLS]:
-        why = "" if counts.launched else max(counts.denied, key=lambda reason: counts.denied[reason], default="")
+    rows = list(by_tool(variant))
+    for name, counts, why in rows[:_TOOLS]:
         table.add_row(
-            printable(name),
+            name,
             *(str(count) for count in (counts.real_calls, counts.hits, counts.wasted)),
             *(f"{seconds:.1f}" for seconds in (counts.hidden_s, counts.wasted_s)),
-            why.replace("_", " "),
+            why,
         )
     if rows[_TOOLS:]:
         table.caption = f"and {len(rows) - _TOOLS} more"
@@ -86,7 +85,3 @@ def _table(first: str, *rest: str) -> Table:
     for heading in rest:
         table.add_column(heading, justify="right")
     return table
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"

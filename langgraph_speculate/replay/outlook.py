@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from langgraph_speculate.core.worth import Prices, value
+from langgraph_speculate.observe.stats import Counts
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.replay.forecast import Forecast, Survey, Variant
-from langgraph_speculate.replay.intervals import Sums, interval
+from langgraph_speculate.replay.forecast import Forecast
+from langgraph_speculate.replay.survey import Survey
 from langgraph_speculate.replay.times import Times
+from langgraph_speculate.replay.variant import Variant
 
 _FEW_CALLS = 30  # below which shares say little
 _WORTHWHILE = 0.02  # of the plain time, below which nobody should bother
@@ -19,20 +20,18 @@ _POOR = 0.25  # of what perfect one-step prediction saves
 _FIELDS = ("plain", "ahead", "oracle", "tools")
 
 
-def figures(variant: Variant, seed: int) -> dict[str, Any]:
+def figures(variant: Variant) -> dict[str, Any]:
     """The figures of one variant as plain data; times in seconds, shares in [0, 1], intervals of 95 %."""
-    rows = [[getattr(run, name) for name in _FIELDS] for run in variant.runs]
-    shares = {
-        name: {"value": _saved_by(index, variant), "interval": list(interval(rows, partial(_saved, index), seed))}
-        for name, index in (("saved", 1), ("oracle", 2))
-    }
     stats, tools = variant.stats, variant.total("tools")
     return {
         "name": variant.name,
         "runs": len(variant.runs),
         **{f"{name}_s": round(variant.total(name), 3) for name in _FIELDS},
         "tool_share": _ratio(tools, variant.total("plain")),
-        **{f"{name}_share": share for name, share in shares.items()},
+        **{
+            f"{name}_share": {"value": share.value, "interval": [share.low, share.high]}
+            for name, share in (("saved", variant.saved), ("oracle", variant.perfect))
+        },
         "hidden_share": _ratio(variant.total("plain") - variant.total("ahead"), tools),
         "real_calls": stats.real_calls,
         "launched": stats.launched,
@@ -52,6 +51,13 @@ def figures(variant: Variant, seed: int) -> dict[str, Any]:
 _BY_TOOL = ("real_calls", "launched", "hits", "wasted", "hidden_s", "wasted_s", "tool_wait_s")
 
 
+def by_tool(variant: Variant) -> Iterator[tuple[str, Counts, str]]:
+    """Each tool as people read it, what happened to it, and why it never ran ahead; those most called come first."""
+    for name, counts in sorted(variant.stats.by_tool.items(), key=lambda row: row[1].real_calls, reverse=True):
+        why = "" if counts.launched else max(counts.denied, key=lambda reason: counts.denied[reason], default="")
+        yield printable(name), counts, why.replace("_", " ")
+
+
 def as_json(found: Forecast) -> dict[str, Any]:
     """The whole forecast as plain data, ready for any JSON encoder."""
     return {
@@ -62,15 +68,15 @@ def as_json(found: Forecast) -> dict[str, Any]:
         "assumptions": list(assumptions(found)),
         "verdict": {"pays": pays(found), "words": list(verdict(found))},
         "best": best(found).name,
-        "variants": [figures(variant, found.method.seed) for variant in found.variants],
+        "variants": [figures(variant) for variant in found.variants],
     }
 
 
 def pays(found: Forecast) -> bool:
     """Whether speculation is worth switching on: it saves something worthwhile, and that is no accident."""
     variant = found.variants[0]
-    low, _ = interval(_rows(variant), partial(_saved, 1), found.method.seed)
-    return variant.stats.real_calls >= _FEW_CALLS and variant.saved_share >= _WORTHWHILE and low > 0
+    enough = variant.stats.real_calls >= _FEW_CALLS
+    return enough and variant.saved.value >= _WORTHWHILE and variant.saved.low > 0
 
 
 def best(found: Forecast) -> Variant:
@@ -89,26 +95,25 @@ def verdict(found: Forecast) -> Iterator[str]:
     """A plain answer, and the reason."""
     variant = found.variants[0]
     plain, tools = variant.total("plain"), variant.total("tools")
-    low, high = interval(_rows(variant), partial(_saved, 1), found.method.seed)
-    saved, wasted = plain - variant.total("ahead"), variant.stats
+    saved, wasted, share = plain - variant.total("ahead"), variant.stats, variant.saved
     if pays(found):
         yield (
-            f"It pays: expect to save {saved:.0f} of {plain:.0f} s ({_percent(variant.saved_share)}; 95 % between "
-            f"{_percent(low)} and {_percent(high)}), at {wasted.wasted} calls in vain that take "
+            f"It pays: expect to save {saved:.0f} of {plain:.0f} s ({percent(share.value)}; 95 % between "
+            f"{percent(share.low)} and {percent(share.high)}), at {wasted.wasted} calls in vain that take "
             f"{wasted.wasted_s:.0f} s of tools ({_ratio(wasted.wasted, wasted.hits):.2f} for each hit)."
         )
     else:
-        yield f"Leave it off, as things are: it would save {_percent(max(0.0, variant.saved_share))} of {plain:.0f} s."
+        yield f"Leave it off, as things are: it would save {percent(max(0.0, share.value))} of {plain:.0f} s."
     yield (
-        f"Tools are {_percent(_ratio(tools, plain))} of the time; perfect one-step prediction would save "
-        f"{_percent(_saved_by(2, variant))}."
+        f"Tools are {percent(_ratio(tools, plain))} of the time; perfect one-step prediction would save "
+        f"{percent(variant.perfect.value)}."
     )
     yield from _reasons(found, variant)
 
 
 def _reasons(found: Forecast, variant: Variant) -> Iterator[str]:
     stats, plain = variant.stats, variant.total("plain")
-    oracle = _saved_by(2, variant)
+    oracle = variant.perfect.value
     if stats.real_calls < _FEW_CALLS:
         yield f"Only {stats.real_calls} calls could be played: record more runs before believing any of this."
     if _ratio(variant.total("tools"), plain) < 2 * _WORTHWHILE:
@@ -120,14 +125,14 @@ def _reasons(found: Forecast, variant: Variant) -> Iterator[str]:
             yield f"The policy lets too little run ahead: {listed} {'are' if undeclared[1:] else 'is'} not declared."
         else:
             yield "The model is done too soon, or calls write: there is nothing to hide a tool behind."
-    elif variant.saved_share < _POOR * oracle:
+    elif variant.saved.value < _POOR * oracle:
         yield (
             "Most calls cannot be guessed with their arguments in time: langgraph-speculate evaluate shows which, and "
             "what they are mistaken for."
         )
     top = best(found)
     if top is not variant:
-        yield f"{top.name} would do better: it saves {_percent(top.saved_share)} at {top.stats.wasted} calls in vain."
+        yield f"{top.name} would do better: it saves {percent(top.saved.value)} at {top.stats.wasted} calls in vain."
 
 
 def assumptions(found: Forecast) -> Iterator[str]:
@@ -176,20 +181,8 @@ def _times(times: Times) -> str:
     return words.get(times.kind, "{:g} s").format(times.amount)
 
 
-def _rows(variant: Variant) -> list[Sums]:
-    return [[getattr(run, name) for name in _FIELDS] for run in variant.runs]
-
-
-def _saved(index: int, sums: Sums) -> float:
-    """Share of the plain time saved, by the sums of the fields; the one at *index* is compared."""
-    return 1 - sums[index] / sums[0] if sums[0] else 0.0
-
-
-def _saved_by(index: int, variant: Variant) -> float:
-    return _saved(index, [variant.total(name) for name in _FIELDS])
-
-
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in [0, 1] as people write it."""
     return f"{share * 100:.1f} %"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from langgraph_speculate.observe.stats import Counts
 from langgraph_speculate.pages.charts import bar_chart
 from langgraph_speculate.pages.document import render
-from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.replay.forecast import Forecast, Variant
-from langgraph_speculate.replay.outlook import assumptions, figures, verdict
+from langgraph_speculate.replay.forecast import Forecast
+from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, verdict
+from langgraph_speculate.replay.variant import Variant
 
 _BARS = (("plain", "plain"), ("ahead", "expected"), ("oracle", "perfect"))
 _TOOLS = 40  # rows of the table by tool; the rest are counted
@@ -26,14 +25,14 @@ def page(found: Forecast) -> str:
         found: What a replay found.
     """
     first = found.variants[0]
-    tools = list(_tools(first))
+    tools = [_tool(*row) for row in by_tool(first)]
     return render(
         "replay/page.html.j2",
         title="What speculation would save",
         verdict=list(verdict(found)),
         times=bar_chart("Seconds of all runs", [(label, first.total(name)) for name, label in _BARS], unit="s"),
         headings=_HEADINGS,
-        variants=[_row(variant, found.method.seed) for variant in found.variants],
+        variants=[_row(variant) for variant in found.variants],
         by_tool=_BY_TOOL,
         tools=tools[:_TOOLS],
         more=max(0, len(tools) - _TOOLS),
@@ -41,8 +40,8 @@ def page(found: Forecast) -> str:
     )
 
 
-def _row(variant: Variant, seed: int) -> tuple[str, ...]:
-    told = figures(variant, seed)
+def _row(variant: Variant) -> tuple[str, ...]:
+    told = figures(variant)
     saved, perfect = told["saved_share"], told["oracle_share"]["value"]
     low, high = saved["interval"]
     return (
@@ -57,16 +56,10 @@ def _row(variant: Variant, seed: int) -> tuple[str, ...]:
     )
 
 
-def _tools(variant: Variant) -> Iterator[tuple[str, ...]]:
-    for name, counts in sorted(variant.stats.by_tool.items(), key=lambda row: row[1].real_calls, reverse=True):
-        why = "" if counts.launched else max(counts.denied, key=lambda reason: counts.denied[reason], default="")
-        seconds = (counts.hidden_s, counts.wasted_s, counts.tool_wait_s)
-        yield (
-            printable(name),
-            *(str(count) for count in (counts.real_calls, counts.hits, counts.wasted)),
-            *(f"{one:.1f}" for one in seconds),
-            why.replace("_", " "),
-        )
+def _tool(name: str, counts: Counts, why: str) -> tuple[str, ...]:
+    made = (counts.real_calls, counts.hits, counts.wasted)
+    seconds = (counts.hidden_s, counts.wasted_s, counts.tool_wait_s)
+    return (name, *map(str, made), *(f"{one:.1f}" for one in seconds), why)
 
 
 def _percent(share: float) -> str:

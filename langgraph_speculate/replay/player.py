@@ -107,7 +107,7 @@ class Play:
         self.script = script
         self.place = place
         self.played = Played()
-        view = RunView(place.level, None, Epochs(script.id), place.tripped)
+        view = RunView(place.level, None, Epochs(script.id))
         self.session = Session(f"r{place.next_run()}", view, place.policy.limits, None, place.economy)
         self._bodies: dict[str, Body] = {}
         self._ahead = ahead

@@ -124,9 +124,8 @@ class Stage:
         self.brakes = Brakes(policy, _ignore)
         prices = Prices(policy.thrift, policy.value_per_second)
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
-        self.economy = Economy(Latencies(), prices, Restraints(breakers, self.brakes, prices), self._in_flight)
+        self.economy = Economy(Latencies(), prices, Restraints(breakers, self.brakes, prices))
         self.collector = StatsCollector(tools.__contains__)
-        self.tripped: set[str] = set()
         self._tools = tools
         self._facts: dict[str, ToolFacts] = {}
         self._services: dict[tuple[str, str], Service] = {}
@@ -173,9 +172,6 @@ class Stage:
     def publish(self, session: Session) -> None:
         """Add up what has happened in a run."""
         self.collector.add(session.take_events())
-
-    def _in_flight(self) -> int:
-        return 0
 
 
 def _ignore(cause: str, message: str) -> None:

@@ -14,8 +14,9 @@ from langgraph_speculate import cli
 from langgraph_speculate.errors import TraceError
 from langgraph_speculate.patterns import SqlitePatterns
 from langgraph_speculate.policy import SpeculationPolicy
-from langgraph_speculate.replay.forecast import Forecast, Method, forecast
+from langgraph_speculate.replay.forecast import Forecast, forecast
 from langgraph_speculate.replay.intervals import interval
+from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.outlook import as_json, assumptions, pays, verdict
 from langgraph_speculate.replay.page import page
 from langgraph_speculate.replay.times import Times, tool_times
@@ -62,7 +63,7 @@ def test_a_procedure_over_ids_pays():
     words = list(verdict(found))
 
     assert pays(found)
-    assert variant.saved_share == pytest.approx(0.8 / 2.8, abs=0.02)
+    assert variant.saved.value == pytest.approx(0.8 / 2.8, abs=0.02)
     assert words[0].startswith("It pays: expect to save")
 
 

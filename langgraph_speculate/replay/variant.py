@@ -1,0 +1,85 @@
+"""What came of one policy in a replay, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.replay.intervals import Sums, interval
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimes:
+    """One run, in seconds.
+
+    Attributes:
+        plain: Without speculation.
+        ahead: With it.
+        oracle: With every call that may run ahead started where the message before it ends: perfect one-step
+            prediction.
+        tools: That the plain run waits for its tools.
+    """
+
+    plain: float
+    ahead: float
+    oracle: float
+    tools: float
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Share of the plain time that is saved.
+
+    Attributes:
+        value: Of all runs.
+        low, high: Where it lies in 95 % of resamples of the runs.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What came of one policy.
+
+    Attributes:
+        name: What sets it apart.
+        policy: The policy.
+        runs: The times of each run played.
+        stats: What happened, added up.
+        seed: Draws the resamples.
+    """
+
+    name: str
+    policy: SpeculationPolicy
+    runs: Sequence[RunTimes]
+    stats: Stats
+    seed: int = 0
+
+    def total(self, name: str) -> float:
+        """Seconds of all runs, by a field of `RunTimes`."""
+        return float(sum(getattr(run, name) for run in self.runs))
+
+    @cached_property
+    def saved(self) -> Share:
+        """What it saves."""
+        return self._saved_by("ahead")
+
+    @cached_property
+    def perfect(self) -> Share:
+        """What perfect one-step prediction would."""
+        return self._saved_by("oracle")
+
+    def _saved_by(self, name: str) -> Share:
+        rows = [(run.plain, getattr(run, name)) for run in self.runs]
+        return Share(_saved((self.total("plain"), self.total(name))), *interval(rows, _saved, self.seed))
+
+
+def _saved(sums: Sums) -> float:
+    plain, other = sums
+    return 1 - other / plain if plain else 0.0
