@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, role_of, text, unpacked
+from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, listed, role_of, unpacked
 from langgraph_speculate.traces.readers.times import seconds_of
 from langgraph_speculate.traces.readers.tracers import Found
 from langgraph_speculate.traces.readers.weave import Span
@@ -42,13 +42,8 @@ def read(record: Any) -> Iterator[Found]:
     name = record.get("name")
     if not isinstance(name, str) or not name:
         raise Malformed("tool observation without a name")
-    call, failed, args = "", str(record.get("level")).upper() == "ERROR", arguments(given)
-    if isinstance(made, Mapping) and role_of(made.get("output")) == "tool":
-        made = made["output"]
-    if role_of(made) == "tool":
-        (answer,) = events_of([made])
-        call, made, failed = answer["tool_call_id"], answer["content"], failed or answer.get("status") == "error"
-    yield Found(group, "", Span(began, ended, tool=name, call=call, args=args or {}, result=text(made), failed=failed))
+    failed, args = str(record.get("level")).upper() == "ERROR", arguments(given) or {}
+    yield Found(group, "", Span.of_tool(began, ended, tool=name, args=args, result=made, failed=failed))
 
 
 def _messages(given: Any) -> list[Any]:
@@ -56,11 +51,7 @@ def _messages(given: Any) -> list[Any]:
         given = given.get("messages", [given] if role_of(given) else [])
     if isinstance(given, str):
         return [{"role": "user", "content": given}] if given else []
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        raise Malformed("messages of a model call are no list")
-    return given
+    return listed(given)
 
 
 def _said(made: Any, record: Mapping[str, Any]) -> Event | None:
@@ -70,9 +61,9 @@ def _said(made: Any, record: Mapping[str, Any]) -> Event | None:
     event = said[-1] if said else None
     if event is None and isinstance(made, str) and made:
         event = {"role": "assistant", "content": made, "tool_calls": []}
-    listed = unpacked(_either(record, "tool_calls", "toolCalls"))
-    if isinstance(listed, list) and listed and (event is None or not event["tool_calls"]):
-        calls = [unpacked(call) for call in listed]
+    apart = unpacked(_either(record, "tool_calls", "toolCalls"))
+    if isinstance(apart, list) and apart and (event is None or not event["tool_calls"]):
+        calls = [unpacked(call) for call in apart]
         event = events_of([{"role": "assistant", "content": event["content"] if event else "", "tool_calls": calls}])[0]
     return event
 

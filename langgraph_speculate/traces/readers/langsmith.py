@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, role_of, text, unpacked
+from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, listed, role_of, unpacked
 from langgraph_speculate.traces.readers.times import seconds_of
 from langgraph_speculate.traces.readers.tracers import Found
 from langgraph_speculate.traces.readers.weave import Span
@@ -44,12 +44,11 @@ def read(record: Any) -> Iterator[Found]:
     threads = (*(metadata.get(name) for name in _THREADS), record.get("thread_id"), trace)
     group = next(str(thread) for thread in (*threads, "") if thread is not None)
     began, ended = seconds_of(record.get("start_time")), seconds_of(record.get("end_time"))
-    failed = bool(record.get("error"))
     if kind == "llm":
         given = events_of(_messages(_object(record.get("inputs")).get("messages")))
         span = Span(began, ended, given, _said(outputs))
     else:
-        span = _tool(record, extra, outputs, began, ended, failed)
+        span = _tool(record, extra, outputs, began, ended)
     yield Found(group, str(record.get("reference_example_id") or ""), span)
 
 
@@ -59,30 +58,28 @@ def _tool(
     outputs: Mapping[str, Any],
     began: float | None,
     ended: float | None,
-    failed: bool,
 ) -> Span:
     inputs = _object(record.get("inputs"))
     args = inputs
     if list(inputs) == ["input"]:  # a tool that was given one text, which may be an object's
         args = arguments(inputs["input"]) or inputs
-    result = outputs.get("output", outputs or None)
-    call = str(extra.get("tool_call_id") or "")
-    if role_of(result) == "tool":
-        (answer,) = events_of([result])
-        call, result = call or answer["tool_call_id"], answer["content"]
-        failed = failed or answer.get("status") == "error"
     name = record.get("name")
     if not isinstance(name, str) or not name:
         raise Malformed("tool run without a name")
-    return Span(began, ended, tool=name, call=call, args=dict(args), result=text(result), failed=failed)
+    return Span.of_tool(
+        began,
+        ended,
+        tool=name,
+        call=str(extra.get("tool_call_id") or ""),
+        args=args,
+        result=outputs.get("output", outputs or None),
+        failed=bool(record.get("error")),
+    )
 
 
 def _messages(given: Any) -> list[Any]:
     """The messages of a model call; LangChain writes a list of them for each prompt."""
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        raise Malformed("messages of a model call are no list")
+    given = listed(given)
     return given[0] if given and isinstance(given[0], list) and role_of(given[0]) is None else given
 
 

@@ -61,6 +61,38 @@ def events_of(messages: Iterable[Any]) -> list[Event]:
     return events
 
 
+def listed(messages: Any) -> list[Any]:
+    """The messages of a model call; None are none.
+
+    Raises:
+        Malformed: They are no list.
+    """
+    if messages is None:
+        return []
+    if not isinstance(messages, list):
+        raise Malformed("messages of a model call are no list")
+    return messages
+
+
+def answer_of(result: Any) -> Event | None:
+    """The message that a tool's result is, or that it has as its `output`; None if there is none.
+
+    Raises:
+        Malformed: It answers several calls.
+
+    >>> answer_of({"output": {"type": "tool", "tool_call_id": "c1", "content": "sent"}})
+    {'role': 'tool', 'tool_call_id': 'c1', 'content': 'sent'}
+    """
+    made = result.get("output") if isinstance(result, Mapping) else None
+    message = made if role_of(made) == "tool" else result
+    if role_of(message) != "tool":
+        return None
+    answers = events_of([message])
+    if len(answers) > 1:
+        raise Malformed("result of a tool with several answers")
+    return answers[0]
+
+
 def role_of(message: Any) -> str | None:
     """The neutral role of a message, or None if it is none."""
     plain = _plain(message)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from langgraph_speculate.traces.readers import langsmith
-from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, role_of, text, unpacked
+from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, listed, unpacked
 from langgraph_speculate.traces.readers.times import seconds_of
 from langgraph_speculate.traces.readers.tracers import Found
 from langgraph_speculate.traces.readers.weave import Span
@@ -83,8 +83,8 @@ def _model(attributes: Attributes, began: float | None, ended: float | None) -> 
     given = given or [_inner(one) for one in _numbered(attributes, "llm.input_messages.")]
     made = unpacked(attributes.get("gen_ai.output.messages")) or _numbered(attributes, "gen_ai.completion.")
     made = made or [_inner(one) for one in _numbered(attributes, "llm.output_messages.")]
-    said = [event for event in events_of(_messages(made)) if event["role"] == "assistant"]
-    return Span(began, ended, events_of(_messages(given)), said[-1] if said else None)
+    said = [event for event in events_of(listed(made)) if event["role"] == "assistant"]
+    return Span(began, ended, events_of(listed(given)), said[-1] if said else None)
 
 
 def _as_langsmith(attributes: Attributes, began: float | None, ended: float | None) -> Span:
@@ -107,19 +107,8 @@ def _tool(
         _first(attributes, "gen_ai.tool.call.result", "output.value", "gen_ai.completion", "traceloop.entity.output")
     )
     call = str(_first(attributes, "gen_ai.tool.call.id", "tool_call.id", "tool.call.id", "tool.id") or "")
-    if isinstance(made, Mapping) and role_of(made.get("output")) == "tool":
-        made = made["output"]
-    if role_of(made) == "tool":
-        (answer,) = events_of([made])
-        call, made = call or answer["tool_call_id"], answer["content"]
     args = arguments(unpacked(given)) or {}
-    return Span(began, ended, tool=name, call=call, args=args, result=text(made), failed=failed)
-
-
-def _messages(found: Any) -> list[Any]:
-    if not isinstance(found, list):
-        raise Malformed("messages of a model call are no list")
-    return found
+    return Span.of_tool(began, ended, tool=name, call=call, args=args, result=made, failed=failed)
 
 
 def _first(attributes: Attributes, *names: str) -> Any:

@@ -7,11 +7,11 @@ calls have in common. Sub-agents talk apart from it: a model call that continues
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langgraph_speculate.traces.readers.messages import Event
+from langgraph_speculate.traces.readers.messages import Event, answer_of, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,29 @@ class Span:
     args: dict[str, Any] = field(default_factory=dict)
     result: str | None = None
     failed: bool = False
+
+    @classmethod
+    def of_tool(
+        cls,
+        began: float | None,
+        ended: float | None,
+        *,
+        tool: str,
+        call: str = "",
+        args: Mapping[str, Any],
+        result: Any,
+        failed: bool,
+    ) -> Span:
+        """A tool call, whose result may be the message that its agent made of it.
+
+        Raises:
+            Malformed: The result answers several calls.
+        """
+        answer = answer_of(result)
+        if answer is not None:
+            call, result = call or answer["tool_call_id"], answer["content"]
+            failed = failed or answer.get("status") == "error"
+        return cls(began, ended, tool=tool, call=call, args=dict(args), result=text(result), failed=failed)
 
     @property
     def seconds(self) -> float | None:
