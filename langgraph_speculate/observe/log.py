@@ -132,13 +132,9 @@ class JsonLines:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         try:
-            file = open(path, "a+b", buffering=0)  # noqa: SIM115 - it stays open for as long as there are events
+            file = append_to(path)
         except (OSError, ValueError) as error:
             raise BadLog(f"{self.path!r}: the log cannot be written: {getattr(error, 'strerror', error)}") from None
-        if file.seekable() and file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # whoever wrote last was cut off: its half line stays a line of its own
-                file.write(b"\n")
         delivery = Delivery(partial(_write, file), f"JsonLines({self.path!r})")
         self.put, self.flush = delivery.put, delivery.flush
         self._ends = weakref.finalize(self, _end, file, delivery)
@@ -189,6 +185,21 @@ def _printable(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_printable(item) for item in value]
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def append_to(path: str | os.PathLike[str]) -> RawIOBase:
+    """Open a file of lines to add some, unbuffered; if whoever wrote last was cut off, its half line stays apart.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: There is a NUL in the path.
+    """
+    file = open(path, "a+b", buffering=0)  # noqa: SIM115 - the caller closes it
+    if file.seekable() and file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return file
 
 
 def opened(path: str | os.PathLike[str]) -> BinaryIO:

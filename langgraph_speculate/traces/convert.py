@@ -6,11 +6,13 @@ import gzip
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedWriter
 from typing import BinaryIO, cast
 
 import orjson
 
 from langgraph_speculate.errors import TraceError
+from langgraph_speculate.observe.log import append_to
 from langgraph_speculate.traces.lines import Limits
 from langgraph_speculate.traces.neutral import runs_in
 from langgraph_speculate.traces.runs import Run
@@ -72,9 +74,4 @@ def _ids(path: str) -> Iterator[str]:
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
     if os.fspath(path).endswith(".gz"):  # what is added to a packed file is a part of its own, which gzip allows
         return cast(BinaryIO, gzip.open(path, "ab"))
-    file = open(path, "a+b")  # noqa: SIM115 - the caller closes it
-    if file.seek(0, os.SEEK_END):
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":  # whoever wrote last was cut off: its half line stays a line of its own
-            file.write(b"\n")
-    return file
+    return BufferedWriter(append_to(path))
