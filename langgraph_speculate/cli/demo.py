@@ -42,8 +42,9 @@ def demo(
 
     check_folder(report)
     about = Report()
+    observers = [] if report is None else [about.take]
     with progress_on(Console(stderr=True)) as progress:
-        outcome = demonstrate(scale=scale, progress=progress, policy=policy, observers=[about.take])
+        outcome = demonstrate(scale=scale, progress=progress, policy=policy, observers=observers)
     if report is not None:
         write(report, about.html())
     if as_json:

@@ -273,10 +273,6 @@ class RealCalls:
         if writer is None:
             return
         waited_s = clock.now() - real.at
-        facts = {"id": hit.id, "tool": hit.call.name, "tool_call_id": real.id, "outcome": _outcome(joined)}
+        facts = {"id": hit.id, "tool": hit.call.name, "tool_call_id": real.id, "outcome": "joined" if joined else "hit"}
         with suppress(Exception):  # a stream that nobody reads any more is no reason to fail a call
             writer({"type": "speculation", **facts, "saved_s": hit.ran_s - waited_s, "waited_s": waited_s})
-
-
-def _outcome(joined: bool) -> str:
-    return "joined" if joined else "hit"
