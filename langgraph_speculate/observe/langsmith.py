@@ -9,23 +9,20 @@ are children made by the SDK's own rules: trace, project, sampling and hidden in
 from __future__ import annotations
 
 import functools
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
-from uuid import UUID
-
-import orjson
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.observe.run_trees import add, digest, facts_of, millis, score, send
 
 if TYPE_CHECKING:
-    from langsmith import Client, RunTree
+    from langsmith import RunTree
 
 P = ParamSpec("P")
 
@@ -45,9 +42,6 @@ OUTCOMES: Mapping[Discard, str] = {
 """How a trace calls the end of a discarded speculation; `wasted` where there is no better word."""
 
 _INSIDE_A_GRAPH = "langgraph_node"  # the metadata that all runs below a graph's own have
-_THREADS = ("thread_id", "session_id", "conversation_id")  # the metadata by which LangSmith finds a thread's runs
-_HIDDEN_FROM_MESSAGES = "ls_message_view_exclude"  # a guess is no part of the conversation
-_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +153,7 @@ class RunTrace:
         """The body of a speculation has ended; it is not known yet what comes of it."""
         guess = self._guesses.get(id)
         if guess is not None and outcome.ok:
-            guess.outputs = {"bytes": size, "sha": _digest(outcome.value)}
+            guess.outputs = {"bytes": size, "sha": digest(outcome.value)}
 
     @_harmless
     def adopted(
@@ -176,14 +170,14 @@ class RunTrace:
         """
         guess, outcome = self._guesses.pop(hit.id, None), "joined" if joined else "hit"
         facts = {
-            **_facts(hit, outcome),
-            "wait_ms": _ms(waited_s),
-            "saved_ms": _ms(hit.ran_s - waited_s),
-            "lead_ms": _ms(arrived_at - hit.launched_at),
+            **facts_of(hit, outcome),
+            "wait_ms": millis(waited_s),
+            "saved_ms": millis(hit.ran_s - waited_s),
+            "lead_ms": millis(arrived_at - hit.launched_at),
         }
         if call is not None:
             link = {} if guess is None else {"run_id": str(guess.run.id)}
-            _add(call, ["speculation:hit", *(["speculation:joined"] if joined else [])], {**facts, **link})
+            add(call, ["speculation:hit", *(["speculation:joined"] if joined else [])], {**facts, **link})
         if guess is not None:
             if call is not None:
                 facts |= {"adopted_run_id": str(call.id), "adopted_tool_call_id": call.extra.get("tool_call_id")}
@@ -201,7 +195,7 @@ class RunTrace:
         if call is not None:
             outcome = "repeat" if repeat else "miss"
             reason = {} if repeat else {"reason": self._why.get(tool, "not_predicted")}
-            _add(call, [f"speculation:{outcome}"], {"outcome": outcome, **reason})
+            add(call, [f"speculation:{outcome}"], {"outcome": outcome, **reason})
 
     @_harmless
     def take(self, happened: Iterable[events.Event]) -> None:
@@ -217,7 +211,7 @@ class RunTrace:
                 case events.Committed():
                     sums.update(hits=1, wasted=-1)
                 case events.StepSettled(tool_s=tool_s, waited_s=waited_s):
-                    sums.update(hidden_ms=_ms(tool_s - waited_s))
+                    sums.update(hidden_ms=millis(tool_s - waited_s))
                 case events.CallSettled(repeat=False):
                     sums.update(calls=1)
                 case events.Denied() | events.Refused():
@@ -247,7 +241,7 @@ class RunTrace:
         facts = {"tool": event.tool, "outcome": outcome, "reason": event.reason, "count": event.count}
         if isinstance(event, events.Denied):
             facts["detail"] = event.detail
-        _send(run, ["speculation", f"speculation:{outcome}"], facts)
+        send(run, ["speculation", f"speculation:{outcome}"], facts)
 
     def _wasted(self, id: str) -> None:
         """The body of a discarded speculation has stopped."""
@@ -256,26 +250,26 @@ class RunTrace:
             return
         reason = guess.speculation.reason or Discard.FAILED
         outcome = OUTCOMES.get(reason, "wasted")
-        self._send(guess, _waste(outcome), {**_facts(guess.speculation, outcome), "reason": reason.value})
+        self._send(guess, _waste(outcome), {**facts_of(guess.speculation, outcome), "reason": reason.value})
 
     def _closed(self) -> None:
         """The run is over: what a call waited for that was cancelled is nobody's, and what still runs comes later."""
         for id, guess in list(self._guesses.items()):
             if guess.speculation.state is State.COMMITTED and self._guesses.pop(id, None) is not None:
                 reason = {"reason": Discard.ABANDONED.value}
-                self._send(guess, _waste("wasted"), {**_facts(guess.speculation, "wasted"), **reason})
+                self._send(guess, _waste("wasted"), {**facts_of(guess.speculation, "wasted"), **reason})
         around, self._steps, self._around = self._around, {}, ()
         if self._scored and around and self._totals["calls"]:
             rate = self._totals["hits"] / self._totals["calls"]
             scores = {"speculation_saved_ms": self._totals["hidden_ms"], "speculation_hit_rate": round(rate, 4)}
-            threading.Thread(target=_score, args=(around[0], scores, self.warn), daemon=True).start()
+            threading.Thread(target=score, args=(around[0], scores, self.warn), daemon=True).start()
 
     def _send(self, guess: _Guess, tags: list[str], facts: Mapping[str, Any]) -> None:
         speculation, run = guess.speculation, guess.run
         if speculation.ended_at is not None:
             run.end_time = run.start_time + timedelta(seconds=speculation.ended_at - speculation.launched_at)
         run.outputs = {"outcome": facts["outcome"], **guess.outputs}
-        _send(run, ["speculation", *tags], facts, posted=guess.posted)
+        send(run, ["speculation", *tags], facts, posted=guess.posted)
 
     def _sum_up(self, sums: Mapping[str, int]) -> None:
         """Add to the summary; several graphs may share the runs around them."""
@@ -284,61 +278,7 @@ class RunTrace:
             for run in self._around:
                 before = run.metadata
                 totals = {name: before.get(f"speculation_{name}", 0) + more for name, more in sums.items()}
-                _add(run, [], {"mode": self._mode, **totals})
-
-
-def _add(run: RunTree, tags: list[str], facts: Mapping[str, Any]) -> None:
-    """Add to a run that is still open. What it holds may be shared with others, and is replaced."""
-    run.tags = [*(run.tags or ()), *tags]
-    run.extra["metadata"] = {**run.metadata, **_flat(facts)}
-
-
-def _send(run: RunTree, tags: list[str], facts: Mapping[str, Any], *, posted: bool = False) -> None:
-    """Send a run that is over, with the facts and what it takes to find it by its thread."""
-    thread = {key: run.metadata[key] for key in _THREADS if key in run.metadata}
-    run.tags = tags
-    run.extra = {"metadata": {**thread, **_flat(facts), _HIDDEN_FROM_MESSAGES: True}}
-    if posted:
-        run.patch()
-    else:
-        run.post()
-
-
-def _score(root: RunTree, scores: Mapping[str, float], warn: Callable[[str, str], None]) -> None:
-    """Score a trace. This waits for the network, and the project is there once its first run has arrived."""
-    try:
-        root.client.flush()
-        project = _project(root.client, root.session_name)
-        for key, score in scores.items():
-            root.client.create_feedback(
-                key=key, score=score, trace_id=root.trace_id, session_id=project, extend_trace_retention=False
-            )
-    except Exception as error:  # noqa: BLE001 - somebody else's server
-        warn("langsmith-feedback", f"a trace in LangSmith could not be scored: {error!r}")
-
-
-@functools.lru_cache(maxsize=64)
-def _project(client: Client, name: str) -> UUID:
-    """The id of a project, which run-level feedback has to name."""
-    id: UUID = client.read_project(project_name=name).id
-    return id
-
-
-def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"speculation_{name}": value for name, value in facts.items()}
-
-
-def _facts(speculation: Speculation, outcome: str) -> dict[str, Any]:
-    return {
-        "id": speculation.id,
-        "tool": speculation.call.name,
-        "outcome": outcome,
-        "probability": round(speculation.probability, 2),
-        "source": speculation.source,
-        "stage": speculation.stage.value,
-        "depth": speculation.depth,
-        "tool_ms": _ms(speculation.ran_s),
-    }
+                add(run, [], {"mode": self._mode, **totals})
 
 
 def _waste(outcome: str) -> list[str]:
@@ -347,16 +287,3 @@ def _waste(outcome: str) -> list[str]:
 
 def _name(tool: str) -> str:
     return f"speculate {tool}"
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _digest(value: Any) -> str | None:
-    """The beginning of the SHA-256 of a text, or of JSON with sorted keys; None of anything else."""
-    try:
-        plain = value.encode() if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, UnicodeEncodeError):
-        return None
-    return hashlib.sha256(plain).hexdigest()[:_DIGITS]
