@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from langgraph_speculate import SpeculationPolicy, cli
+from langgraph_speculate import SpeculationPolicy
 from langgraph_speculate.core.events import CallSettled, RunBegan, RunClosed, TurnEnded
 from langgraph_speculate.observe.log import as_json
+from tests.commands import command
 
 HERE = Path(__file__).parent
 
@@ -26,10 +27,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int | str | None, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["doctor", *arguments])
-    return (ended.value.code, *capsys.readouterr())
+def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    return command(capsys, "doctor", *arguments)
 
 
 def answered(monkeypatch: pytest.MonkeyPatch, answers: dict[str, bool]) -> list[str]:

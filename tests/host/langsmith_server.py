@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import NAMESPACE_DNS, uuid5
 
 from langsmith import Client, tracing_context
+
+from tests.json_server import JsonServer
 
 PROJECT = "speculation"
 _INFO = {
@@ -88,8 +89,8 @@ class TracedRun:
         return not self.fields.get("end_time")
 
 
-class LangSmithServer:
-    """A server that listens from `with` on.
+class LangSmithServer(JsonServer):
+    """LangSmith, from `with` on.
 
     Attributes:
         runs: What it was sent, by id.
@@ -99,44 +100,11 @@ class LangSmithServer:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.runs: dict[str, TracedRun] = {}
         self.feedback: list[dict[str, Any]] = []
         self.bytes = 0
         self._lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self._answer(server.read(self.path))
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.take(self.path, self.headers["Content-Type"], body)
-                self._answer({})
-
-            def _answer(self, answer: Any) -> None:
-                body = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                return None
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def __enter__(self) -> LangSmithServer:
-        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._http.shutdown()
-        self._http.server_close()
 
     def client(self, **settings: Any) -> Client:
         """The SDK's client of this server."""
@@ -161,15 +129,16 @@ class LangSmithServer:
             return [{"id": id, "name": name, "tenant_id": id, "start_time": began, "reference_dataset_id": None}]
         return _INFO
 
-    def take(self, path: str, content_type: str, body: bytes) -> None:
+    def take(self, path: str, kind: str, body: bytes) -> Any:
         """Take in the body of a POST."""
         with self._lock:
             self.bytes += len(body)
             if path.endswith("/runs/multipart"):
-                for name, part in _parts(content_type, body):
+                for name, part in _parts(kind, body):
                     self._take_part(name, part)
             elif path.endswith("/feedback"):
                 self.feedback.append(json.loads(body))
+        return {}
 
     def _take_part(self, name: str, part: Any) -> None:
         what, id, *place = name.split(".")

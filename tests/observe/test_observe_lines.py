@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from langgraph_speculate import cli
 from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
 from langgraph_speculate.observe.follow import follow
 from langgraph_speculate.observe.lines import LogLines, told
 from langgraph_speculate.observe.log import as_json
+from tests.commands import command
 
 HAPPENED = [
     events.TurnBegan(run="r", at=0.0, number=1, turn="t"),
@@ -126,11 +126,7 @@ def test_a_log_of_something_else_is_told(content: bytes, reason: str, tmp_path: 
 
 
 def tail(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["tail", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+    return command(capsys, "tail", *arguments)
 
 
 def test_tail_prints_what_people_want_to_see(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from langgraph_speculate import cli
 from langgraph_speculate.errors import TraceError
 from langgraph_speculate.patterns import SqlitePatterns
 from langgraph_speculate.policy import SpeculationPolicy
@@ -21,6 +20,7 @@ from langgraph_speculate.replay.outlook import as_json, assumptions, pays, verdi
 from langgraph_speculate.replay.page import page
 from langgraph_speculate.replay.times import Times, tool_times
 from langgraph_speculate.traces import Run, mine, read_runs
+from tests.commands import command
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "traces"
 
@@ -224,11 +224,7 @@ def test_a_time_that_cannot_be_read_is_told(text: str):
 
 
 def replay(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["replay", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+    return command(capsys, "replay", *arguments)
 
 
 @pytest.fixture

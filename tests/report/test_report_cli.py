@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from langgraph_speculate import cli
+from tests.commands import command
 from tests.report.logs import busy_run, idle_run, write
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     """The command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["langgraph-speculate", "report", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return (ended.value.code, *capsys.readouterr())
-
-    return call
+    return partial(command, capsys, "report")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from html import unescape
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
@@ -17,36 +16,10 @@ from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
 from langgraph_speculate.report import Report
+from tests.pages import Checker
 from tests.report.logs import busy_run, idle_run, write
 
 HOSTILE = "get_<img src=x onerror=alert(1)>\"'&</svg></style><script>alert(2)</script>{{ 7 * 7 }}"
-VOID = {"meta", "input", "br"}
-
-
-class Checker(HTMLParser):
-    """Keeps the tags and the attributes of a page; whatever is opened must be closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 def renamed(happened: Sequence[events.Event], hostile: str) -> list[events.Event]:

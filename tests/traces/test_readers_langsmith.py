@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from langsmith_server import LangSmithServer
 from langgraph_speculate import speculate
 from langgraph_speculate.traces import Skips, read_runs
 from langgraph_speculate.traces.readers import langsmith_api
+from tests.json_server import JsonServer
 from tests.traces.containers import backwards, lines, one_list, parquet
 from tests.traces.recordings import TOLD, TOOLS, Scripted, converse, read, told
 
@@ -88,46 +86,30 @@ def test_a_damaged_field_is_told(posted: list[Row], tmp_path: Path):
 # -- the API -----------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def api(rows: list[Row], version: str) -> Iterator[tuple[str, list[Row]]]:
-    """A server that answers with *rows*, two a page, and keeps what it was asked."""
-    asked: list[Row] = []
-    project = "8f7de0d0-0000-4000-8000-000000000001"
+class Api(JsonServer):
+    """Answers with *rows*, two a page, and keeps what it was asked."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            info = {"version": version, "instance_flags": {}}
-            session = {"id": project, "name": "shop", "tenant_id": project, "start_time": "2026-01-01T00:00:00"}
-            session |= {"reference_dataset_id": None}
-            self._answer(info if self.path.startswith("/info") else [session])
+    def __init__(self, rows: list[Row], version: str) -> None:
+        super().__init__()
+        self.asked: list[Row] = []
+        self._rows = rows
+        self._version = version
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(body)
-            at = int(body.get("cursor") or 0)
-            following = str(at + 2) if at + 2 < len(rows) else None
-            page = rows[at : at + 2]
-            new, old = {"items": page, "next_cursor": following}, {"runs": page, "cursors": {"next": following}}
-            self._answer(new if "/v2/" in self.path else old)
+    def read(self, path: str) -> Any:
+        if path.startswith("/info"):
+            return {"version": self._version, "instance_flags": {}}
+        project = "8f7de0d0-0000-4000-8000-000000000001"
+        session = {"id": project, "name": "shop", "tenant_id": project, "start_time": "2026-01-01T00:00:00"}
+        return [session | {"reference_dataset_id": None}]
 
-        def _answer(self, answer: Any) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    def take(self, path: str, kind: str, body: bytes) -> Any:
+        self.asked.append(json.loads(body))
+        at = int(self.asked[-1].get("cursor") or 0)
+        following = str(at + 2) if at + 2 < len(self._rows) else None
+        page = self._rows[at : at + 2]
+        if "/v2/" in path:
+            return {"items": page, "next_cursor": following}
+        return {"runs": page, "cursors": {"next": following}}
 
 
 @pytest.mark.parametrize("version", ["0.16.20", "0.12.0"], ids=["new", "old"])
@@ -138,14 +120,14 @@ def test_a_project_is_read_page_by_page(
     Through the API of today, and through the older one where the server is older.
     """
     wanted = [row for row in posted if row["run_type"] in ("llm", "tool")]
-    with api(wanted, version) as (url, asked):
-        monkeypatch.setenv("LANGSMITH_ENDPOINT", url)
+    with Api(wanted, version) as server:
+        monkeypatch.setenv("LANGSMITH_ENDPOINT", server.url)
         monkeypatch.setenv("LANGSMITH_API_KEY", "none")
         (run,) = read(f"{langsmith_api.PREFIX}shop")
 
     assert (run.id, told(run)) == ("thread-1", TOLD)
-    assert len(asked) == -(-len(wanted) // 2)
-    assert all('"tool"' in body["filter"] for body in asked)
+    assert len(server.asked) == -(-len(wanted) // 2)
+    assert all('"tool"' in body["filter"] for body in server.asked)
 
 
 def test_a_server_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch):

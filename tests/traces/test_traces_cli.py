@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_speculate import cli
+from tests.commands import command
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,11 +36,7 @@ def traces(tmp_path: Path) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["evaluate", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+    return command(capsys, "evaluate", *arguments)
 
 
 def test_json_holds_everything(traces: Path, capsys: pytest.CaptureFixture[str]):

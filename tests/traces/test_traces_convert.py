@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from langgraph_speculate import cli
 from langgraph_speculate.traces import Skips, read_runs
+from tests.commands import command
 
 
 def convert(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["convert", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out, err
+    return command(capsys, "convert", *arguments)
 
 
 def test_converting_may_be_stopped_and_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
