@@ -20,7 +20,7 @@ Observer = Callable[[Event], None]
 
 
 @runtime_checkable
-class Witness(Protocol):
+class Companion(Protocol):
     """An observer that wants to be there, because events reach it elsewhere: for what goes by context variables."""
 
     def __call__(self, event: Event) -> None:
@@ -108,7 +108,7 @@ class _Seat:
     """An observer's: where events are put for it, and the observer again if it wants to be there."""
 
     inbox: Inbox
-    witness: Witness | None
+    companion: Companion | None
 
 
 class Audience:
@@ -134,7 +134,7 @@ class Audience:
     def add(self, observer: Observer) -> Callable[[], None]:
         """Tell *observer* from now on; returns a function that takes it off again, when it has been told what was."""
         inbox = observer if isinstance(observer, Inbox) else _Post(observer, lambda: self._remove(seat))
-        seat = _Seat(inbox, observer if isinstance(observer, Witness) else None)
+        seat = _Seat(inbox, observer if isinstance(observer, Companion) else None)
         with self._lock:
             self._own = (*self._own, seat)
 
@@ -154,16 +154,16 @@ class Audience:
         return dropped
 
     def opened(self, run: str, graph: str, outer: str | None) -> None:
-        """A run is opened here (`Witness.opened`)."""
-        for seat, witness in self._witnesses():
+        """A run is opened here (`Companion.opened`)."""
+        for seat, companion in self._companions():
             with self._protected(seat):
-                witness.opened(run, graph, outer)
+                companion.opened(run, graph, outer)
 
     def entering(self, run: str) -> None:
-        """A body of a run is about to run early here (`Witness.entering`)."""
-        for seat, witness in self._witnesses():
+        """A body of a run is about to run early here (`Companion.entering`)."""
+        for seat, companion in self._companions():
             with self._protected(seat):
-                witness.entering(run)
+                companion.entering(run)
 
     def flush(self, timeout_s: float = LAST_S) -> bool:
         """Return when all have been told what was; False if that takes longer."""
@@ -175,8 +175,8 @@ class Audience:
     def _seats(self) -> tuple[_Seat, ...]:
         return self._own if self._beside is None else (*self._own, *self._beside._seats)
 
-    def _witnesses(self) -> list[tuple[_Seat, Witness]]:
-        return [(seat, seat.witness) for seat in self._seats if seat.witness is not None]
+    def _companions(self) -> list[tuple[_Seat, Companion]]:
+        return [(seat, seat.companion) for seat in self._seats if seat.companion is not None]
 
     @contextmanager
     def _protected(self, seat: _Seat) -> Iterator[None]:
@@ -184,7 +184,7 @@ class Audience:
         try:
             yield
         except Exception:  # noqa: BLE001 - somebody else's code
-            _LOG.exception("an observer of speculation raised and is taken off: %r", seat.witness or seat.inbox)
+            _LOG.exception("an observer of speculation raised and is taken off: %r", seat.companion or seat.inbox)
             self._remove(seat)
 
     def _remove(self, seat: _Seat) -> None:
