@@ -378,6 +378,5 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _sleep_until(due: float) -> None:
-    seconds = due - time.monotonic()
-    if seconds > 0:
+    while (seconds := due - time.monotonic()) > 0:  # uvloop's timers end up to a millisecond before their time
         await asyncio.sleep(seconds)
