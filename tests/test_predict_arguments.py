@@ -6,6 +6,8 @@ import pytest
 
 from langgraph_speculate.core import Call, History
 from langgraph_speculate.predict import default_predictor
+from langgraph_speculate.predict.mentions import NEAR
+from langgraph_speculate.predict.sources import RunSources, Source
 from langgraph_speculate.predict.walks import walk
 
 
@@ -278,6 +280,22 @@ def test_of_many_results_the_one_spoken_of_is_read():
 
     lessons = [(step(n, n % 4), Call("status", {"flight": f"HAT{n}{n % 4}"})) for n in range(10, 18)]
     assert best(taught(lessons), step(20, 1)) == ("status", {"flight": "HAT201"})
+
+
+def test_what_is_near_in_one_run_is_far_in_another():
+    """
+    Runs may have the same ids for their calls and the same words of their users: which calls were made with those words
+    is looked up in each run for itself.
+    """
+
+    def sources(trip, before=None):
+        asked = history_of("Hello", ("get_trip", {"id": trip}, {"flight": "HAT101"}), "T11, is it late?")
+        return RunSources(asked, before)
+
+    flight = Source("json", "get_trip", ".flight")
+    near = sources("T11")
+    assert near.marks(flight) == [NEAR]
+    assert sources("T12", near).marks(flight) is None
 
 
 def searched(first, count=3):

@@ -31,7 +31,7 @@ class Mentions:
     def __init__(self, texts: tuple[str, ...]) -> None:
         self.texts = texts
         self._words = _words(texts)
-        self._near: dict[Hashable, bool] = {}  # by the id of a call
+        self._near: dict[PastCall, bool] = {}  # not by their ids: another run may have the same
 
     def __contains__(self, key: Hashable) -> bool:
         if type(key) is not str:
@@ -49,12 +49,15 @@ class Mentions:
             return None
         marks = []
         for _, record, key in items:
-            made = record[0] if type(record) is tuple else record
-            near = self._near.get(made)
-            if near is None:
-                near = self._near[made] = made in calls and any(map(self.__contains__, calls[made].args.values()))
-            marks.append(SAID if key in self else NEAR if near else PLAIN)
+            call = calls.get(record[0] if type(record) is tuple else record)
+            marks.append(SAID if key in self else NEAR if call is not None and self._is_near(call) else PLAIN)
         return marks if any(marks) else None
+
+    def _is_near(self, call: PastCall) -> bool:
+        near = self._near.get(call)
+        if near is None:
+            near = self._near[call] = any(map(self.__contains__, call.args.values()))
+        return near
 
 
 @lru_cache(maxsize=256)
