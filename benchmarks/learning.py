@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def _learn(predictor: PartitionedPredictor, runs: Iterable[Run]) -> int:
 
 def bulk(runs: Sequence[Run]) -> dict[str, float]:
     """Calls, and model calls, learned in a second, as mining does; reading the runs is not counted."""
-    decisions = [decision for run in runs for decision in run.decisions()]
+    decisions = [(replace(history, writing=""), calls) for run in runs for history, calls in run.decisions()]
     predictor, calls = default_predictor(), sum(len(made) for _, made in decisions)
     with own_garbage(), few_collections():
         began = time.thread_time()

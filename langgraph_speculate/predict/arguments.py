@@ -7,7 +7,7 @@ values stand beside constants (`constants.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence, Set
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -19,7 +19,8 @@ from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import FOUND, VALUE, text_of, words_in
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, Rate, picks_of, slots
+from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, picks_of, slots
+from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
 from langgraph_speculate.predict.values import copyable, value_key
@@ -70,7 +71,7 @@ class Argument:
         self._tool, self._name = tool, name
         self._ledger = ledger or Ledger(Evidence())
         self._programs: dict[tuple[str, Source], Program] = {}
-        self._active: list[Program] = []
+        self._chosen: list[Program] | None = []  # those worth trying; None: to be chosen again
         self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
         self._constants = Constants()
 
@@ -79,7 +80,7 @@ class Argument:
     ) -> list[Value]:
         """Return the most probable values with a chance of at *least* that much, best first."""
         best: dict[Hashable, Value] = {}
-        for program in self._active:
+        for program in self._active():
             items = sources.items(program.source)
             if items:
                 _add_values(best, program, items, sources.marks(program.source), used, context, least)
@@ -113,7 +114,6 @@ class Argument:
                 self._ledger.count_words(words, (VALUE, self._tool, self._name, context, text), 1.0)
         self._ledger.count_words(words_of(context), (VALUE, self._tool, self._name, context, ""), len(keys))
         self._constants.see(context, keys)
-        proven = self._proven()
         filled: dict[str, tuple[Set[Hashable], Set[Hashable]]] = {}  # what was, and is, in each template's slot
         for program in self._programs.values():
             items = sources.items(program.source)
@@ -122,8 +122,9 @@ class Argument:
                 if template not in filled:
                     filled[template] = slots(template, used), slots(template, keys.keys())
                 marks = sources.marks(program.source)
-                program.see(context, items, marks, *filled[template], self._ledger if program in proven else None)
-        self._choose(proven)
+                ledger = self._ledger if self._is_proven(program) else None
+                program.see(context, items, marks, *filled[template], ledger)
+        self._chosen = None
 
     def recall(self, key: Key, hits: float, trials: float) -> None:
         """Know again what was written down under *key* (`knowledge.py`)."""
@@ -144,21 +145,21 @@ class Argument:
                 program = Program(self._tool, self._name, template, source, recalled=True)
                 self._programs[template, source] = program
             program.recall(key, hits, trials)
+            self._chosen = None
 
-    def settle(self) -> None:
-        """Choose the programs that are worth trying."""
-        self._choose(self._proven())
+    def _active(self) -> Sequence[Program]:
+        """The programs that are worth trying."""
+        if self._chosen is None:
+            proven = filter(self._is_proven, self._programs.values())
+            rated = [(program.right.after(UNSEEN, 2.0), program) for program in proven]
+            rated.sort(key=_RATE, reverse=True)
+            self._chosen = [program for rate, program in rated[:_ACTIVE] if rate >= _HOPEFUL * rated[0][0]]
+        return self._chosen
 
-    def _choose(self, proven: Iterable[Program]) -> None:
-        rated = [(program.right.after(UNSEEN, 2.0), program) for program in proven]
-        rated.sort(key=_RATE, reverse=True)
-        self._active = [program for rate, program in rated[:_ACTIVE] if rate >= _HOPEFUL * rated[0][0]]
-
-    def _proven(self) -> dict[Program, None]:
-        """The programs that are worth something: a template is once two values filled it."""
-        filled = {template for template, fills in self._fills.items() if len(fills) > 1}
-        filled.add(COPY)
-        return {known: None for known in self._programs.values() if known.template in filled or known.recalled}
+    def _is_proven(self, program: Program) -> bool:
+        """Whether it is worth something: a template is once two values filled it."""
+        template = program.template
+        return template == COPY or program.recalled or len(self._fills.get(template, ())) > 1
 
     def _find_programs(self, sources: RunSources, value: Any) -> bool:
         """Remember the programs that would have yielded *value*; True if there is one."""

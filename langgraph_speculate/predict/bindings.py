@@ -15,7 +15,8 @@ from langgraph_speculate.core.sums import Key
 from langgraph_speculate.predict.arguments import Argument, Value
 from langgraph_speculate.predict.knowledge import SHAPE, joined, split
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import Rate, Way
+from langgraph_speculate.predict.programs import Way
+from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS, RunSources
 from langgraph_speculate.predict.values import Fingerprint, value_key
@@ -201,8 +202,6 @@ class Bindings:
         for tool in self._tools.values():
             if tool.shapes:
                 tool.settle()
-        for argument in self._arguments.values():
-            argument.settle()
 
     def _argument(self, tool: str, name: str) -> Argument:
         return self._arguments.touch((tool, name), lambda: Argument(tool, name, self._ledger))

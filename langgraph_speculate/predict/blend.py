@@ -46,7 +46,7 @@ _SUMS = 100_000  # known again of what was written down, the heaviest: about two
 _MUCH = 1e9  # no honest sum is beyond
 _LOOKED_AT = 16  # moments, and messages in writing, that are kept
 _SETTLED = 500  # moments of a tool after which it is known how far guesses about it are to be trusted,
-_SAMPLED = 0.25  # and the share of those after that which is looked at if nobody asks
+_SAMPLED = 0.25  # and the largest share of those after that which is looked at if nobody asks
 _TRUSTED = 512  # tools whose moments are counted
 _ANSWER = ""  # stands for the tool where none was called
 _BEGUN = 4  # characters of an argument after which it may be completed
@@ -243,13 +243,14 @@ class BlendedPredictor(Experience):
     def _is_worth_a_look(self, calls: Sequence[Call]) -> bool:
         """Whether guesses that nobody asked for are made only to learn how far such are to be trusted.
 
-        It is half the work of learning, and once this is known a part of the moments tells as much. By chance, so that
-        each step of a run has its turn.
+        It is half the work of learning, and once this is known a part of the moments tells as much, a smaller and
+        smaller one as more is known. By chance, so that each step of a run has its turn.
         """
         counts = [self._moments.touch(name, _nought) for name in {call.name for call in calls} or {_ANSWER}]
         for count in counts:
             count[0] += 1
-        return min(counts)[0] <= _SETTLED or self._draw.random() < _SAMPLED
+        least = min(counts)[0]
+        return least <= _SETTLED or self._draw.random() < min(_SAMPLED, _SETTLED / least)
 
 
 def _is_sound(row: tuple[Key, Pair]) -> bool:

@@ -14,7 +14,8 @@ import orjson
 from langgraph_speculate.core.sums import Key
 from langgraph_speculate.predict.knowledge import WAY, joined, split, text_of
 from langgraph_speculate.predict.ledger import Evidence, Ledger, Word
-from langgraph_speculate.predict.programs import Pick, Rate, Way, words_of_program
+from langgraph_speculate.predict.programs import Pick, Way, words_of_program
+from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import Source
 

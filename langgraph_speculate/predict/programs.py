@@ -14,7 +14,6 @@ the former falls back to the latter. Which programs an argument has is the busin
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import PICK, RIGHT
 from langgraph_speculate.predict.ledger import Ledger, Word
 from langgraph_speculate.predict.mentions import NEAR, PLAIN, SAID
+from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, Source, words_of_source
 from langgraph_speculate.predict.verbs import words_of
@@ -52,7 +52,6 @@ _NEAR: Picks = tuple(f"near {place}" for place in range(4))
 _USED = 3  # beside `PLAIN`, `SAID` and `NEAR`
 _LAST = (5, 3, 3, 3)  # the last place of each of the four kinds
 _PICKS = frozenset((*OLD, *_SAID, *_NEAR)).union(*NEW, *_REST)
-_FADES = 400.0  # trials at which the older half of them is forgotten
 
 
 class Pick(NamedTuple):
@@ -67,43 +66,34 @@ Way = tuple[str, tuple[str, ...], tuple[Hashable, ...]]
 """A tool, the names of its arguments, and where each comes from: a `Pick`, or the key of a constant."""
 
 
-@dataclass(slots=True)
-class Rate:
-    """How often something was right out of how often it was tried; old observations fade."""
+class _Rates:
+    """The rate of each pick. What is seen most is that none was right: it is only noted, and counted when asked for."""
 
-    hits: float = 0.0
-    trials: float = 0.0
+    __slots__ = ("_missed", "_rates")
 
-    def see(self, hit: bool) -> None:
-        """Count one trial."""
-        if self.trials >= _FADES:
-            self.hits *= 0.5
-            self.trials *= 0.5
-        self.trials += 1.0
-        self.hits += hit
+    def __init__(self) -> None:
+        self._rates: dict[str, Rate] = {}
+        self._missed: dict[int, int] = {}  # how often, by how many items there were
 
-    def see_all(self, hits: Sequence[bool]) -> None:
-        """Count several trials, in their order."""
-        trials = self.trials + len(hits)
-        if trials <= _FADES:
-            self.trials = trials
-            if True in hits:
-                self.hits += sum(hits)
-        else:
-            for hit in hits:
-                self.see(hit)
+    def get(self, pick: str) -> Rate | None:
+        if self._missed:
+            self._count()
+        return self._rates.get(pick)
 
-    def recall(self, hits: float, trials: float) -> None:
-        """Know again that it was right so often; no more weight than it could have by learning."""
-        self.hits += min(hits, trials)
-        self.trials += trials
-        if self.trials > _FADES:
-            self.hits *= _FADES / self.trials
-            self.trials = _FADES
+    def touch(self, pick: str) -> Rate:
+        rate = self.get(pick)
+        if rate is None:
+            rate = self._rates[pick] = Rate()
+        return rate
 
-    def after(self, prior: float, weight: float) -> float:
-        """The rate, pulled towards *prior* as if that had been seen *weight* times."""
-        return (self.hits + weight * prior) / (self.trials + weight)
+    def miss(self, count: int) -> None:
+        self._missed[count] = self._missed.get(count, 0) + 1
+
+    def _count(self) -> None:
+        missed, self._missed = self._missed, {}
+        for count, times in missed.items():
+            for pick, hits in _MISSES[count].items():
+                self.touch(pick).miss(len(hits) * times)
 
 
 class Program:
@@ -132,8 +122,8 @@ class Program:
         self.template, self.source = template, source
         self.right = Rate()
         self.recalled = recalled
-        self._picks: dict[str, Rate] = {}
-        self._here: Recent[str, dict[str, Rate]] = Recent(_CONTEXTS)
+        self._picks = _Rates()
+        self._here: Recent[str, _Rates] = Recent(_CONTEXTS)
         self._known: dict[tuple[str, str | None], tuple[list[float], float]] = {}  # what `chances` told
         self._origins: dict[str, Pick] = {}
         self._prefix = (tool, name, template, *source)  # of its keys in the ledger
@@ -166,7 +156,7 @@ class Program:
                     chances.append(UNSEEN * 0.5)
                     continue
                 chance = overall.after(UNSEEN, 1.0)
-                local = here.get(pick) if here else None
+                local = None if here is None else here.get(pick)
                 chances.append(chance * 0.8 if local is None else local.after(chance, 2.0))
             known = self._known[place] = chances, max(chances)
         return known
@@ -190,17 +180,16 @@ class Program:
             truth: The `slots` of what it has now.
             ledger: Where it is noted.
         """
-        if marks is None and not (used or truth):
-            seen = _MISSES[len(items)]
-        else:
+        seen = missed = _MISSES[len(items)]
+        if marks is not None or used or truth:
             seen = _outcomes([key for _, _, key in self.offer(items)], marks, used, truth)
-        for rates in (self._picks, self._here.touch(context, dict)):
-            for pick, hits in seen.items():
-                rate = rates.get(pick)
-                if rate is None:
-                    rate = rates[pick] = Rate()
-                rate.see_all(hits)
-        hit = seen is not _MISSES[len(items)] and any(any(hits) for hits in seen.values())
+        for rates in (self._picks, self._here.touch(context, _Rates)):
+            if seen is missed:
+                rates.miss(len(items))
+            else:
+                for pick, hits in seen.items():
+                    rates.touch(pick).see_all(hits)
+        hit = seen is not missed and any(any(hits) for hits in seen.values())
         self.right.see(hit)
         self._known.clear()
         if ledger is not None:
@@ -219,9 +208,8 @@ class Program:
         if key[0] == RIGHT:
             self.right.recall(hits, trials)
         elif key[8] in _PICKS:
-            here = self._here.touch(key[7], dict)
-            for rates in (self._picks, here):
-                rates.setdefault(key[8], Rate()).recall(hits, trials)
+            for rates in (self._picks, self._here.touch(key[7], _Rates)):
+                rates.touch(key[8]).recall(hits, trials)
 
 
 def slots(template: str, keys: Set[Hashable]) -> Set[Hashable]:

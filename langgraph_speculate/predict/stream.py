@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.draft import Draft, DraftCall
-from langgraph_speculate.predict.programs import Rate
+from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 
 MORE = 0.1

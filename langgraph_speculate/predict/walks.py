@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, ModelTurn, PastCall
-from langgraph_speculate.predict.programs import Rate
+from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS
 from langgraph_speculate.predict.values import Fingerprint, fingerprint, successor, value_key

@@ -86,7 +86,8 @@ def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] =
                 mined.runs += 1
                 for history, calls in run.decisions():
                     mined.calls += len(calls)
-                    predictor.learn(replace(history, origin=Origin(thread=run.task, run=run.id)), calls)
+                    # What models write before their calls is never written down, so nothing is learned from it here.
+                    predictor.learn(replace(history, origin=Origin(thread=run.task, run=run.id), writing=""), calls)
             if len(learned) >= _BATCH:
                 write()
         write()
