@@ -115,6 +115,9 @@ class FailedAway(Exception):
             self.headers = {"Retry-After": str(reply.overload.retry_after_s)}
 
 
+_UNWANTED = Outcome(error=asyncio.CancelledError())
+
+
 class Errand:
     """One body that is sent away.
 
@@ -134,30 +137,45 @@ class Errand:
         self._stay = stay
         self._away: Future[Reply] | None = None
         self._awake: Future[None] = Future()
+        self._is_unwanted = False
 
-    def run(self, timeout_s: float) -> Outcome | None:
-        """Send the body away and wait for its end, at most *timeout_s*; None if it has to run here after all."""
+    def run(self, timeout_s: float, then: Callable[[Outcome | None], None]) -> None:
+        """Send the body away, wait for its end, and hand that to *then*; None if it has to run here after all.
+
+        Args:
+            timeout_s: The longest wait, in seconds.
+            then: Called once. A body that nobody wants any more has not ended while its worker is at it, and holds its
+                slot: nobody waits here for that end, the worker tells it.
+        """
         try:
             self._away = away = self._executor.submit(carry_out, self._parcel)
         except Exception:  # noqa: BLE001 - it is shut or broken, which is its owner's business
-            return None
+            then(None)
+            return
         away.add_done_callback(lambda _away: self._wake())
         clock.wait(self._awake, timeout_s)
         if away.cancel():
-            return Outcome(error=asyncio.CancelledError())
-        if not away.done():
-            return Outcome(error=TimeoutError(), stopped=True)
-        error = away.exception()
-        return self._read(away.result()) if error is None else Outcome(error=error)
+            then(_UNWANTED)
+        elif away.done():
+            then(self._outcome(away))
+        elif self._is_unwanted:
+            away.add_done_callback(lambda away: then(self._outcome(away) or _UNWANTED))
+        else:
+            then(Outcome(error=TimeoutError(), stopped=True))
 
     def cancel(self) -> None:
-        """Wait no longer. A body that has not started will not."""
+        """Nobody wants the result any more. A body that has not started will not."""
+        self._is_unwanted = True
         self._wake()
 
     def hurry(self) -> None:
         """Somebody waits for the result: do not stand in line for it."""
         if self._away is None or not self._away.running():
-            self.cancel()
+            self._wake()
+
+    def _outcome(self, away: Future[Reply]) -> Outcome | None:
+        error = away.exception()
+        return self._read(away.result()) if error is None else Outcome(error=error)
 
     def _wake(self) -> None:
         with suppress(InvalidStateError):  # it is awake

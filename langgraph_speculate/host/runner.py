@@ -121,16 +121,17 @@ class Attempt(Generic[W]):
             self._end(Outcome(error=asyncio.CancelledError()))
             return
         self._started = clock.now()
-        self._end(self._away() or self._here())
+        errand = self._errand
+        if errand is None:
+            self._end(self._here())
+            return
 
-    def _away(self) -> Outcome | None:
-        """How the body ended elsewhere; None if it has to run here."""
-        if self._errand is None:
-            return None
-        outcome = self._errand.run(self._timeout_s)
-        if self._errand.seconds is not None:
-            self._started = clock.now() - self._errand.seconds  # it may have stood in line
-        return None if outcome is None else replace(outcome, effects=self._sandbox.recorder)
+        def back(outcome: Outcome | None) -> None:
+            if errand.seconds is not None:
+                self._started = clock.now() - errand.seconds  # it may have stood in line
+            self._end(self._here() if outcome is None else replace(outcome, effects=self._sandbox.recorder))
+
+        errand.run(self._timeout_s, back)
 
     def _here(self) -> Outcome:
         try:

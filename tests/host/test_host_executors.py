@@ -37,6 +37,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.host.executors import Parcel, Reply, address_of, carry_out, is_plain
+from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.observe.observers import at_once
 
 LIMITS = {"attempt_timeout_s": 20.0}
@@ -515,6 +516,29 @@ def test_a_run_that_ends_leaves_nothing_of_ours_behind(way: str, runs: bool, wor
     assert speculation_of(wrapped).stats().launched == 1
     assert speculating_threads_end()
     assert executor.futures[0].cancelled() is not runs
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_nobody_wants_counts_as_running_until_its_worker_is_done(way: str, world: World) -> None:
+    """
+    A worker cannot be stopped. Until it is done its service is busy with the body, and so is the slot that it holds.
+    """
+    executor, bodies = Handled(_runs), Bodies()
+    script = [AIMessage("done")]
+    graph = agent_graph(ScriptedModel(script=script, during=_until(lambda: executor.futures, way)), [away.where])
+    guess = Oracle(script, also=[("where", {"id": 7})])
+    wrapped = speculate(
+        graph, {"tools": {"where": True}}, predictor=guess, executor=executor, observers=[at_once(bodies)]
+    )
+    before = in_process()
+    drive(wrapped, way)
+
+    assert speculating_threads_end()
+    assert in_process() == before + 1
+    assert not any(isinstance(event, events.Wasted) for event in bodies.events)
+    executor.futures[0].set_result(Reply("there", seconds=5.0))
+    assert in_process() == before
+    assert [event.seconds >= 5.0 for event in bodies.events if isinstance(event, events.Wasted)] == [True]
 
 
 def _until(there: Callable[[], Any], way: str = "invoke") -> Callable[[int], Awaitable[None] | None]:
