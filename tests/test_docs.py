@@ -6,8 +6,7 @@ import ast
 import asyncio
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +16,24 @@ from langgraph_speculate.core.speculation import TRANSITIONS
 from langgraph_speculate.policy import LEVELS, Limits, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.policy.rules import VERDICT_SENTENCES
 from langgraph_speculate.traces import Limits as TraceLimits
+from tests.snippets import HEADING, POLICY_FILE, follow_the_walk, is_policy, snippets, without_code
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "langgraph_speculate"
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-POLICY_FILE = "speculate.toml"  # what the snippets of a page call their policy file
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL)
-_NO_RUN = re.compile(r"<!-- no-run:(?P<reason>.*?)-->\s*\Z", re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^)\s]+)\)")
-_HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Snippet:
-    """One fenced block: its language, its text, the line it starts at, why it is not run."""
-
-    language: str
-    text: str
-    line: int
-    no_run: str | None
 
 
 def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-def snippets(page: Path) -> Iterator[Snippet]:
-    content = page.read_text("utf-8")
-    for fence in _FENCE.finditer(content):
-        indent = len(fence["indent"])
-        body = "".join(line[indent:] if line.strip() else line for line in fence["body"].splitlines(keepends=True))
-        excuse = _NO_RUN.search(content, 0, fence.start())
-        yield Snippet(
-            fence["info"].strip().split(" ")[0],
-            body,
-            content.count("\n", 0, fence.start()) + 2,
-            excuse["reason"].strip() if excuse else None,
-        )
-
-
-def without_code(page: Path) -> str:
-    return _FENCE.sub("", page.read_text("utf-8"))
-
-
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub and MkDocs both write them."""
-    headings = _HEADING.findall(without_code(page))
+    headings = HEADING.findall(without_code(page))
     return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
 
 
@@ -120,8 +88,18 @@ def test_the_policies_of_a_page_load(page: Path):
             SpeculationPolicy.from_dict(tomllib.loads(snippet.text), source=f"{name(page)}:{snippet.line}")
 
 
-def is_policy(text: str) -> bool:
-    return "[tools." in text or re.search(r"^level\b", text, re.MULTILINE) is not None
+def test_the_walk_through_mends_a_denial(tmp_path: Path):
+    """
+    Its policies and commands, one after the other: the first report names the tool that was denied and what to change,
+    the second has hits of it. What a reader sees on the way is looked at in a browser.
+    """
+    follow_the_walk(tmp_path, "--scale", "0.05")
+    reports = [(tmp_path / f"{name}.html").read_text("utf-8") for name in ("before", "after")]
+
+    remedy = "declare [tools.get_order] read_only = true if it only reads"
+    assert [remedy in report for report in reports] == [True, False]
+    ran_ahead = "<b>get_order</b>, ran ahead"
+    assert [ran_ahead in report for report in reports] == [False, True]
 
 
 # -- links ------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,11 @@ _MEANT = (
     ),
     ("hit", "A real call that was answered by one that ran ahead: ready in time, or still running and waited for."),
     ("foreseen", "A real call that was among the predictions, whether it ran ahead or not."),
+    (
+        "source",
+        "What a guess rests on: what the user said (user), what a tool answered (json, text), earlier arguments (arg, "
+        "next), what was always the same (constant), calls made before at such a moment (memory).",
+    ),
     ("wasted", "Tool time of calls that ran ahead and that nobody asked for. The agent did not wait for them."),
     (
         "wrote nothing",

@@ -171,13 +171,13 @@ class _Record:
 
     def _waits(self) -> Iterator[Span]:
         for call in self._of(events.CallSettled):
-            waited = call.waited_s if call.waited_s > 0 else 0.0
+            waited = _waited_s(call)
             if call.repeat:
                 story = f"The agent waited {seconds(waited)}: the answer of an earlier call was given again."
             elif call.id is None:
                 story = f"The agent waited {seconds(waited)}: nothing had run ahead for this call."
             else:
-                story = f"The agent waited {seconds(waited)} instead of {seconds(call.tool_s)}: the call had run ahead."
+                story = f"The agent {_gain(call)}: the call had run ahead."
             yield Span("wait", printable(call.tool), max(self.began, call.at - waited), call.at, story)
 
     def _speculations(self) -> Iterator[Span]:
@@ -189,7 +189,9 @@ class _Record:
             until = end.at if end is not None else lost.at if lost is not None else self.ended
             kind: Kind = "vain" if call is None else "joined" if call.joined else "ready"
             if call is not None:
-                outcome = f"A real call {'waited for it' if call.joined else 'took its result'}."
+                outcome = (
+                    f"A real call {'waited for it' if call.joined else 'took its result'}: the agent {_gain(call)}."
+                )
             elif lost is not None:
                 outcome = f"In vain ({printable(lost.reason)}): {meaning(lost.reason) or 'its result was not used'}."
             else:
@@ -227,6 +229,15 @@ def _expectation(candidates: Sequence[tuple[str, float, str]], refused: Mapping[
     return f"expected: {', '.join(told)}" if told else "nothing was expected"
 
 
+def _waited_s(call: events.CallSettled) -> float:
+    return call.waited_s if call.waited_s > 0 else 0.0  # a log may say anything
+
+
+def _gain(call: events.CallSettled) -> str:
+    """What running ahead did for a call that adopted a result."""
+    return f"waited {seconds(_waited_s(call))} instead of {seconds(call.tool_s)}"
+
+
 def _launch(launch: events.Launched) -> str:
     if launch.source == HEDGE:
         return "Started a second time, because the first took long"
@@ -234,4 +245,5 @@ def _launch(launch: events.Launched) -> str:
     ahead = f", {launch.depth} messages ahead" if launch.depth > 1 else ""
     if launch.stage == "complete":
         return f"Started {when}{ahead}"
-    return f"Started {when}{ahead}, at {percent(launch.probability, 1)} ({printable(launch.source)})"
+    source = f" (source: {printable(launch.source)})" if launch.source else ""
+    return f"Started {when}{ahead}, at {percent(launch.probability, 1)}{source}"

@@ -20,18 +20,29 @@ def spans(kind: str, lane: str | None = None) -> list[Span]:
 
 def test_speculations_lie_where_their_bodies_ran_and_say_what_became_of_them():
     """
-    Ready, waited for, in vain: each with its probability, its source and its reason.
+    Ready, waited for, in vain: each with its probability, its source and its reason, or what the agent did not wait.
     """
     (ready,), (joined,), (vain,) = spans("ready"), spans("joined"), spans("vain")
 
     assert (ready.lane, ready.began, ready.ended) == ("get_order", 100.0, 101.0)
     assert ready.story == (
-        "Started before the model had written anything, at 90 % (memory); ran 1 s. A real call took its result."
+        "Started before the model had written anything, at 90 % (source: memory); ran 1 s. "
+        "A real call took its result: the agent waited 0 s instead of 1 s."
     )
     assert (joined.lane, joined.began, joined.ended) == ("track", 102.0, 103.5)
     assert "when the model had written the tool’s name" in joined.story
+    assert joined.story.endswith("A real call waited for it: the agent waited 500 ms instead of 1.5 s.")
     assert (vain.lane, vain.began, vain.ended) == ("search", 100.0, 102.5)
     assert vain.story.endswith("In vain (contradicted): the model’s message did not ask for it.")
+
+
+def test_a_guess_whose_source_is_not_in_the_log_has_none():
+    """
+    No empty brackets.
+    """
+    unknown = [replace(one, source="") if isinstance(one, events.Launched) else one for one in busy_run()]
+
+    assert "at 90 %; ran 1 s." in next(span.story for span in timeline("r", unknown).spans if span.kind == "ready")
 
 
 def test_the_agent_waits_where_its_real_calls_do():
