@@ -22,7 +22,7 @@ from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Skipped, Skips, on_one_line
 
 _LOG = logging.getLogger("langgraph_speculate")
-_NAMES = (".jsonl", ".jsonl.gz", ".parquet", ".sqlite")  # what counts as traces in a folder
+_NAMES = (".jsonl", ".jsonl.gz", ".parquet", ".csv", ".sqlite")  # what counts as traces in a folder
 
 OnSkip = Callable[[Skipped], object]
 OnBytes = Callable[[int, int], object]
@@ -49,8 +49,9 @@ def read_runs(
 
     Args:
         paths: Files of any format in `readers.SOURCES` (lines may be packed with gzip), folders of `.jsonl`,
-            `.jsonl.gz`, `.parquet` and `.sqlite` files at any depth, or patterns such as `logs/**/*.jsonl`; links to
-            folders are not followed. `postgresql://…` is a checkpointer's database, `langsmith:PROJECT` a project.
+            `.jsonl.gz`, `.parquet`, `.csv` and `.sqlite` files at any depth, or patterns such as `logs/**/*.jsonl`;
+            links to folders are not followed. `postgresql://…` is a checkpointer's database, `langsmith:PROJECT` a
+            project.
         on_skip: Called with each line or file that is left out, such as a `Skips`; None: one warning at the end.
         limits: How much one file may ask for.
         on_bytes: Called after each line with how many bytes of all files have been read, and of how many (packed ones).

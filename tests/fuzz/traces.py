@@ -7,6 +7,8 @@ look for 600 seconds where coverage leads it (needs `pip install atheris`).
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import random
 import resource
@@ -43,7 +45,7 @@ class Broken:
 
 
 def examples() -> dict[str, bytes]:
-    """One valid file of each source."""
+    """One valid file of each source, and of another container of one, named after both."""
     asked = {"role": "assistant", "content": "", "tool_calls": [{"id": "c", "name": "get", "args": {"id": 7}}]}
     neutral = {"id": "r", "events": [{"role": "user", "content": "?"}, asked]}
     chat = {
@@ -71,7 +73,9 @@ def examples() -> dict[str, bytes]:
     lines = {"neutral": [neutral], "messages": [chat, chat["messages"]], "langsmith": [model, tool]}
     lines |= {"langfuse": [observation], "otlp": [request], "events": [event]}
     made = {name: b"".join(json.dumps(line).encode() + b"\n" for line in found) for name, found in lines.items()}
-    return made | {"checkpoints": _database()}
+    cells = io.StringIO(newline="")
+    csv.writer(cells).writerows([observation.keys(), observation.values()])
+    return made | {"checkpoints": _database(), "langfuse.csv": cells.getvalue().encode()}
 
 
 def _database() -> bytes:
@@ -202,7 +206,7 @@ def _atheris(seconds: int, example: bytes) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.traces", description=__doc__)
     parser.add_argument("--files", type=int, default=10_000, help="how many files (10000)")
-    parser.add_argument("--source", choices=sorted(SOURCES), help="of this source alone")
+    parser.add_argument("--source", choices=[*sorted(SOURCES), "langfuse.csv"], help="of this source alone")
     parser.add_argument("--first-seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay this file alone")
     parser.add_argument("--atheris", type=int, metavar="SECONDS", help="look with libFuzzer instead")

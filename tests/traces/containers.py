@@ -1,7 +1,8 @@
-"""The containers that exports come in: JSON lines in any order, one list, Parquet."""
+"""The containers that exports come in: JSON lines in any order, one list, Parquet, CSV."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,3 +30,17 @@ def parquet(rows: Sequence[Row], path: Path) -> None:
     json_path = path.with_suffix(".json")
     lines(rows, json_path)
     duckdb.sql(f"COPY (SELECT * FROM read_json('{json_path}', union_by_name=true)) TO '{path}' (FORMAT parquet)")
+
+
+def comma_separated(rows: Sequence[Row], path: Path) -> None:
+    pytest.importorskip("duckdb", reason="needs duckdb: pip install 'langgraph-speculate[mine]'")
+    names = dict.fromkeys(name for row in rows for name in row)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value

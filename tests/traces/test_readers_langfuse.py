@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from langgraph_speculate.traces import Skips, read_runs
-from tests.traces.containers import backwards, lines, one_list, parquet
+from langgraph_speculate.traces.lines import Limits
+from tests.traces.containers import backwards, comma_separated, lines, one_list, parquet
 from tests.traces.recordings import QUESTIONS, TOLD, read, told
 
 Row = dict[str, Any]
@@ -89,7 +90,7 @@ def with_calls_apart(rows: list[Row]) -> list[Row]:
 
 
 @pytest.mark.parametrize("shape", [list, camel, with_calls_apart])
-@pytest.mark.parametrize("write", [lines, backwards, one_list, parquet])
+@pytest.mark.parametrize("write", [lines, backwards, one_list, parquet, comma_separated])
 def test_observations_are_a_run(
     shape: Callable[[list[Row]], list[Row]], write: Callable[[list[Row], Path], None], tmp_path: Path
 ):
@@ -121,6 +122,23 @@ def test_a_failed_tool_and_a_failed_model_are_told(tmp_path: Path):
 
     assert told(run) == TOLD
     assert {event.get("status") for event in run.events if event["role"] == "tool"} == {"error"}
+
+
+def test_a_bad_row_of_csv_is_told_by_its_line_and_the_rest_is_used(tmp_path: Path):
+    """
+    One that is far too long is left out; what a line has beyond the columns is ignored.
+    """
+    comma_separated(observations(), tmp_path / "observations.csv")
+    with (tmp_path / "observations.csv").open("a") as file:
+        file.write(f"x{',y' * 30}\nlong,{'y' * 3_000_000}\n")
+    skips = Skips()
+
+    (run,) = read_runs(tmp_path, on_skip=skips, limits=Limits(line_bytes=2_000_000))
+
+    assert told(run) == TOLD
+    (line,) = skips.lines()
+    assert "no row of the table" in line
+    assert "line size over maximum" in line
 
 
 def test_a_bad_row_is_told_and_the_rest_is_used(tmp_path: Path):

@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph_speculate.traces import neutral
 from langgraph_speculate.traces.lines import Limits, json_lines, opened
-from langgraph_speculate.traces.readers import chats, checkpoints, langfuse, langsmith, langsmith_api, otlp, parquet
+from langgraph_speculate.traces.readers import chats, checkpoints, langfuse, langsmith, langsmith_api, otlp, tables
 from langgraph_speculate.traces.readers.tracers import Found, runs_of_spans
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Malformed, Skipped
@@ -37,8 +37,9 @@ class Source:
 
 def _spans(read: Callable[[Any], Iterator[Found]], path: str, limits: Limits, on_bytes: OnBytes) -> _Runs:
     """Runs of a tracer's lines, or rows; some write all their records as one line with a list."""
-    packed = _head(path).startswith(parquet.MAGIC)
-    records = parquet.rows(path, on_bytes) if packed else json_lines(path, limits, on_bytes)
+    head = _head(path)
+    is_table = tables.is_table(head)
+    records = tables.rows(path, head, limits, on_bytes) if is_table else json_lines(path, limits, on_bytes)
     return runs_of_spans(path, records, partial(_each, read), limits)
 
 
@@ -110,8 +111,9 @@ def source_of(path: str, limits: Limits) -> str:
 
 def _beginning(path: str, limits: Limits) -> Iterator[Any]:
     """The first lines, or rows, that can be read."""
-    packed = _head(path).startswith(parquet.MAGIC)
-    found = parquet.rows(path) if packed else json_lines(path, replace(limits, unpacked_bytes=1 << 30))
+    head = _head(path)
+    is_table = tables.is_table(head)
+    found = tables.rows(path, head, limits) if is_table else json_lines(path, replace(limits, unpacked_bytes=1 << 30))
     for one in islice(found, _LOOKED_AT):
         if not isinstance(one, Skipped):
             yield one[1]
@@ -120,6 +122,6 @@ def _beginning(path: str, limits: Limits) -> Iterator[Any]:
 def _head(path: str) -> bytes:
     try:
         with opened(path) as file:
-            return file.read(16)
+            return file.read(tables.HEAD)
     except (OSError, Malformed):  # whoever reads it says so
         return b""
