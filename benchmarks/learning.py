@@ -26,7 +26,7 @@ from benchmarks.surroundings import own_garbage
 from benchmarks.traces import FOLDER, Run, read
 from langgraph_speculate.patterns.sqlite import SqlitePatterns
 from langgraph_speculate.predict import PartitionedPredictor, default_predictor
-from langgraph_speculate.traces.mine import few_collections
+from langgraph_speculate.traces.learner import few_collections
 
 MESSAGES = 40  # of history, from which on a step counts
 STAGES = (100, 300, 1_000, 3_000, 10_000)

@@ -15,7 +15,8 @@ from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app
 
 @app.command(
     epilog="Examples: langgraph-speculate mine runs.jsonl.gz -o patterns.db; langgraph-speculate mine "
-    "checkpoints.sqlite -o patterns.db --private 'get_patient*'"
+    "checkpoints.sqlite -o patterns.db --private 'get_patient*'; langgraph-speculate mine traces/ -o patterns.db "
+    "--jobs 4"
 )
 def mine(
     traces: TracesArgument,
@@ -26,6 +27,7 @@ def mine(
         list[str] | None,
         typer.Option(metavar="TOOL", help="A tool, or a glob, whose values are never written down; may be repeated."),
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that learn; several pay for many calls.")] = 1,
     top: Annotated[int, typer.Option(min=1, help="Patterns to show.")] = 20,
     source: SourceOption = None,
     as_json: Json = False,
@@ -48,7 +50,7 @@ def mine(
     with reading_on(notes, "learning") as on_bytes:
         runs = read_runs(traces, on_skip=skips, on_bytes=on_bytes, source=source)
         store = SqlitePatterns(output, strict=True)
-        mined = mine_runs(runs, store, private=private or ())
+        mined = mine_runs(runs, store, private=private or (), jobs=jobs)
     show_skips(skips, notes)
     known = store.load("")
     store.close()

@@ -25,7 +25,7 @@ from langgraph_speculate.replay.survey import Advance, Progress, Recordings, Sur
 from langgraph_speculate.replay.times import Clockwork, Times
 from langgraph_speculate.replay.variant import RunTimes, Variant
 from langgraph_speculate.traces.effects import READING, WRITING, told_apart
-from langgraph_speculate.traces.mine import few_collections
+from langgraph_speculate.traces.learner import few_collections
 from langgraph_speculate.traces.runs import Run
 
 _EPOCH_S = 1e6  # between the variants of one replay, so that none remembers what another did to a service

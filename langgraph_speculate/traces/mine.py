@@ -6,24 +6,18 @@ a store remembers (as hashes) which, so that mining may be stopped, and repeated
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from langgraph_speculate.core.history import Origin
 from langgraph_speculate.core.sums import Key, Sums, add_to
 from langgraph_speculate.patterns.store import SHARED, PatternStore
-from langgraph_speculate.predict import default_predictor
+from langgraph_speculate.traces.learner import Learned, Learner, Learners, few_collections
 from langgraph_speculate.traces.runs import Run
 
 RUN = "run"
 """The kind of the sums that tell which runs were learned."""
-
-_BATCH = 200  # runs a transaction
 
 
 @dataclass
@@ -44,7 +38,7 @@ class Mined:
     sums: Sums = field(default_factory=dict)
 
 
-def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] = ()) -> Mined:
+def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] = (), jobs: int = 1) -> Mined:
     """Learn *runs* into *store*.
 
     Values are written down only if they turned up in runs of several tasks (`predict/ledger.py`): runs of one task
@@ -54,6 +48,11 @@ def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] =
         runs: The runs, in the order in which they happened.
         store: Where the patterns go, to the partition of everybody.
         private: Names of tools, or globs, whose values are never written down.
+        jobs: How many processes learn; 1: this one. More are started anew, so a script needs its
+            `if __name__ == "__main__":`, and pay from some ten thousand calls on.
+
+    Raises:
+        ValueError: *jobs* is less than 1.
 
     >>> from langgraph_speculate.patterns import SqlitePatterns
     >>> asked = {"role": "assistant", "tool_calls": [{"id": "1", "name": "list_orders", "args": {}}]}
@@ -62,50 +61,50 @@ def mine(runs: Iterable[Run], store: PatternStore, *, private: Collection[str] =
     >>> mined[0].runs, mined[0].calls, mined[1].known
     (1, 1, 1)
     """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     mined, began = Mined(), time.perf_counter()
-    predictor = default_predictor()
-    predictor.private = lambda tool: any(fnmatchcase(tool, name) for name in private)
     known = store.load(SHARED)
-    predictor.install(SHARED, predictor.prepare(known))
-    learned: Sums = {}
-
-    def write() -> None:
-        sums = dict(predictor.take().get(SHARED, {}))
-        add_to(sums, learned.items())
-        store.add(SHARED, sums)
-        add_to(mined.sums, sums.items())
-        learned.clear()
-
-    with few_collections():
-        for run in runs:
-            key = key_of_run(run.id)
-            if key in known or key in learned or key in mined.sums:
-                mined.known += 1
-            else:
-                learned[key] = (1.0, 0.0)
-                mined.runs += 1
-                for history, calls in run.decisions():
-                    mined.calls += len(calls)
-                    # What models write before their calls is never written down, so nothing is learned from it here.
-                    predictor.learn(replace(history, origin=Origin(thread=run.task, run=run.id), writing=""), calls)
-            if len(learned) >= _BATCH:
-                write()
-        write()
-    mined.seconds = time.perf_counter() - began
+    marks: set[Key] = set()
+    new = _unknown(runs, known, marks, mined)
+    for learned in _learned(new, known, private) if jobs == 1 else _learned_by(jobs, new, known, private):
+        mined.calls += learned.calls
+        store.add(SHARED, learned.sums)
+        add_to(mined.sums, learned.sums.items())
+    mined.runs, mined.seconds = len(marks), time.perf_counter() - began
     return mined
+
+
+def _unknown(runs: Iterable[Run], known: Sums, marks: set[Key], mined: Mined) -> Iterator[tuple[Key, Run]]:
+    """The runs that were not learned before, with their marks."""
+    for run in runs:
+        mark = key_of_run(run.id)
+        if mark in known or mark in marks:
+            mined.known += 1
+        else:
+            marks.add(mark)
+            yield mark, run
+
+
+def _learned(runs: Iterable[tuple[Key, Run]], known: Sums, private: Collection[str]) -> Iterator[Learned]:
+    with few_collections():
+        learner = Learner(known, private)
+        for mark, run in runs:
+            if (learned := learner.learn(mark, run)) is not None:
+                yield learned
+        yield learner.take()
+
+
+def _learned_by(jobs: int, runs: Iterable[tuple[Key, Run]], known: Sums, private: Collection[str]) -> Iterator[Learned]:
+    learners = Learners(jobs, known, private)
+    try:
+        for mark, run in runs:
+            yield from learners.learn(mark, run)
+        yield from learners.take()
+    finally:
+        learners.close()
 
 
 def key_of_run(id: str) -> Key:
     """Under which a store remembers a run; a hash, because its id may tell whose it is."""
     return (RUN, blake2b(id.encode(errors="replace"), digest_size=8).hexdigest())
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """What is learned lives long: to look through all of it for garbage again and again takes a quarter of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

@@ -93,6 +93,54 @@ def test_mining_that_is_stopped_goes_on_where_it_was(tmp_path: Path):
     assert store.load("")[("shape", "find_user", "user_id\x1fview")] == (450.0, 0.0)
 
 
+def test_several_processes_learn_what_one_does(tmp_path: Path):
+    """
+    Each run once, with the same counts; values of single tasks, and of private tools, are written by none of them.
+    """
+    runs = [Run(f"r{number}", f"t{number}", _run(number)["events"]) for number in range(450)]
+    one, several = SqlitePatterns(tmp_path / "one.db"), SqlitePatterns(tmp_path / "several.db")
+    alone, together = mine(runs, one), mine(runs, several, jobs=2)
+    again = mine(runs, several, jobs=2, private=["find_*"])
+
+    assert (together.runs, together.calls, together.known) == (alone.runs, alone.calls, 0) == (450, alone.calls, 0)
+    assert (again.runs, again.known) == (0, 450)
+    for kind in ("shape", "next", "run"):
+        assert _of(several, kind) == _of(one, kind)
+    assert {key[4] for key in _of(several, "value")} == {key[4] for key in _of(one, "value")}
+
+
+def test_several_processes_that_are_stopped_leave_whole_runs(tmp_path: Path):
+    """
+    A store has a run's mark if, and only if, it has what was learned from it; so nothing is lost or counted twice.
+    """
+
+    def stops() -> Any:
+        for number in range(900):
+            if number == 880:
+                raise KeyboardInterrupt
+            yield Run(f"r{number}", f"t{number}", _run(number)["events"])
+
+    store = SqlitePatterns(tmp_path / "patterns.db")
+    with pytest.raises(KeyboardInterrupt):
+        mine(stops(), store, jobs=2)
+    marked = len(_of(store, "run"))
+    assert store.load("").get(("shape", "find_user", "user_id\x1fview"), (0.0, 0.0)) == (marked, 0.0)
+    mine((Run(f"r{number}", f"t{number}", _run(number)["events"]) for number in range(900)), store, jobs=2)
+    assert store.load("")[("shape", "find_user", "user_id\x1fview")] == (900.0, 0.0)
+
+
+def test_fewer_than_one_process_is_an_error(tmp_path: Path):
+    """
+    One clear one.
+    """
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        mine([], SqlitePatterns(":memory:"), jobs=0)
+
+
+def _of(store: SqlitePatterns, kind: str) -> dict[Any, Any]:
+    return {key: pair for key, pair in store.load("").items() if key[0] == kind}
+
+
 def test_only_values_of_several_tasks_are_written(traces: Path, tmp_path: Path, capsys):
     """
     `short` is everybody's; a user's id is nobody else's, and what a private tool is called with is not told at all.
