@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Discard, Speculation, State
-from langgraph_speculate.observe.run_trees import add, digest, facts_of, millis, score, send
+from langgraph_speculate.observe.run_trees import Child, Sums, add, digest, facts_of, millis, score
 
 if TYPE_CHECKING:
     from langsmith import RunTree
@@ -70,7 +68,7 @@ class _Guess:
     """A speculation whose end was not sent yet; its beginning only where that cannot wait."""
 
     speculation: Speculation
-    run: RunTree
+    run: Child
     posted: bool
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -108,13 +106,11 @@ class RunTrace:
         self.warn = warn
         self._full = tracing.level == "full"
         self._scored = tracing.feedback
-        self._totals: Counter[str] = Counter()
         self._mode = mode
         self._steps: dict[str, RunTree] = {}
-        self._around: Sequence[RunTree] = ()
+        self._sums: Sums | None = None
         self._guesses: dict[str, _Guess] = {}
         self._why: dict[str, str] = {}
-        self._adding = threading.Lock()
 
     # -- what the host tells -----------------------------------------------------------------------------------------
 
@@ -130,9 +126,8 @@ class RunTrace:
             return
         self._steps[turn] = path[-1]
         self._why = {}
-        if not self._around:
-            self._around = [run for run in path if _INSIDE_A_GRAPH not in run.metadata]
-            self._sum_up(dict.fromkeys(("calls", "launched", "hits", "wasted", "hidden_ms"), 0))
+        if self._sums is None:
+            self._sums = Sums([run for run in path if _INSIDE_A_GRAPH not in run.metadata], self._mode)
 
     @_harmless
     def launched(self, speculation: Speculation) -> None:
@@ -140,12 +135,11 @@ class RunTrace:
         step = self._steps.get(speculation.turn)
         if step is None:
             return
-        inputs = dict(speculation.call.args) if self._full else {}
-        run = step.create_child(_name(speculation.call.name), inputs=inputs)
+        run = Child(step, _name(speculation.call.name), dict(speculation.call.args) if self._full else {})
         # An exporter to OpenTelemetry finds the parent of a span only while that is open.
-        posted = run.client.tracing_mode != "langsmith"
+        posted = step.client.tracing_mode != "langsmith"
         if posted:
-            run.post()
+            run.run().post()
         self._guesses[speculation.id] = _Guess(speculation, run, posted)
 
     @_harmless
@@ -200,20 +194,20 @@ class RunTrace:
     @_harmless
     def take(self, happened: Iterable[events.Event]) -> None:
         """Things happened in the run."""
-        if not self._around and not self._guesses:
+        sums = self._sums
+        if sums is None:
             return
-        sums: Counter[str] = Counter()
         over = False
         for event in happened:
             match event:
                 case events.Launched():  # every speculation ends committed or wasted, and the run around may end first
-                    sums.update(launched=1, wasted=1)
+                    sums.add(launched=1, wasted=1)
                 case events.Committed():
-                    sums.update(hits=1, wasted=-1)
+                    sums.add(hits=1, wasted=-1)
                 case events.StepSettled(tool_s=tool_s, waited_s=waited_s):
-                    sums.update(hidden_ms=millis(tool_s - waited_s))
+                    sums.add(hidden_ms=millis(tool_s - waited_s))
                 case events.CallSettled(repeat=False):
-                    sums.update(calls=1)
+                    sums.add(calls=1)
                 case events.Denied() | events.Refused():
                     self._kept_back(event)
                 case events.Discarded(tool=tool, reason=reason):
@@ -222,10 +216,8 @@ class RunTrace:
                     self._wasted(id)
                 case events.RunClosed():
                     over = True
-        if sums:
-            self._sum_up(sums)
         if over:
-            self._closed()
+            self._closed(sums)
 
     # -- what becomes of it ------------------------------------------------------------------------------------------
 
@@ -236,12 +228,11 @@ class RunTrace:
         if step is None:
             return
         outcome = "denied" if isinstance(event, events.Denied) else "refused"
-        run = step.create_child(_name(event.tool), outputs={"outcome": outcome})
-        run.end_time = run.start_time
         facts = {"tool": event.tool, "outcome": outcome, "reason": event.reason, "count": event.count}
         if isinstance(event, events.Denied):
             facts["detail"] = event.detail
-        send(run, ["speculation", f"speculation:{outcome}"], facts)
+        tags = ["speculation", f"speculation:{outcome}"]
+        Child(step, _name(event.tool), {}).send(tags, facts, {"outcome": outcome}, ran_s=0)
 
     def _wasted(self, id: str) -> None:
         """The body of a discarded speculation has stopped."""
@@ -252,33 +243,27 @@ class RunTrace:
         outcome = OUTCOMES.get(reason, "wasted")
         self._send(guess, _waste(outcome), {**facts_of(guess.speculation, outcome), "reason": reason.value})
 
-    def _closed(self) -> None:
+    def _closed(self, sums: Sums) -> None:
         """The run is over: what a call waited for that was cancelled is nobody's, and what still runs comes later."""
         for id, guess in list(self._guesses.items()):
             if guess.speculation.state is State.COMMITTED and self._guesses.pop(id, None) is not None:
                 reason = {"reason": Discard.ABANDONED.value}
                 self._send(guess, _waste("wasted"), {**facts_of(guess.speculation, "wasted"), **reason})
-        around, self._steps, self._around = self._around, {}, ()
-        if self._scored and around and self._totals["calls"]:
-            rate = self._totals["hits"] / self._totals["calls"]
-            scores = {"speculation_saved_ms": self._totals["hidden_ms"], "speculation_hit_rate": round(rate, 4)}
+        around, self._steps, sums.around = sums.around, {}, ()
+        if self._scored and around and sums.own["calls"]:
+            rate = round(sums.own["hits"] / sums.own["calls"], 4)
+            scores = {"speculation_saved_ms": sums.own["hidden_ms"], "speculation_hit_rate": rate}
             threading.Thread(target=score, args=(around[0], scores, self.warn), daemon=True).start()
 
     def _send(self, guess: _Guess, tags: list[str], facts: Mapping[str, Any]) -> None:
-        speculation, run = guess.speculation, guess.run
-        if speculation.ended_at is not None:
-            run.end_time = run.start_time + timedelta(seconds=speculation.ended_at - speculation.launched_at)
-        run.outputs = {"outcome": facts["outcome"], **guess.outputs}
-        send(run, ["speculation", *tags], facts, posted=guess.posted)
-
-    def _sum_up(self, sums: Mapping[str, int]) -> None:
-        """Add to the summary; several graphs may share the runs around them."""
-        with self._adding:
-            self._totals.update(sums)
-            for run in self._around:
-                before = run.metadata
-                totals = {name: before.get(f"speculation_{name}", 0) + more for name, more in sums.items()}
-                add(run, [], {"mode": self._mode, **totals})
+        began, ended = guess.speculation.launched_at, guess.speculation.ended_at
+        guess.run.send(
+            ["speculation", *tags],
+            facts,
+            {"outcome": facts["outcome"], **guess.outputs},
+            ran_s=None if ended is None else ended - began,
+            posted=guess.posted,
+        )
 
 
 def _waste(outcome: str) -> list[str]:

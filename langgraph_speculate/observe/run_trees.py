@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
+from langsmith.uuid import uuid7_from_datetime
 
 from langgraph_speculate.core.speculation import Speculation
 
@@ -17,24 +20,135 @@ if TYPE_CHECKING:
 
 _THREADS = ("thread_id", "session_id", "conversation_id")  # the metadata by which LangSmith finds a thread's runs
 _HIDDEN_FROM_MESSAGES = "ls_message_view_exclude"  # a guess is no part of the conversation
+_PREFIX = "speculation_"
 _DIGITS = 16
+_SUMS = ("calls", "launched", "hits", "wasted", "hidden_ms")
+_COUNTING = threading.Lock()  # graphs that run side by side may share the runs around them
+
+
+class Child:
+    """A run below another one. It begins now, and is made each time that something of it is sent.
+
+    Args:
+        parent: The run above it.
+        name: Its name.
+        inputs: Its inputs.
+
+    Attributes:
+        id: Its id.
+    """
+
+    __slots__ = ("_began", "_inputs", "_name", "_parent", "id")
+
+    def __init__(self, parent: RunTree, name: str, inputs: dict[str, Any]) -> None:
+        self._parent, self._name, self._inputs = parent, name, inputs
+        self._began = datetime.now(UTC)
+        self.id = uuid7_from_datetime(self._began)
+
+    def run(self, **told: Any) -> RunTree:
+        """What `RunTree.create_child` makes, for a tenth of the time: a copy of its parent is checked already.
+
+        Args:
+            told: Fields that are not as in a run that has just begun.
+        """
+        parent, began = self._parent, self._began
+        own = {
+            "id": self.id,
+            "name": self._name,
+            "run_type": "chain",
+            "serialized": {"name": self._name},
+            "inputs": self._inputs,
+            "outputs": {},
+            "error": None,
+            "events": [],
+            "extra": {},
+            "tags": [],
+            "attachments": {},
+            "reference_example_id": None,
+            "session_id": None,
+            "start_time": began,
+            "end_time": None,
+            "parent_run_id": parent.id,
+            "parent_dotted_order": parent.dotted_order,
+            "dotted_order": f"{parent.dotted_order}.{began:%Y%m%dT%H%M%S%fZ}{self.id}",
+            "child_runs": [],
+        }
+        return parent.model_copy(update=own | told)
+
+    def send(
+        self,
+        tags: list[str],
+        facts: Mapping[str, Any],
+        outputs: dict[str, Any],
+        *,
+        ran_s: float | None,
+        posted: bool = False,
+    ) -> None:
+        """Send it now that it is over, with the facts and what it takes to find it by its thread.
+
+        Args:
+            tags: Its tags.
+            facts: What is told of it.
+            outputs: Its outputs.
+            ran_s: Seconds it took; None if it ends now.
+            posted: That it began was sent before.
+        """
+        around = self._parent.metadata
+        thread = {key: around[key] for key in _THREADS if key in around}
+        run = self.run(
+            tags=tags,
+            extra={"metadata": {**thread, **_flat(facts), _HIDDEN_FROM_MESSAGES: True}},
+            outputs=outputs,
+            end_time=datetime.now(UTC) if ran_s is None else self._began + timedelta(seconds=ran_s),
+        )
+        self._parent.child_runs.append(run)
+        if posted:
+            run.patch()
+        else:
+            run.post()
+
+
+class Sums:
+    """What speculations came to in one run of a graph, told by the runs around it while they are open.
+
+    Those may be shared with other runs, and say what came of all together. How they end, and when, is for others to
+    decide, so they are right at any time. As they change often, they are changed in place; no key comes or goes
+    while somebody may read them.
+
+    Args:
+        around: The runs around it, outermost first.
+        mode: How it speculates.
+
+    Attributes:
+        around: The same, as long as they may be open.
+        own: The sums of this run alone, by name.
+    """
+
+    __slots__ = ("around", "own")
+
+    def __init__(self, around: Sequence[RunTree], mode: str) -> None:
+        self.around = around
+        self.own = dict.fromkeys(_SUMS, 0)
+        with _COUNTING:
+            for run in around:
+                so_far = {name: run.metadata.get(f"{_PREFIX}{name}", 0) for name in _SUMS}
+                add(run, [], {"mode": mode, **so_far})
+
+    def add(self, **more: int) -> None:
+        """Add to sums."""
+        with _COUNTING:
+            for name, amount in more.items():
+                self.own[name] += amount
+                key = f"{_PREFIX}{name}"
+                for run in self.around:
+                    told = run.metadata
+                    told[key] = told.get(key, 0) + amount
 
 
 def add(run: RunTree, tags: list[str], facts: Mapping[str, Any]) -> None:
     """Add to a run that is still open. What it holds may be shared with others, and is replaced."""
     run.tags = [*(run.tags or ()), *tags]
     run.extra["metadata"] = {**run.metadata, **_flat(facts)}
-
-
-def send(run: RunTree, tags: list[str], facts: Mapping[str, Any], *, posted: bool = False) -> None:
-    """Send a run that is over, with the facts and what it takes to find it by its thread."""
-    thread = {key: run.metadata[key] for key in _THREADS if key in run.metadata}
-    run.tags = tags
-    run.extra = {"metadata": {**thread, **_flat(facts), _HIDDEN_FROM_MESSAGES: True}}
-    if posted:
-        run.patch()
-    else:
-        run.post()
 
 
 def score(root: RunTree, scores: Mapping[str, float], warn: Callable[[str, str], None]) -> None:
@@ -58,7 +172,7 @@ def _project(client: Client, name: str) -> UUID:
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"speculation_{name}": value for name, value in facts.items()}
+    return {f"{_PREFIX}{name}": value for name, value in facts.items()}
 
 
 def facts_of(speculation: Speculation, outcome: str) -> dict[str, Any]:

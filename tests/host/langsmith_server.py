@@ -85,6 +85,12 @@ class TracedRun:
         return (ended.replace(tzinfo=None) - began.replace(tzinfo=None)).total_seconds() * 1000
 
     @property
+    def bytes(self) -> int:
+        """What it takes as JSON, without what the SDK says of itself and of the machine in each run."""
+        extra = {key: value for key, value in self.fields.get("extra", {}).items() if key != "runtime"}
+        return len(json.dumps({**self.fields, "extra": extra}))
+
+    @property
     def pending(self) -> bool:
         return not self.fields.get("end_time")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +22,6 @@ from agents import (
     Oracle,
     ScriptedModel,
     World,
-    adrive,
     agent_graph,
     ask,
     canonical,
@@ -31,19 +31,23 @@ from agents import (
     outcome,
 )
 from langchain_core.messages import AIMessage
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langsmith import Client, RunTree, traceable, tracing_context
 from langsmith_server import PROJECT, LangSmithServer, TracedRun
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from streaming import openai, streamed
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
-from langgraph_speculate.core import Call
+from langgraph_speculate.core import Call, Candidate, History
 from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.events import Event, Finished, Wasted
 from langgraph_speculate.core.speculation import Discard, Speculation
 from langgraph_speculate.observe.langsmith import OUTCOMES, RunTrace, Tracing
 
+GUESS_BYTES, FACTS_BYTES = 2_000, 600
 NOISE = ("find", {"query": "nobody asks"})
 SPECULATING = {**NOTEBOOK_POLICY, "limits": {**UNBRAKED, "max_in_flight": 8, "max_wasted_per_run": 50}}
 
@@ -101,11 +105,16 @@ def of_speculation(tags: list[str]) -> list[str]:
 
 
 def assert_whole(server: LangSmithServer) -> None:
-    """One trace, nothing sent twice, nothing left open."""
+    """One trace, nothing sent twice, nothing left open, and what is added is small and was sent once."""
     assert len(server.roots) == 1
     assert {run.trace for run in server.runs.values()} == {server.roots[0].id}
     assert not [run.name for run in server.runs.values() if run.pending]
     assert {run.posts for run in server.runs.values()} == {1}
+    for guess in server.tagged("speculation"):
+        assert guess.patches == 0
+        assert guess.bytes < GUESS_BYTES
+    for run in server.runs.values():
+        assert len(json.dumps(run.speculation)) < FACTS_BYTES
 
 
 def traced_notebook(
@@ -129,15 +138,18 @@ def with_middleware(parts: Any, oracle: Oracle, bodies: Bodies) -> Any:
     return agent_graph(*parts, middleware=[middleware])
 
 
-ADOPTED = "speculation speculation:adopted"
-SQUASHED = "speculation speculation:squashed speculation:wasted"
+ENDS = {
+    "adopted": "speculation speculation:adopted",
+    "wasted": "speculation speculation:wasted",
+    **{end: f"speculation speculation:{end} speculation:wasted" for end in ("squashed", "hedged", "preempted")},
+}
 NOTEBOOK_PATHS = {
     "LangGraph": 1,
     "LangGraph/model": 5,
     "LangGraph/model/ScriptedModel": 5,
-    f"LangGraph/model/speculate find {ADOPTED}": 1,
-    f"LangGraph/model/speculate read {ADOPTED}": 4,
-    f"LangGraph/model/speculate find {SQUASHED}": 5,
+    f"LangGraph/model/speculate find {ENDS['adopted']}": 1,
+    f"LangGraph/model/speculate read {ENDS['adopted']}": 4,
+    f"LangGraph/model/speculate find {ENDS['squashed']}": 5,
     "LangGraph/tools": 6,
     "LangGraph/tools/find speculation:hit": 1,
     "LangGraph/tools/read speculation:hit": 4,
@@ -177,9 +189,9 @@ def test_the_middleware_shows_the_same(langsmith: LangSmithServer, way: str):
     hooks = {path.replace("SpeculationMiddleware.wrap", "SpeculationMiddleware.awrap"): n for path, n in shown.items()}
     inside = "LangGraph/tools/SpeculationMiddleware.awrap_tool_call"
     assert {path: n for path, n in hooks.items() if path.endswith((":hit", ":miss", ":adopted", ":wasted"))} == {
-        f"LangGraph/model/speculate find {ADOPTED}": 1,
-        f"LangGraph/model/speculate read {ADOPTED}": 4,
-        f"LangGraph/model/speculate find {SQUASHED}": 5,
+        f"LangGraph/model/speculate find {ENDS['adopted']}": 1,
+        f"LangGraph/model/speculate read {ENDS['adopted']}": 4,
+        f"LangGraph/model/speculate find {ENDS['squashed']}": 5,
         f"{inside}/find speculation:hit": 1,
         f"{inside}/read speculation:hit": 4,
         f"{inside}/write speculation:miss": 1,
@@ -247,9 +259,10 @@ def _without_additions(server: LangSmithServer) -> list[str]:
     return sorted(shown)
 
 
-def test_a_speculation_adds_one_small_run(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_speculation_adds_one_small_run(langsmith: LangSmithServer, way: str):
     """
-    What a speculation adds is sent once and takes less than 2 kB, whatever its result.
+    What a speculation adds is one run that is sent once and takes less than 2 kB, whatever its result.
     """
     long = "a long result " * 2_000
     script = [ask(("look", {})), AIMessage("done")]
@@ -258,12 +271,13 @@ def test_a_speculation_adds_one_small_run(langsmith: LangSmithServer):
         graph = agent_graph(
             ScriptedModel(script=script, during=bodies.during), [make_tool("look", lambda: long, "both")]
         )
-        drive(speculate(graph, _reading("look"), predictor=Oracle(script), observers=[bodies]), "invoke")
+        drive(speculate(graph, _reading("look"), predictor=Oracle(script), observers=[bodies]), way)
 
     (guess,) = langsmith.tagged("speculation:adopted")
     assert (guess.posts, guess.patches) == (1, 0)
     assert guess.fields["outputs"]["bytes"] == len(long)
-    assert len(str(guess.fields)) < 2_000
+    assert_whole(langsmith)
+    assert paths(langsmith) == look_paths("speculation:hit", adopted=1)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -282,6 +296,16 @@ def test_a_call_that_waits_is_shown_as_joined(langsmith: LangSmithServer, way: s
     assert call.speculation["outcome"] == guess.speculation["outcome"] == guess.fields["outputs"]["outcome"] == "joined"
     assert call.speculation["wait_ms"] > 0
     assert_whole(langsmith)
+    assert paths(langsmith) == look_paths("speculation:hit", "speculation:joined", adopted=1)
+    assert (call.speculation["run_id"], guess.speculation["adopted_run_id"]) == (guess.id, call.id)
+
+
+def look_paths(*call: str, **guesses: int) -> Counter[str]:
+    """All runs of an agent that calls `look` once and then answers: the tags of the call, and how its guesses ended."""
+    model = {"LangGraph": 1, "LangGraph/model": 2, "LangGraph/model/ScriptedModel": 2}
+    tools = {"LangGraph/tools": 1, " ".join(["LangGraph/tools/look", *call]): 1}
+    ends = {f"LangGraph/model/speculate look {ENDS[end]}": count for end, count in guesses.items()}
+    return Counter({**model, **tools, **ends})
 
 
 def _reading(*names: str, **limits: Any) -> dict[str, Any]:
@@ -289,39 +313,42 @@ def _reading(*names: str, **limits: Any) -> dict[str, Any]:
     return {"tools": dict.fromkeys(names, once), "limits": {**UNBRAKED, **limits}}
 
 
-def test_a_miss_says_why(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_miss_says_why(langsmith: LangSmithServer, way: str):
     """
     A call that ran as ever says what kept it from being run ahead.
     """
-    traced_notebook(langsmith, "invoke", wrapped)
+    traced_notebook(langsmith, way, wrapped)
 
     (miss,) = langsmith.tagged("speculation:miss")
     assert miss.name == "write"
     assert miss.speculation == {"outcome": "miss", "reason": "undeclared"}
 
 
-def test_a_call_nobody_foresaw_is_a_miss(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_nobody_foresaw_is_a_miss(langsmith: LangSmithServer, way: str):
     """
     Without a guess of the tool there is nothing else to say.
     """
     script = [ask(("look", {})), AIMessage("done")]
     with langsmith.tracing():
         graph = agent_graph(ScriptedModel(script=script), [make_tool("look", lambda: "seen")])
-        drive(speculate(graph, _reading("look"), predictor=Fixed()), "invoke")
+        drive(speculate(graph, _reading("look"), predictor=Fixed()), way)
 
     (miss,) = langsmith.tagged("speculation:miss")
     assert miss.speculation == {"outcome": "miss", "reason": "not_predicted"}
 
 
-def test_a_full_trace_shows_arguments_and_denials(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_trace_shows_arguments_and_denials(langsmith: LangSmithServer, way: str):
     """
     With `trace="full"` a guess shows its arguments, and what was not started is there with the reason.
     """
-    traced_notebook(langsmith, "invoke", lambda *parts: wrapped(*parts, trace="full"))
+    traced_notebook(langsmith, way, lambda *parts: wrapped(*parts, trace="full"))
 
     assert_whole(langsmith)
     (denied,) = langsmith.tagged("speculation:denied")
-    assert path(langsmith, denied) == "LangGraph/model/speculate write"
+    assert paths(langsmith) == {**NOTEBOOK_PATHS, "LangGraph/model/speculate write speculation speculation:denied": 1}
     assert denied.speculation["reason"] == "undeclared"
     assert "read_only" in denied.speculation["detail"]
     assert denied.fields["outputs"] == {"outcome": "denied"}
@@ -340,6 +367,7 @@ def test_a_failed_run_leaves_nothing_open(langsmith: LangSmithServer, way: str):
         assert outcome(lambda: drive(speculating, way)) == "builtins.ValueError: the model is gone"
 
     assert_whole(langsmith)
+    assert paths(langsmith) == look_paths("speculation:hit", adopted=1, wasted=1)
     (lost,) = langsmith.tagged("speculation:wasted")
     assert lost.speculation["reason"] == "model_failed"
     assert "error" not in lost.fields or lost.fields["error"] is None
@@ -371,6 +399,8 @@ def test_a_run_closed_early_leaves_nothing_open(langsmith: LangSmithServer, way:
     assert len(langsmith.roots) == 1
     assert len(guessed) == 2
     assert not [run for run in guessed if run.pending]
+    root = langsmith.roots[0].speculation
+    assert (root["launched"], root["hits"] + root["wasted"]) == (2, 2)
 
 
 async def _first_chunk(graph: Any) -> None:
@@ -379,9 +409,11 @@ async def _first_chunk(graph: Any) -> None:
     await chunks.aclose()
 
 
-def test_a_body_that_outlives_its_run_is_closed_when_it_ends(langsmith: LangSmithServer, world: World):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_outlives_its_run_is_closed_when_it_ends(langsmith: LangSmithServer, world: World, way: str):
     """
-    A thread cannot be stopped: its run in the trace ends with it, in the same trace, as what it came to be.
+    A thread cannot be stopped: its run in the trace ends with it, in the same trace, as what it came to be. By then the
+    loop of an async run is closed.
     """
 
     def hang() -> str:
@@ -390,24 +422,122 @@ def test_a_body_that_outlives_its_run_is_closed_when_it_ends(langsmith: LangSmit
         return "late"
 
     script = [AIMessage("done")]
-    model = ScriptedModel(script=script, during=lambda _turn: world.wait_for("hang"))
+    model = ScriptedModel(script=script, during=lambda _turn: _begun(world, "hang"))
     with langsmith.tracing():
         graph = speculate(
             agent_graph(model, [make_tool("hang", hang)]), _reading("hang"), predictor=Fixed(("hang", {}))
         )
         wasted = []
         speculation_of(graph).events(lambda event: wasted.append(event) if isinstance(event, Wasted) else None)
-        drive(graph, "invoke")
+        drive(graph, way)
         assert not wasted
         world.release.set()
-        until = time.monotonic() + 5
-        while not wasted and time.monotonic() < until:
-            time.sleep(0.01)
+        _until(lambda: wasted)
 
     assert_whole(langsmith)
     (late,) = langsmith.tagged("speculation:wasted")
     assert late.speculation["reason"] == "contradicted"
     assert langsmith.roots[0].speculation["wasted"] == 1
+
+
+def _until(happened: Callable[[], Any]) -> None:
+    until = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _begun(world: World, *tools: str) -> Any:
+    """For `ScriptedModel.during`: the model answers when bodies of those tools have begun."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        for tool in tools:
+            world.wait_for(tool)
+        return None
+    return asyncio.to_thread(_begun, world, *tools)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_loser_of_two_bodies_is_shown_as_hedged(langsmith: LangSmithServer, world: World, way: str):
+    """
+    A call that waits for a body which hangs gets a second one: that is adopted, and the first one was hedged.
+    """
+
+    def look() -> str:
+        world.begin("look")
+        if world.count("look") == 1:
+            world.release.wait(5)
+        return "seen"
+
+    script = [ask(("look", {})), AIMessage("done")]
+    model = ScriptedModel(script=script, during=lambda turn: _begun(world, "look") if turn == 0 else None)
+    with langsmith.tracing():
+        policy = {"tools": {"look": {"read_only": True}}}
+        graph = speculate(agent_graph(model, [make_tool("look", look)]), policy, predictor=Oracle(script))
+        for _ in range(19):
+            speculation_of(graph).economy.latencies.took("look", 0.01)
+        drive(graph, way)
+        world.release.set()
+        _until(lambda: speculation_of(graph).stats().wasted_s)
+
+    assert_whole(langsmith)
+    assert paths(langsmith) == look_paths("speculation:hit", "speculation:joined", adopted=1, hedged=1)
+    (call,) = langsmith.tagged("speculation:joined")
+    (winner,) = langsmith.tagged("speculation:adopted")
+    assert (call.speculation["run_id"], winner.speculation["adopted_run_id"]) == (winner.id, call.id)
+    assert (call.speculation["source"], winner.speculation["source"]) == ("hedge", "hedge")
+
+
+class SecondThoughts:
+    """Foresees `look`, until it has read some of the message: then `read` is far more likely."""
+
+    bounded = True
+
+    def predict(self, history: History, *, k: int) -> list[Candidate]:
+        return [] if history.calls else [Candidate(Call("look"), 0.2, "first")]
+
+    def narrow(self, history: History, draft: Draft, *, k: int) -> list[Candidate]:
+        return [] if history.calls else [Candidate(Call("read"), 0.9, "second"), Candidate(Call("look"), 0.2, "first")]
+
+    def learn(self, history: History, calls: Sequence[Call]) -> None:
+        return None
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_guess_that_makes_room_is_shown_as_preempted(langsmith: LangSmithServer, world: World, way: str):
+    """
+    The only place of a message goes from a guess that still runs to one that is worth more.
+    """
+
+    def look() -> str:
+        world.begin("look")
+        world.release.wait(5)
+        return "late"
+
+    def read() -> str:
+        world.begin("read")
+        return "read"
+
+    thinking = ["It has to be looked up where such things are kept.", lambda: world.wait_for("read")]
+    script = [[lambda: world.wait_for("look"), *thinking, *openai(0, ("c-1", "read", {}))], ["done"]]
+    with langsmith.tracing():
+        graph = agent_graph(streamed(script=script), [make_tool("look", look), make_tool("read", read)])
+        graph = speculate(graph, _reading("look", "read", max_per_turn=1), predictor=SecondThoughts())
+        drive(graph, way)
+        world.release.set()
+        _until(lambda: speculation_of(graph).stats().wasted_s)
+
+    assert_whole(langsmith)
+    assert paths(langsmith) == {
+        "LangGraph": 1,
+        "LangGraph/model": 2,
+        "LangGraph/model/StreamedModel": 2,
+        f"LangGraph/model/speculate look {ENDS['preempted']}": 1,
+        f"LangGraph/model/speculate read {ENDS['adopted']}": 1,
+        "LangGraph/tools": 1,
+        "LangGraph/tools/read speculation:hit": 1,
+    }
 
 
 @pytest.mark.parametrize("reason", Discard)
@@ -442,43 +572,45 @@ def test_every_end_has_its_word(langsmith: LangSmithServer, reason: Discard):
 # -- where nothing is to be seen ---------------------------------------------------------------------------------------
 
 
-def test_off_adds_nothing(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_off_adds_nothing(langsmith: LangSmithServer, way: str):
     """
     With `trace="off"` the trace is the plain graph's.
     """
-    traced_notebook(langsmith, "invoke", lambda *parts: wrapped(*parts, trace="off"))
+    traced_notebook(langsmith, way, lambda *parts: wrapped(*parts, trace="off"))
 
     assert not [path for path in paths(langsmith) if "speculat" in path]
     assert not [run.name for run in langsmith.runs.values() if run.speculation]
 
 
-def test_nothing_is_sent_where_tracing_is_off(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_sent_where_tracing_is_off(langsmith: LangSmithServer, way: str):
     """
     A block in which tracing is disabled stays untraced.
     """
     with langsmith.tracing(), tracing_context(enabled=False):
         parts = ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(World(), "both")
-        drive(wrapped(parts, Oracle(NOTEBOOK_SCRIPT), Bodies()), "invoke")
+        drive(wrapped(parts, Oracle(NOTEBOOK_SCRIPT), Bodies()), way)
 
     assert not langsmith.runs
 
 
-def test_traces_that_are_not_sampled_stay_away(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_traces_that_are_not_sampled_stay_away(langsmith: LangSmithServer, way: str):
     """
     Speculations share the lot of their trace.
     """
-    traced_notebook(langsmith, "invoke", wrapped, tracing_sampling_rate=0.0)
+    traced_notebook(langsmith, way, wrapped, tracing_sampling_rate=0.0)
 
     assert not langsmith.runs
 
 
-def test_hidden_inputs_and_outputs_stay_hidden(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_hidden_inputs_and_outputs_stay_hidden(langsmith: LangSmithServer, way: str):
     """
     What the client hides is hidden of speculations, too: arguments, and what tells results apart.
     """
-    traced_notebook(
-        langsmith, "invoke", lambda *parts: wrapped(*parts, trace="full"), hide_inputs=True, hide_outputs=True
-    )
+    traced_notebook(langsmith, way, lambda *parts: wrapped(*parts, trace="full"), hide_inputs=True, hide_outputs=True)
 
     for guess in langsmith.tagged("speculation"):
         assert guess.fields["inputs"] == {}
@@ -486,8 +618,9 @@ def test_hidden_inputs_and_outputs_stay_hidden(langsmith: LangSmithServer):
     assert "nobody asks" not in str([run.fields for run in langsmith.tagged("speculation")])
 
 
+@pytest.mark.parametrize("way", WAYS)
 def test_a_trace_that_fails_costs_nothing_but_itself(
-    langsmith: LangSmithServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    langsmith: LangSmithServer, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """
     If the SDK raises, the run goes on as ever, and the log says once that the trace does not.
@@ -496,11 +629,11 @@ def test_a_trace_that_fails_costs_nothing_but_itself(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no child of mine")
 
-    monkeypatch.setattr(RunTree, "create_child", broken)
+    monkeypatch.setattr(RunTree, "model_copy", broken)
     with caplog.at_level(logging.WARNING, "langgraph_speculate"):
-        answers = traced_notebook(langsmith, "invoke", wrapped)
+        answers = traced_notebook(langsmith, way, wrapped)
 
-    assert answers[0]["messages"][-1].content == "done"
+    assert "content='done'" in str(answers[-1])
     assert len([record for record in caplog.records if "no child of mine" in record.getMessage()]) == 1
     assert not [run for run in langsmith.runs.values() if run.pending]
 
@@ -516,33 +649,43 @@ def test_there_is_no_other_level():
 # -- the runs around ---------------------------------------------------------------------------------------------------
 
 
-async def test_the_root_of_the_trace_carries_the_summary(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_the_root_of_the_trace_carries_the_summary(langsmith: LangSmithServer, way: str):
     """
-    A graph inside of somebody's traced function: the function's run, too, says what the speculations came to.
+    Graphs inside of somebody's traced function: the function's run, too, says what the speculations came to, and if
+    there are several, what they came to together.
     """
-    bodies = Bodies(3, 5, 6, 9, 10)
+
+    def graph() -> Any:
+        bodies = Bodies(3, 5, 6, 9, 10)
+        model = ScriptedModel(script=NOTEBOOK_SCRIPT, during=bodies.during)
+        return wrapped((model, notebook(World(), "both")), Oracle(NOTEBOOK_SCRIPT, also=[NOISE]), bodies)
+
+    @traceable
+    def answer() -> None:
+        with ContextThreadPoolExecutor() as pool:
+            list(pool.map(lambda graph: drive(graph, way), [graph(), graph()]))
+
     with langsmith.tracing():
-        parts = ScriptedModel(script=NOTEBOOK_SCRIPT, during=bodies.during), notebook(World(), "both")
-        graph = wrapped(parts, Oracle(NOTEBOOK_SCRIPT, also=[NOISE]), bodies)
-
-        @traceable
-        async def answer() -> Any:
-            return await adrive(graph, "ainvoke")
-
-        await answer()
+        answer()
 
     assert_whole(langsmith)
     (root,) = langsmith.roots
-    (graph_run,) = langsmith.below(root.id)
-    assert (root.name, graph_run.name) == ("answer", "LangGraph")
-    assert root.speculation == graph_run.speculation
-    assert root.speculation["hits"] == 5
+    graphs = langsmith.below(root.id)
+    assert (root.name, {run.name for run in graphs}) == ("answer", {"LangGraph"})
+    assert len(graphs) == 2
+    sums = {"calls": 6, "launched": 10, "hits": 5, "wasted": 5}
+    for run in graphs:
+        assert {name: run.speculation[name] for name in sums} == sums
+    assert {name: root.speculation[name] for name in sums} == {name: 2 * each for name, each in sums.items()}
+    assert root.speculation["hidden_ms"] == sum(run.speculation["hidden_ms"] for run in graphs)
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("switch", "mode"), [("off", "off"), ("shadow", "shadow"), ("", "on")])
 @pytest.mark.parametrize("wrap", [wrapped, with_middleware])
 def test_traces_can_be_told_apart_by_mode(
-    langsmith: LangSmithServer, monkeypatch: pytest.MonkeyPatch, wrap: Any, switch: str, mode: str
+    langsmith: LangSmithServer, monkeypatch: pytest.MonkeyPatch, wrap: Any, switch: str, mode: str, way: str
 ):
     """
     With the kill switch, in shadow mode and as ever: a chart can be grouped by `speculation_mode`.
@@ -551,12 +694,13 @@ def test_traces_can_be_told_apart_by_mode(
         monkeypatch.setenv("LANGGRAPH_SPECULATE", switch)
     with langsmith.tracing():
         parts = ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(World(), "both")
-        drive(wrap(parts, Oracle(NOTEBOOK_SCRIPT), Bodies()), "invoke")
+        drive(wrap(parts, Oracle(NOTEBOOK_SCRIPT), Bodies()), way)
 
     assert langsmith.roots[0].speculation["mode"] == mode
 
 
-def test_an_export_to_opentelemetry_has_the_same_tree():
+@pytest.mark.parametrize("way", WAYS)
+def test_an_export_to_opentelemetry_has_the_same_tree(way: str):
     """
     Where the SDK sends spans instead of runs, a speculation's is below its model step's, though it ends later.
     """
@@ -567,7 +711,7 @@ def test_an_export_to_opentelemetry_has_the_same_tree():
     client = Client(api_key="none", tracing_mode="otel", otel_tracer_provider=provider)
     with tracing_context(enabled=True, client=client):
         graph = agent_graph(ScriptedModel(script=script), [make_tool("look", lambda: "seen", "both", 0.1)])
-        drive(speculate(graph, _reading("look"), predictor=Oracle(script)), "invoke")
+        drive(speculate(graph, _reading("look"), predictor=Oracle(script)), way)
     client.flush()
 
     spans = {span.context.span_id: span for span in exporter.get_finished_spans()}
@@ -580,7 +724,8 @@ def test_an_export_to_opentelemetry_has_the_same_tree():
     assert "speculation:hit" in call.attributes["langsmith.span.tags"]
 
 
-def test_scores_come_on_request_and_keep_the_retention(langsmith: LangSmithServer):
+@pytest.mark.parametrize("way", WAYS)
+def test_scores_come_on_request_and_keep_the_retention(langsmith: LangSmithServer, way: str):
     """
     `trace_feedback=True` gives each trace two scores, without extending how long it is kept; they are not sent else.
     """
@@ -588,10 +733,8 @@ def test_scores_come_on_request_and_keep_the_retention(langsmith: LangSmithServe
     def scored(parts: Any, oracle: Oracle, bodies: Bodies) -> Any:
         return speculate(agent_graph(*parts), SPECULATING, predictor=oracle, observers=[bodies], trace_feedback=True)
 
-    traced_notebook(langsmith, "invoke", scored)
-    until = time.monotonic() + 5
-    while len(langsmith.feedback) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
+    traced_notebook(langsmith, way, scored)
+    _until(lambda: len(langsmith.feedback) == 2)
 
     scores = {score["key"]: score for score in langsmith.feedback}
     root = langsmith.roots[0]
