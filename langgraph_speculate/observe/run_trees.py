@@ -99,6 +99,7 @@ class Child:
             tags=tags,
             extra={"metadata": {**thread, **_flat(facts), _HIDDEN_FROM_MESSAGES: True}},
             outputs=outputs,
+            events=None,  # none at all: each part of a body costs the SDK about as much as all that is done here
             end_time=datetime.now(UTC) if ran_s is None else self._began + timedelta(seconds=ran_s),
         )
         self._parent.child_runs.append(run)
