@@ -4,7 +4,8 @@
 
 An agent asks for something four times; three of its calls are foreseen, each beside a guess that comes to nothing, and
 one is not. Its model takes 50 ms a message and its tool 20 ms, in this process. All runs are traced by the real SDK
-into a server of another process on loopback. In each round every agent makes 100 runs, ten at a time, and the agents
+into a server of another process on loopback, which has them compressed, as the SDK expects of a new one, or with
+`--uncompressed` as older ones had them. In each round every agent makes 100 runs, ten at a time, and the agents
 take turns; what is sent counts until it has arrived. A cost is the median over the rounds of what an agent took, as a
 ratio to the agent whose traces say nothing of speculations, in the same round.
 """
@@ -96,9 +97,9 @@ class Sample:
     bytes: int
 
 
-def measure(rounds: int, runs: int, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(rounds: int, runs: int, tell: Callable[[str], None], *, compressed: bool = True) -> dict[str, Any]:
     """The costs of each level over *rounds* of *runs* runs."""
-    with undisturbed(), _server() as (url, sent):
+    with undisturbed(), _server(compressed) as (url, sent):
         played = asyncio.run(_rounds(rounds, runs, url, sent, tell))
     return {"rounds": rounds, "runs": runs, "limit": LIMIT, "levels": _figures(played, runs)}
 
@@ -156,10 +157,10 @@ def _get_order() -> BaseTool:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
+def _server(compressed: bool) -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
     """A server in a process of its own; yields its address, and what tells how much it was sent since it was asked."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, compressed), daemon=True)
     process.start()
 
     def sent() -> tuple[int, int]:
@@ -172,8 +173,8 @@ def _server() -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
     process.join()
 
 
-def _serve(pipe: Connection) -> None:
-    with LangSmithServer() as server:
+def _serve(pipe: Connection, compressed: bool) -> None:
+    with LangSmithServer(compressed=compressed) as server:
         pipe.send(server.url)
         while pipe.recv() == "sent":
             pipe.send((server.operations, server.bytes))
@@ -218,9 +219,10 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = rounds_parser("tracing", _FIRST_LINE, rounds=9)
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs of each agent in a round (default {RUNS})")
+    parser.add_argument("--uncompressed", action="store_true", help="to a server that takes nothing compressed")
     options = parser.parse_args(argv)
     with progress("tracing", options.rounds + 1, quiet=options.quiet) as tell:
-        report = measure(options.rounds, options.runs, tell)
+        report = measure(options.rounds, options.runs, tell, compressed=not options.uncompressed)
     show(report, table, as_json=options.json)
     return 0
 

@@ -14,13 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import NAMESPACE_DNS, uuid5
 
 from langsmith import Client, tracing_context
+from zstandard import ZstdDecompressor
 
 from tests.json_server import JsonServer
 
 PROJECT = "speculation"
+_ZSTD = bytes.fromhex("28b52ffd")  # what bodies begin with that are compressed
 _INFO = {
     "version": "0.16.0",
-    "instance_flags": {},
     "batch_ingest_config": {
         "use_multipart_endpoint": True,
         "size_limit": 100,
@@ -98,6 +99,9 @@ class TracedRun:
 class LangSmithServer(JsonServer):
     """LangSmith, from `with` on.
 
+    Args:
+        compressed: Whether it tells the SDK to compress what it sends, as the SDK expects of a new one.
+
     Attributes:
         runs: What it was sent, by id.
         feedback: Scores that it was sent.
@@ -105,8 +109,9 @@ class LangSmithServer(JsonServer):
         operations: How many times runs were sent, as new or as changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, compressed: bool = False) -> None:
         super().__init__()
+        self._info = {**_INFO, "instance_flags": {"zstd_compression_enabled": compressed}}
         self.runs: dict[str, TracedRun] = {}
         self.feedback: list[dict[str, Any]] = []
         self.bytes = 0
@@ -133,12 +138,14 @@ class LangSmithServer(JsonServer):
             id = str(uuid5(NAMESPACE_DNS, name))
             began = "2026-01-01T00:00:00"
             return [{"id": id, "name": name, "tenant_id": id, "start_time": began, "reference_dataset_id": None}]
-        return _INFO
+        return self._info
 
     def take(self, path: str, kind: str, body: bytes) -> Any:
         """Take in the body of a POST."""
         with self._lock:
             self.bytes += len(body)
+            if body.startswith(_ZSTD):
+                body = ZstdDecompressor().decompressobj().decompress(body)
             if path.endswith("/runs/multipart"):
                 for name, part in _parts(kind, body):
                     self._take_part(name, part)

@@ -179,6 +179,20 @@ def test_hits_and_wasted_guesses_stand_beside_the_model_step(langsmith: LangSmit
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_a_server_that_wants_it_compressed_is_sent_the_same(way: str):
+    """
+    The SDK then sends each beginning and each end for itself: a guess is one of them.
+    """
+    with LangSmithServer(compressed=True) as server:
+        traced_notebook(server, way, wrapped)
+
+        assert_whole(server)
+        assert paths(server) == NOTEBOOK_PATHS
+        ordinary = [run for run in server.runs.values() if "speculation" not in run.tags]
+        assert {(run.posts, run.patches) for run in ordinary} == {(1, 1)}
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_the_middleware_shows_the_same(langsmith: LangSmithServer, way: str):
     """
     With `SpeculationMiddleware` the guesses stand below the model step, and the calls carry the same tags.
