@@ -145,9 +145,9 @@ def line(**changed: Any) -> bytes:
         (b'{"event":"TurnBegan","run":"r","at":NaN,"turn":"t"}', 1, "no JSON"),
         (LINE + b"[]\n", 2, "its kind is None"),
         (
-            b'{"event":"RunBegan","run":"r","at":1,"schema":2,"new":0}',
+            b'{"event":"RunBegan","run":"r","at":1,"schema":99,"new":0}',
             1,
-            "schema 2, but this version reads schema 1",
+            f"schema 99, but this version reads schema {events.SCHEMA}",
         ),
         (b'{"event":"Event","run":"r","at":1}', 1, "its kind is 'Event'"),
         (b'{"event":{},"run":"r","at":1}', 1, "its kind is {}"),

@@ -99,7 +99,11 @@ class Budget:
         """Its body has ended, and nobody wants the result."""
         self._wasted_s += speculation.ran_s
 
-    def settled(self, tool: str, hit: Speculation | None) -> None:
+    def settled(self, tool: str) -> None:
         """A real call has its answer."""
-        self._ghosts -= hit is not None and hit.leaves
-        self._tally.settled(tool, adopted=hit is not None)
+        self._tally.settled(tool)
+
+    def adopted(self, hit: Speculation) -> None:
+        """It is the result of *hit*."""
+        self._ghosts -= hit.leaves
+        self._tally.adopted(hit.call.name)

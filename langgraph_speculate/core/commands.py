@@ -109,6 +109,13 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Imagine:
+    """This speculation's body would start now at the level that the policy has otherwise; nothing does."""
+
+    speculation: Speculation
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """This speculation's result is not wanted any more; with `drain` its body may finish."""
 
@@ -133,8 +140,14 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """The real call runs."""
+    """The real call runs.
+
+    Attributes:
+        imagined: The speculation that would have answered it, at the level `shadow`.
+    """
+
+    imagined: Speculation | None = None
 
 
 MISS = Miss()
-Command = Launch | Cancel
+Command = Launch | Imagine | Cancel

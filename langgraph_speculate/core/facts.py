@@ -72,12 +72,19 @@ class RunView:
         blocked: Why no tool of this graph may run ahead, in words, or None.
         epochs: Epochs of the resources this run shares with others.
         tripped: Names of tools that tripped a wire when run ahead.
+        otherwise: At the level `shadow`, the level that is foretold.
     """
 
     level: str
     blocked: str | None
     epochs: Epochs
     tripped: frozenset[str] | set[str] = frozenset()
+    otherwise: str = "declared"
+
+    @property
+    def allows(self) -> str:
+        """The level that says which tools might run ahead, whether any does or not."""
+        return self.otherwise if self.level == "shadow" else self.level
 
 
 @dataclass(frozen=True, slots=True)

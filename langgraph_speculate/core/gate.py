@@ -39,7 +39,7 @@ class Reason(StrEnum):
     VENUE = "venue"  # it has no body for this kind of run (async only, in a sync run)
     INVALID_ARGUMENTS = "invalid_arguments"  # the guess does not fit the tool's schema
     PENDING_WRITE = "pending_write"  # something it reads is being written right now
-    SHADOW = "shadow"  # nothing runs ahead at this level; the guess is only scored
+    SHADOW = "shadow"  # nothing runs ahead at this level; nothing else stands against it
     OTHER_CALL = "other_call"  # commit: it is the result of another call
     CHANGED = "changed"  # commit: identity, tags or other circumstances of the run are not those it ran under
     EXPIRED = "expired"  # commit: older than its ttl, or of another turn
@@ -138,12 +138,12 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
     policy, why = tool.rule.tool, tool.rule.detail
     if policy is None:
         return Reason.UNDECLARED, why or f"declare [tools.{tool.name}] read_only = true if it only reads"
-    if tool.rule.needs == "annotated" and view.level == "declared":
+    if tool.rule.needs == "annotated" and view.allows == "declared":
         return Reason.UNDECLARED, f"{tool.rule.origin} need the level annotated"
     if not policy.read_only:
         return Reason.NOT_READ_ONLY, why or f"{tool.rule.origin} does not say read_only = true"
-    if policy.open_world and view.level != "open_world":
-        return Reason.OPEN_WORLD, why or f"{tool.rule.origin} says open_world = true, and level is {view.level}"
+    if policy.open_world and view.allows != "open_world":
+        return Reason.OPEN_WORLD, why or f"{tool.rule.origin} says open_world = true, and level is {view.allows}"
     if policy.open_world and policy.disclosure == "none":
         return Reason.OPEN_WORLD, why or f"{tool.rule.origin} does not say what an early call may disclose"
     if tool.gated:

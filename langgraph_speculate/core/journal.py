@@ -148,6 +148,10 @@ class Journal:
         if speculation.leaves:
             self.note(events.Ghost, now, id=id, tool=tool, destinations=speculation.destinations)
 
+    def closed(self, now: float, *, launched: int, hits: int, hidden_s: float) -> None:
+        """The run is over."""
+        self.note(events.RunClosed, now, launched=launched, hits=hits, hidden_s=hidden_s)
+
     def switched(self, event: events.Switched) -> None:
         """Running ahead of something went off or on; the run that is asked next tells, maybe a moment later."""
         if not self._noted:

@@ -259,6 +259,11 @@ class Latencies:
             known = self._ahead[key] = Ahead(self._tools, lead, elapsed)
         return known
 
+    def mean(self, tool: str) -> float | None:
+        """Seconds that a body of *tool* is expected to take, or None if none has been seen."""
+        sketch = self._tools.get(tool)
+        return None if sketch is None else sketch.mean()
+
     def patience(self, tool: str, cap_s: float) -> float:
         """Seconds, counted from launch, for which a real call waits for a running body before it runs itself.
 

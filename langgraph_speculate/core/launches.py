@@ -10,14 +10,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph_speculate.core import events
 from langgraph_speculate.core.admission import SPENT, Refusal, dismissal
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.commands import Cancel, Command, Launch, Proposal
 from langgraph_speculate.core.facts import Moment, ToolFacts
-from langgraph_speculate.core.gate import Deny, Reason, decide, forbids
+from langgraph_speculate.core.gate import Allow, Deny, Reason, decide, forbids
 from langgraph_speculate.core.latency import Ahead
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.repeats import Remembered
@@ -141,14 +141,17 @@ class Launches(RunState):
                 known.add((name, verdict))
                 self._journal.denied(turn, name, verdict, now, count)
 
+    def _decide(self, call: Call | None, tool: ToolFacts | None, venue: str, **about: Any) -> Allow | Deny:
+        """The gate's answer about a speculation of this run, as `decide` takes the rest."""
+        return decide(call, tool, venue, self.view, **about)
+
     def _gate(self, proposal: Proposal) -> Deny | str:
         """The key of a call that may run ahead, or why it may not."""
         key = None if proposal.call is None else key_of(proposal.call)
-        verdict = decide(
+        verdict = self._decide(
             None if key is None else proposal.call,  # what can never be matched
             proposal.tool,
             proposal.venue,
-            self.view,
             objection=proposal.objection,
             found=proposal.found,
             call_id=proposal.call_id,
@@ -178,7 +181,15 @@ class Launches(RunState):
         self._restraints.launched(speculation)
         opened.started[key] += 1
         self._journal.launched(speculation, now)
-        return [*commands, Launch(speculation)]
+        return [*commands, self._start(speculation)]
+
+    def _start(self, speculation: Speculation) -> Command:
+        """Have its body run."""
+        return Launch(speculation)
+
+    def _stop(self, speculation: Speculation, now: float) -> list[Command]:
+        """Its body need not run any more."""
+        return [Cancel(speculation.id, speculation.drain)]
 
     def _worse(self, turn: str, bid: _Bid) -> Speculation | None:
         """A guess of the turn about the same message that should make room for a better one, or None."""
@@ -255,7 +266,7 @@ class Launches(RunState):
             fallen.append(speculation.id)
             self._journal.discarded(speculation, now)
             if speculation.ended_at is None:
-                commands.append(Cancel(speculation.id, speculation.drain))
+                commands += self._stop(speculation, now)
             else:
                 self._wasted(speculation, now)
         orphans = [orphan for id in fallen for orphan in self.table.lineage(id)]

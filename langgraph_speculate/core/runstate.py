@@ -49,8 +49,8 @@ class RunState:
         self.limits = limits
         self.table = Table()
         self.closed = False
-        self._journal = Journal(run, view, limits, title)
         self._economy = economy or Economy()
+        self._journal = self._opened_journal(title)
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
         self._pace = Pace(self._economy.latencies, limits.max_depth)
         self._restraints = self._economy.restraints
@@ -62,3 +62,6 @@ class RunState:
         self._twins: dict[str, Speculation] = {}  # by the id of the other one
         self._path = CriticalPath()
         self._hits = 0
+
+    def _opened_journal(self, title: Title) -> Journal:
+        return Journal(self.run, self.view, self.limits, title)

@@ -54,7 +54,7 @@ class Session(Hedging):
         commands: list[Command] = []
         real = Moment(now, self._step, circumstances, objection, call_id)
         for speculation in self.table.candidates_for(call.key, venue) if not self.closed else ():
-            verdict = decide(call, tool, venue, self.view, commits=speculation, real=real)
+            verdict = self._decide(call, tool, venue, commits=speculation, real=real)
             if isinstance(verdict, Deny):
                 if verdict.reason is Reason.OTHER_CALL:
                     continue  # it is there for its own
@@ -97,12 +97,9 @@ class Session(Hedging):
         speculation = self.table.finish(id, outcome, now, rejected)
         if speculation is None:
             return []
-        speculation.ran_s = seconds = 0.0 if started is None else now - started
-        tool = speculation.call.name
+        speculation.ran_s = 0.0 if started is None else now - started
         if started is not None:
-            if outcome.ok or outcome.stopped:
-                self._economy.latencies.took(tool, seconds, ended=outcome.ok)
-            self._journal.note(events.Finished, now, id=id, tool=tool, seconds=seconds, ok=rejected is None)
+            self._ran(speculation, outcome, now, ok=rejected is None)
         self._journal.committed(speculation, now)
         speculation.size = size
         if speculation.reason is None:
@@ -113,6 +110,13 @@ class Session(Hedging):
             self._wasted(speculation, now)
             commands = self._drop(self.table.lineage(id), "squash", Discard.LINEAGE, now)
         return [*commands, *self._drop_twin(id, now)] if speculation.state is State.COMMITTED else commands
+
+    def _ran(self, speculation: Speculation, outcome: Outcome, now: float, *, ok: bool) -> None:
+        """Its body has run, and ended; *ok* if what came of it can be used."""
+        tool, seconds = speculation.call.name, speculation.ran_s
+        if outcome.ok or outcome.stopped:
+            self._economy.latencies.took(tool, seconds, ended=outcome.ok)
+        self._journal.note(events.Finished, now, id=speculation.id, tool=tool, seconds=seconds, ok=ok)
 
     def _make_room(self, now: float) -> list[Command]:
         """Let the oldest results go until those that wait or are remembered take no more than the cache may hold."""
@@ -193,14 +197,13 @@ class Session(Hedging):
         turn: str = "",
     ) -> None:
         """A real call has its answer."""
-        self._hits += hit is not None
-        self._budget.settled(tool, hit)
         self.warm_ups.used(tool, now)
         self._pace.arrived(now - waited_s)
         if hit is None and not repeat:
             self._economy.latencies.took(tool, tool_s)
+        self._budget.settled(tool)
         if hit is not None:
-            self._restraints.adopted(hit, tool_s - waited_s, now)
+            self._adopted(hit, tool_s - waited_s, now)
         self._path.add(tool, tool_s=tool_s, waited_s=waited_s)
         self._journal.note(
             events.CallSettled,
@@ -217,6 +220,12 @@ class Session(Hedging):
             turn=turn,
         )
 
+    def _adopted(self, hit: Speculation, saved_s: float, now: float) -> None:
+        """A real call has its result, and did not wait for *saved_s* seconds of its body."""
+        self._hits += 1
+        self._budget.adopted(hit)
+        self._restraints.adopted(hit, saved_s, now)
+
     def close(self, now: float) -> list[Command]:
         """The run is over: nothing may be left running, and nothing can be adopted any more."""
         if self.closed:
@@ -228,9 +237,7 @@ class Session(Hedging):
         self.warm_ups.close(now)
         self.closed = True
         self._repeats = Repeats()
-        self._journal.note(
-            events.RunClosed, now, launched=self.table.issued, hits=self._hits, hidden_s=self._path.hidden_s
-        )
+        self._journal.closed(now, launched=self.table.issued, hits=self._hits, hidden_s=self._path.hidden_s)
         return [Cancel(s.id, drain=False) for s in alive]
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------

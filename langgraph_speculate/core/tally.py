@@ -31,12 +31,14 @@ class Tally:
         self._early[tool] += 1
         self._thread[tool] += 1
 
-    def settled(self, tool: str, *, adopted: bool) -> None:
+    def settled(self, tool: str) -> None:
         """A real call has its answer."""
         self._real[tool] += 1
-        if adopted:
-            self._early[tool] -= 1
-            self._thread[tool] -= 1
+
+    def adopted(self, tool: str) -> None:
+        """It is the result of an early body."""
+        self._early[tool] -= 1
+        self._thread[tool] -= 1
 
     def room(self, tool: str, policy: ToolPolicy, asked: int, headroom: int | None) -> int | None:
         """How many more bodies of *tool* the limits allow, or None if there is no limit.

@@ -50,17 +50,25 @@ class Brakes:
     def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
         """Why *tool* must not be called early now; None takes what one call needs."""
         with _LOCK:
+            refusal = self.stands_against(tool, policy, now, stoppable=stoppable)
+            if refusal is not None:
+                return refusal
+            if not self._has_token(tool, policy):
+                return Refusal.RATE
+            for service in self._services(tool, policy).values():
+                service.began_early(now)
+            return None
+
+    def stands_against(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool) -> Refusal | None:
+        """What of that the services say, where nothing is taken; a limiter of the owner's cannot be asked so."""
+        with _LOCK:
             self._wake(now)
             services = self._services(tool, policy).values()
             if any(service.rests(now) for service in services):
                 return Refusal.COOLING_DOWN
             if not all(service.slots.has_room(now, stoppable=stoppable) for service in services):
                 return Refusal.SLOTS
-            if not all(service.has_room(now) for service in services) or not self._has_token(tool, policy):
-                return Refusal.RATE
-            for service in services:
-                service.began_early(now)
-            return None
+            return None if all(service.has_room(now) for service in services) else Refusal.RATE
 
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
         """How much of what its services bear is in use already, in [0, 1]."""
@@ -208,6 +216,22 @@ class Brakes:
         self._switches.append(
             Switched(run="", at=now, scope=scope, name=name, reason=reason, status=service.status, **figures)
         )
+
+
+class Onlooker:
+    """The throttle of what is only imagined (`core/shadow.py`): asks what the services bear, and takes nothing.
+
+    Args:
+        brakes: Those of the graph.
+    """
+
+    def __init__(self, brakes: Brakes) -> None:
+        self._brakes = brakes
+        self.crowding, self.take_switches = brakes.crowding, brakes.take_switches
+
+    def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
+        """Why *tool* must not be called early now, as far as that can be seen."""
+        return self._brakes.stands_against(tool, policy, now, stoppable=stoppable)
 
 
 def _make_way(slots: Slots) -> None:

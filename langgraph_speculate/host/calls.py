@@ -48,6 +48,7 @@ class RealCall:
         remembers: Whether answers of its tool are given again.
         id: The id that the model's provider gave it; empty if it has none.
         circumstances: What the tool may see of its run, or None if nobody asked or it cannot be compared.
+        imagined: The speculation that would have answered it, at the level `shadow`.
     """
 
     entry: Entry
@@ -58,6 +59,7 @@ class RealCall:
     remembers: bool
     id: str = ""
     circumstances: Any = None
+    imagined: Speculation | None = None
 
 
 @dataclass(slots=True)
@@ -175,9 +177,12 @@ class RealCalls:
             return missed
         against = objection(guards, guarded(call, config, "commit")) if guards else None
         here, id, session = real.circumstances, entry.id_of(real.arguments), self._driver.session
-        return self._driver.answer(
+        answer = self._driver.answer(
             lambda now: session.resolve(call, entry.facts, real.venue, now, here, against, id), missed
         )
+        if isinstance(answer, Miss):
+            real.imagined = answer.imagined
+        return answer
 
     def _repeated(self, answer: Remembered, real: RealCall) -> Any:
         """A remembered answer is given again: no body runs, and nothing was hidden."""
@@ -209,6 +214,7 @@ class RealCalls:
         finally:
             _INSIDE.reset(token)
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
+            self._imagined(real, error)
             self._driver.note(lambda now: self._executed(real, tags, now - began, now))
             self._driver.trace.missed(facts.name, traced_run(child_config()))
 
@@ -243,7 +249,14 @@ class RealCalls:
 
     def _executed(self, real: RealCall, tags: frozenset[str], tool_s: float, now: float) -> None:
         self._driver.session.end_call(tags, now)
-        self._settle(real, now, hit=None, joined=False, waited_s=now - real.at, tool_s=tool_s)
+        self._settle(real, now, hit=real.imagined, joined=False, waited_s=now - real.at, tool_s=tool_s)
+
+    def _imagined(self, real: RealCall, error: BaseException | None) -> None:
+        """What is imagined for a real call would not have answered it if that raised."""
+        guess = real.imagined
+        if guess is not None and error is not None:
+            real.imagined = None
+            self._driver.decide(lambda now: self._driver.session.abandon(guess, now))
 
     def _settle(self, real: RealCall, now: float, **how: Any) -> None:
         turn = self._turns.asking.get(real.id, "")

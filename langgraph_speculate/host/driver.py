@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from langgraph_speculate.core.commands import Cancel, Command, Launch
+from langgraph_speculate.core.commands import Cancel, Command, Imagine, Launch
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
@@ -18,6 +18,10 @@ from langgraph_speculate.host.runner import Attempt, Runner
 from langgraph_speculate.observe.langsmith import RunTrace
 
 Answer = TypeVar("Answer")
+
+
+def _unseen(speculation: Speculation) -> None:
+    """Nobody needs to know of it."""
 
 
 class Driver:
@@ -49,10 +53,19 @@ class Driver:
         self.trace = trace
 
     def decide(
-        self, step: Callable[[float], list[Command]], start: Callable[[Speculation], Attempt[Speculation]] | None = None
+        self,
+        step: Callable[[float], list[Command]],
+        start: Callable[[Speculation], Attempt[Speculation]] | None = None,
+        seen: Callable[[Speculation], None] = _unseen,
     ) -> None:
-        """Take a step that only commands; *start* makes the attempt of each launch."""
-        self.answer(lambda now: (None, step(now)), None, start)
+        """Take a step that only commands.
+
+        Args:
+            step: The step.
+            start: Makes the attempt of each launch.
+            seen: Told of each launch before, and of what is only imagined, too.
+        """
+        self.answer(lambda now: (None, step(now)), None, start, seen)
 
     def note(self, step: Callable[[float], None]) -> None:
         """Take a step that neither answers nor commands."""
@@ -68,6 +81,7 @@ class Driver:
         step: Callable[[float], tuple[Answer, list[Command]]],
         otherwise: Answer,
         start: Callable[[Speculation], Attempt[Speculation]] | None = None,
+        seen: Callable[[Speculation], None] = _unseen,
     ) -> Answer:
         """Take one step of the session under the lock, then carry out what it commands."""
         answer = otherwise
@@ -81,6 +95,8 @@ class Driver:
             self.session.closed = True
             happened = []
         for command in commands:
+            if isinstance(command, Launch | Imagine):
+                seen(command.speculation)
             if isinstance(command, Launch) and start is not None:
                 self.runner.start(start(command.speculation))
             elif isinstance(command, Cancel) and not command.drain:

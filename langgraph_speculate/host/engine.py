@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 from weakref import WeakSet, WeakValueDictionary
@@ -35,7 +36,7 @@ from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.brakes import Brakes
+from langgraph_speculate.host.brakes import Brakes, Onlooker
 from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.explanation import Explanation, held_back, verdict_on
@@ -74,6 +75,8 @@ class Engine:
 
     Attributes:
         audience: Those who are told what happens.
+        economy: What is known, and what restrains speculations.
+        imagined: The same at the level `shadow`: what is imagined there restrains nothing real.
         patterns: The keeper of what is learned, or None.
 
     Raises:
@@ -103,8 +106,9 @@ class Engine:
         self._breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         prices = Prices(policy.thrift, policy.value_per_second)
-        restraints = Restraints(self._breakers, self.brakes, prices)
-        self.economy = Economy(Latencies(), prices, restraints, in_process)
+        self.economy = Economy(Latencies(), prices, Restraints(self._breakers, self.brakes, prices), in_process)
+        breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
+        self.imagined = replace(self.economy, restraints=Restraints(breakers, Onlooker(self.brakes), prices))
         self.patterns = None if patterns is None else self._keeper(patterns)
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)
@@ -113,7 +117,7 @@ class Engine:
         self._tripped: set[str] = set()
         self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
         self._warned: set[str] = set()
-        self._threads: LRUCache[str, Counter[str]] = LRUCache(_THREADS)
+        self._threads: LRUCache[tuple[str, bool], Counter[str]] = LRUCache(_THREADS)
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
         self._worlds = itertools.count(1)
         self._epochs: WeakValueDictionary[str, Epochs] = WeakValueDictionary()
@@ -134,7 +138,7 @@ class Engine:
         verdicts = []
         for toolbox, blocked in self.views:
             toolbox.recheck()
-            view = RunView(level, blocked, Epochs(), self._tripped)
+            view = RunView(level, blocked, Epochs(), self._tripped, self.policy.foretold_level)
             for facts in (entry.facts for entry in toolbox):
                 service = self.brakes.resting(facts.name, facts.rule.tool, now)
                 with self.lock:
@@ -192,12 +196,12 @@ class Engine:
         self._tell(blocked, level, toolbox)
         toolbox.recheck()
         epochs = self._epochs_of(configurable)
-        view = RunView(level, blocked, epochs, self._tripped)
+        view = RunView(level, blocked, epochs, self._tripped, self.policy.foretold_level)
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
         thread = configurable.get("thread_id")
         origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread), id)
         title = Title(graph, clock.epoch())
-        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable), origin, title)
+        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable, level), origin, title)
         self._runs.add(run)
         outer: Run | None = configurable.get(RUN_KEY)
         self.audience.opened(id, graph, None if outer is None else outer.id)
@@ -265,13 +269,13 @@ class Engine:
     def _is_tool(self, name: str) -> bool:
         return any(toolbox.knows(name) for toolbox, _ in self.views)
 
-    def _thread_of(self, configurable: Mapping[str, Any]) -> Counter[str]:
-        """Early bodies of a thread's earlier runs, by tool."""
+    def _thread_of(self, configurable: Mapping[str, Any], level: Level) -> Counter[str]:
+        """Early bodies of a thread's earlier runs, by tool: those that ran, or those that were imagined."""
         thread = configurable.get("thread_id")
         if thread is None:
             return Counter()
         with self.lock:
-            return self._threads.setdefault(str(thread), Counter())
+            return self._threads.setdefault((str(thread), level == "shadow"), Counter())
 
     def _partition_of(self, configurable: Mapping[str, Any]) -> str:
         """Whose data a run works on, as `partition_by` says; empty where it says nothing."""

@@ -69,7 +69,7 @@ class Lookahead:
     @cached_property
     def _is_on(self) -> bool:
         """Whether anything may come of it."""
-        far = self._engine.policy.limits.max_depth > 1
+        far = self._driver.session.limits.max_depth > 1
         return far and self._engine.forecaster.inline and self._proposer.may_launch()
 
     def inherited(self, turn: str) -> list[tuple[Call, Call]]:

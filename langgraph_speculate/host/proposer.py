@@ -90,8 +90,8 @@ class Proposer:
         self._is_async = is_async
 
     def may_launch(self) -> bool:
-        """Whether any call could run ahead in this run, be it once the model has written it."""
-        return self._view.level != "shadow" and any(
+        """Whether any call could run ahead in this run but for its level, be it once the model has written it."""
+        return any(
             forbids(entry.facts, self._toolbox.venue(entry.facts, self._is_async), self._view, "") is None
             for entry in self._toolbox
         )

@@ -15,6 +15,7 @@ from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import Origin
 from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.shadow import ShadowSession
 from langgraph_speculate.host.calls import RealCalls
 from langgraph_speculate.host.compat import RUN_KEY
 from langgraph_speculate.host.driver import Driver
@@ -63,7 +64,8 @@ class Run:
         self.id = id
         self.depth = depth
         self._engine = engine
-        self._session = Session(id, view, engine.policy.limits, thread, engine.economy, title)
+        kind, economy = (ShadowSession, engine.imagined) if view.level == "shadow" else (Session, engine.economy)
+        self._session = kind(id, view, engine.policy.limits, thread, economy, title)
         mode = "on" if view.level != "shadow" and view.blocked is None else "shadow"
         trace = RunTrace(engine.tracing, mode, engine.warn)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn, trace)

@@ -186,7 +186,7 @@ class Turn:
         made = self._proposer.propose(candidates, self.history, self._place)
         session = self._driver.session
         self._driver.decide(
-            lambda now: session.predicted(self._id, made.proposals, now, made.headroom), self._starting(made)
+            lambda now: session.predicted(self._id, made.proposals, now, made.headroom), *self._beginning(made)
         )
         self._lookahead.past_guesses(self.spot)
         if self._warmer.needed:
@@ -204,7 +204,7 @@ class Turn:
             proposals = made.proposals
             self._driver.decide(
                 lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom),
-                self._starting(made),
+                *self._beginning(made),
             )
         if stage is Stage.NAME and self._warmer.needed and draft.current is not None:
             self._warmer.warm(self._id, {draft.current.name: 1.0}, self.history, self._place, proposals)
@@ -219,7 +219,7 @@ class Turn:
         made = self._proposer.propose([candidate], self.history, self._place, Stage.COMPLETE, call.id)
         session = self._driver.session
         self._driver.decide(
-            lambda now: session.written(self._id, made.proposals[0], now, made.headroom), self._starting(made)
+            lambda now: session.written(self._id, made.proposals[0], now, made.headroom), *self._beginning(made)
         )
 
     def revised(self) -> None:
@@ -238,19 +238,19 @@ class Turn:
         self._engine.warn(f"stream-{kind}", f"a model's stream could not be read, so nothing is made of it: {kind}")
         self.revised()
 
-    def _starting(self, made: Proposed) -> Callable[[Speculation], Attempt[Speculation]]:
-        """What makes the attempt of each launch among these proposals."""
+    def _beginning(
+        self, made: Proposed
+    ) -> tuple[Callable[[Speculation], Attempt[Speculation]], Callable[[Speculation], None]]:
+        """What makes the attempt of each launch among these proposals, and what has to know of it before."""
         for key, call in made.raw.items():
             self.coerced[call.key] = made.calls[key]
-        begin = self._lookahead.starting(made, self._place)
 
-        def start(speculation: Speculation) -> Attempt[Speculation]:
+        def seen(speculation: Speculation) -> None:
             if speculation.stage is not Stage.COMPLETE:
                 key, fits = speculation.call.key, speculation.stage is not Stage.BEGIN
                 self._guesses.add(key, made.raw[key], fits=fits)
-            return begin(speculation)
 
-        return start
+        return self._lookahead.starting(made, self._place), seen
 
 
 def _is_broken_off(message: Any) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 from langgraph_speculate.core import events
 from langgraph_speculate.observe.order import InOrder
 from langgraph_speculate.observe.series import outcome_of
-from langgraph_speculate.observe.stats import Counts, StatsCollector
+from langgraph_speculate.observe.stats import StatsCollector
+from langgraph_speculate.observe.tallies import Counts
 
 _RUNS = 20  # kept; then the oldest goes
 _ROWS = 300  # kept of a run; the others are counted

@@ -20,6 +20,8 @@ from langgraph_speculate.core.marks import touching
 from langgraph_speculate.observe.log import event_of
 from langgraph_speculate.observe.replay import Replay
 
+_IMAGINED = events.ShadowLaunched, events.ShadowSettled, events.ShadowWasted  # their speculations were never launched
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -29,8 +31,8 @@ class Violation:
         rule: Which: `order` (a run's records are complete, and neither its time nor its epochs run backwards),
             `lifecycle` (launched once, one end), `commit` (nothing discarded, failed, outdated, foreign, or twice),
             `stale` (nothing that was written between launch and use), `closed` (nothing after the end of a run),
-            `budget` (the run's limits), `ledger` (what a run counts is what its records have), `partition` (runs of one
-            partition share their resources).
+            `level` (nothing runs ahead at the level `shadow`), `budget` (the run's limits), `ledger` (what a run counts
+            is what its records have), `partition` (runs of one partition share their resources).
         run: The run.
         id: The speculation, or None.
         record: The number of the record that breaks it, from 1: in a log, the line.
@@ -140,7 +142,7 @@ class Auditor:
         if isinstance(event, events.Launched) and self._home.setdefault(event.id, event.run) != event.run:
             self._report(event.run, "lifecycle", event.id, record, f"run {self._home[event.id]} launched it, too")
         run.replay.take(event, record)
-        id = getattr(event, "id", None)
+        id = None if isinstance(event, _IMAGINED) else getattr(event, "id", None)
         if id is not None and id not in known:
             used = isinstance(event, events.Matched | events.Committed | events.CallSettled)
             self._strangers.append((event.run, "commit" if used else "lifecycle", id, record))

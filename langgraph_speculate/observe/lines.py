@@ -16,6 +16,7 @@ _RUNS = 4_096  # that are under way at one time; a run that never ends makes roo
 class _Sums:
     count: Counter[str] = field(default_factory=Counter)
     wasted_s: float = 0.0
+    would_hide_s: float = 0.0
 
 
 class LogLines:
@@ -29,6 +30,8 @@ class LogLines:
     >>> lines(events.CallSettled(run="r", at=1.0, tool="get", id=None, joined=False, waited_s=0.1, tool_s=0.1))
     >>> lines.line(events.RunClosed(run="r", at=2.0, launched=2, hits=0, hidden_s=0.0))
     'run r: 0 of 1 calls adopted, 0.00 s hidden; 2 launched, 0 in vain, 0.00 s wasted'
+
+    Of a run at the level `shadow` it says what would have been.
     """
 
     def __init__(self, logger: logging.Logger | None = None, level: int = logging.INFO) -> None:
@@ -45,6 +48,16 @@ class LogLines:
                 self._of(event.run).count["wasted"] += 1
             case events.Wasted(seconds=seconds):
                 self._of(event.run).wasted_s += seconds
+            case events.ShadowLaunched():
+                self._of(event.run).count["imagined"] += 1
+            case events.ShadowSettled(id=str()):
+                self._of(event.run).count["would hit"] += 1
+            case events.ShadowStepSettled(tool_s=tool_s, waited_s=waited_s):
+                self._of(event.run).would_hide_s += tool_s - waited_s
+            case events.ShadowWasted(seconds=seconds):
+                sums = self._of(event.run)
+                sums.count["wasted"] += 1
+                sums.wasted_s += seconds
             case events.RunClosed():
                 self._logger.log(self._level, "speculation: %s", self.line(event))
                 self._runs.pop(event.run, None)
@@ -52,6 +65,12 @@ class LogLines:
     def line(self, closed: events.RunClosed) -> str:
         """What a run came to, so far as it was seen; bodies that end after it are not counted."""
         sums = self._runs.get(closed.run) or _Sums()
+        if sums.count["imagined"]:
+            return (
+                f"run {printable(closed.run)}, in shadow: {sums.count['would hit']} of {sums.count['calls']} calls "
+                f"would be adopted, {sums.would_hide_s:.2f} s hidden; {sums.count['imagined']} launched, "
+                f"{sums.count['wasted']} in vain, {sums.wasted_s:.2f} s wasted; nothing ran"
+            )
         return (
             f"run {printable(closed.run)}: {closed.hits} of {sums.count['calls']} calls adopted, "
             f"{closed.hidden_s:.2f} s hidden; {closed.launched} launched, {sums.count['wasted']} in vain, "
@@ -86,6 +105,12 @@ def told(event: events.Event) -> str | None:
             return f"wasted   {printable(tool)}: {reason}"
         case events.Denied(tool=tool, reason=reason, count=count):
             return f"denied   {printable(tool)}: {reason}" + (f" ({count} guesses)" if count > 1 else "")
+        case events.ShadowLaunched(tool=tool, probability=probability, source=source):
+            return f"shadow   {printable(tool)}: would start, {probability:.0%} likely ({printable(source)})"
+        case events.ShadowSettled(tool=tool, id=str(), joined=joined, waited_s=waited_s, tool_s=tool_s):
+            return f"shadow   {printable(tool)}: would {'join' if joined else 'hit'} and save {tool_s - waited_s:.2f} s"
+        case events.ShadowWasted(tool=tool, reason=reason):
+            return f"shadow   {printable(tool)}: would be wasted: {printable(reason)}"
         case events.Switched(scope=scope, name=name, state=state, reason=reason):
             return f"switched {scope} {printable(name)}: {state} ({reason})"
         case events.RunClosed(hits=hits, hidden_s=hidden_s):

@@ -126,6 +126,8 @@ class Replay:
         self._epoch = event.epoch
 
     def _launch(self, event: events.Launched, record: int) -> None:
+        if self.began.level == "shadow":
+            self.report("level", event.id, record, "launched, although the run's level is shadow")
         if (before := self.known.get(event.id)) is not None:
             self.report("lifecycle", event.id, record, f"launched twice; it is {before.state.value} since {before.at}")
             return

@@ -48,7 +48,7 @@ class SpeculationPolicy:
     """What may run ahead of the model, for one graph.
 
     Attributes:
-        level: `off`: nothing happens. `shadow`: predict and score, run nothing. `declared`: run what owners declared.
+        level: `off`: nothing happens. `shadow`: decide and score, run nothing. `declared`: run what owners declared.
             `annotated`: also what `trusted_servers` annotate as read-only. `open_world`: also declared tools that leave
             your trust boundary.
         tools: One entry per tool name or glob (`search_*`). Values may be given as dicts, or as True for read-only and
@@ -232,6 +232,15 @@ class SpeculationPolicy:
             _warned_about.add(value)
             _log.warning("%s=%s means nothing here and counts as off", ENVIRONMENT_VARIABLE, checks.printable(value))
         return min(self.level, _ENVIRONMENT_LEVELS.get(value, "off"), key=LEVELS.index)
+
+    @property
+    def foretold_level(self) -> Level:
+        """The level about which `shadow` tells what would happen: this policy's own, or `declared` if that is lower.
+
+        >>> SpeculationPolicy(level="annotated").foretold_level, SpeculationPolicy(level="shadow").foretold_level
+        ('annotated', 'declared')
+        """
+        return max(self.level, "declared", key=LEVELS.index)
 
     def explain(
         self,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from langgraph_speculate.core.worth import Prices, value
-from langgraph_speculate.observe.stats import Counts
+from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.survey import Survey

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langgraph_speculate.observe.stats import Counts
+from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.pages.charts import bar_chart
 from langgraph_speculate.pages.document import render
 from langgraph_speculate.replay.forecast import Forecast

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from langgraph_speculate.observe.stats import Counts, Stats
+from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.pages.charts import course_chart, reliability_chart
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.report.figures import Figures

@@ -230,6 +230,7 @@ BROKEN: dict[str, tuple[str, list[events.Event]]] = {
     "too many in a turn": ("budget", [began(max_per_turn=1), launched(), launched("r:2")]),
     "too many in a run": ("budget", [began(max_per_run=1), *LOSS[:-1], launched("r:2", turn="u", at=2.0)]),
     "too many in vain": ("budget", [began(max_wasted_per_run=0), *LOSS]),
+    "in shadow": ("level", [dataclasses.replace(began(), level="shadow"), *HIT]),
     "launches lost": ("ledger", [began(), *HIT[:-1], closed(launched=2)]),
     "hits lost": ("ledger", [began(), *HIT[:-1], closed(hits=0)]),
     "epochs run backwards": ("order", [began(), launched(epoch=2), launched("r:2", epoch=1)]),
@@ -562,8 +563,8 @@ def told_by_sessions(limits: Limits | None = None, asks_at: float = 1.0) -> list
 @pytest.mark.parametrize(
     ("bug", "replacement", "settings", "rule"),
     [
-        ("langgraph_speculate.core.session.decide", lambda *args, **kwargs: ALLOW, {}, "stale"),
-        ("langgraph_speculate.core.session.decide", lambda *args, **kwargs: ALLOW, {"asks_at": 9.0}, "commit"),
+        ("langgraph_speculate.core.launches.decide", lambda *args, **kwargs: ALLOW, {}, "stale"),
+        ("langgraph_speculate.core.launches.decide", lambda *args, **kwargs: ALLOW, {"asks_at": 9.0}, "commit"),
         ("langgraph_speculate.core.resources.Epochs.changed", lambda *args, **kwargs: False, {}, "stale"),
         ("langgraph_speculate.core.resources.overlap", lambda left, right: left == right, {}, "stale"),
         ("langgraph_speculate.core.budget.excess", lambda *args, **kwargs: None, {"limits": 1}, "budget"),

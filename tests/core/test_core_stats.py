@@ -18,7 +18,7 @@ from langgraph_speculate.core.commands import Launch, Proposal
 from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.observe.stats import Stats, StatsCollector
+from langgraph_speculate.observe.stats import ShadowCounts, Stats, StatsCollector
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
 AT: dict[str, Any] = {"run": "r", "at": 0.0}
@@ -118,6 +118,7 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "warm_used": 0,
         "warm_wasted_s": 0.0,
         "dropped": 0,
+        "shadow": ShadowCounts(),
     }
     assert list(by_tool) == ["get", "list", "set"]
     get = by_tool["get"]
@@ -285,6 +286,41 @@ def test_what_tools_have_adds_up_to_the_whole(happened: list[events.Event]):
     assert stats.hits + stats.misses + stats.repeats == stats.real_calls
     assert stats.ready + stats.joined == stats.hits
     assert stats.wasted == sum(stats.discarded.values())
+
+
+SHADOW: list[events.Event] = [
+    *(
+        events.ShadowLaunched(**AT, turn="t1", id=id, tool=tool, probability=0.5, source="s")
+        for id, tool in (("r:1", "get"), ("r:2", "list"), ("r:3", "get"), ("r:4", "list"))
+    ),
+    events.ShadowSettled(**AT, tool="get", id="r:1", joined=False, waited_s=0.0, tool_s=1.0),
+    events.ShadowSettled(**AT, tool="list", id="r:2", joined=True, waited_s=0.25, tool_s=0.5),
+    events.ShadowSettled(**AT, tool="set", id=None, joined=False, waited_s=0.5, tool_s=0.5),
+    events.ShadowStepSettled(**AT, tool="get", tool_s=1.0, waited_s=0.5),
+    events.ShadowWasted(**AT, id="r:3", tool="get", reason="contradicted", seconds=0.75, cost=0.5),
+    events.ShadowWasted(**AT, id="r:4", tool="list", reason="failed", seconds=0.25, known=False),
+]
+
+
+def test_what_would_have_happened_is_counted_apart():
+    """
+    In the same fields, and in no other count.
+    """
+    stats = stats_of(*ONE_RUN, *SHADOW)
+    assert dataclasses.replace(stats, shadow=ShadowCounts()) == stats_of(*ONE_RUN)
+    shadow = stats.shadow
+    assert (shadow.real_calls, shadow.launched, shadow.hits, shadow.ready, shadow.joined) == (3, 4, 2, 1, 1)
+    assert (shadow.misses, shadow.wasted, shadow.unknown) == (1, 2, 1)
+    assert (shadow.hidden_s, shadow.tool_wait_s, shadow.wasted_s, shadow.wasted_cost) == (0.5, 0.5, 1.0, 0.5)
+    assert shadow.amplification == 5 / 3  # two that hit, two in vain, one for real
+    assert {name: (counts.launched, counts.hits) for name, counts in shadow.by_tool.items()} == {
+        "get": (2, 1),
+        "list": (2, 1),
+        "set": (0, 0),
+    }
+    told = "in shadow: 4 launched, 2 of 3 calls hit (1 ready, 1 joined), 0.50 s hidden, 2 in vain for 1.00 s and 0.5 in"
+    assert told in str(stats)
+    assert "in shadow" not in str(stats_of(*ONE_RUN))
 
 
 @given(st.lists(any_event, max_size=12), st.integers(0, 12))

@@ -30,9 +30,9 @@ def test_a_limit_per_run_counts_real_and_early_bodies(early: int, real: int, roo
     for _ in range(early):
         tally.launched("search")
     for _ in range(real):
-        tally.settled("search", adopted=False)
+        tally.settled("search")
     tally.launched("other")
-    tally.settled("other", adopted=False)
+    tally.settled("other")
     assert tally.room("search", ToolPolicy(run_limit=5), asked=9, headroom=None) == room
 
 
@@ -57,7 +57,8 @@ def test_an_adopted_body_is_one_and_not_two():
     limits = ToolPolicy(run_limit=5, thread_limit=9)
     for _ in range(3):
         tally.launched("search")
-    tally.settled("search", adopted=True)
+    tally.settled("search")
+    tally.adopted("search")
     assert thread == {"search": 2}
     assert tally.room("search", ToolPolicy(run_limit=5), asked=1, headroom=None) == 5 - 3
     assert tally.room("search", limits, asked=1, headroom=None) == 5 - 3
@@ -71,7 +72,7 @@ def test_room_kept_elsewhere_is_for_all_tools_together():
     tally = Tally(Counter())
     tally.launched("search")
     tally.launched("other")
-    tally.settled("other", adopted=False)
+    tally.settled("other")
     assert tally.room("search", UNLIMITED, asked=0, headroom=6) == 4
 
 

@@ -28,6 +28,16 @@ HAPPENED = [
 ]
 
 
+IMAGINED = [
+    events.ShadowLaunched(run="r", at=0.1, number=1, turn="t", id="r:1", tool="get", probability=0.9, source="json"),
+    events.CallSettled(run="r", at=0.5, number=2, tool="get", id=None, joined=False, waited_s=0.4, tool_s=0.4),
+    events.ShadowSettled(run="r", at=0.5, number=3, tool="get", id="r:1", joined=True, waited_s=0.1, tool_s=0.4),
+    events.ShadowWasted(run="r", at=0.7, number=4, id="r:2", tool="find", reason="contradicted", seconds=0.25),
+    events.ShadowStepSettled(run="r", at=0.8, number=5, tool="get", tool_s=0.4, waited_s=0.1),
+    events.RunClosed(run="r", at=0.9, number=6, launched=0, hits=0, hidden_s=0.0),
+]
+
+
 def line(event: events.Event) -> bytes:
     return json.dumps(as_json(event)).encode() + b"\n"
 
@@ -43,6 +53,27 @@ def test_a_run_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture):
 
     assert [record.getMessage() for record in caplog.records] == [
         "speculation: run r: 1 of 2 calls adopted, 0.30 s hidden; 2 launched, 1 in vain, 0.25 s wasted"
+    ]
+
+
+def test_a_run_in_shadow_is_a_line_in_the_conditional(caplog: pytest.LogCaptureFixture):
+    """
+    What would have been, and that nothing was.
+    """
+    lines = LogLines()
+    with caplog.at_level(logging.INFO, "langgraph_speculate"):
+        for event in IMAGINED:
+            lines(event)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "speculation: run r, in shadow: 1 of 1 calls would be adopted, 0.30 s hidden; 1 launched, 1 in vain, "
+        "0.25 s wasted; nothing ran"
+    ]
+    assert list(filter(None, map(told, IMAGINED)))[:4] == [
+        "shadow   get: would start, 90% likely (json)",
+        "miss     get: took 0.40 s",
+        "shadow   get: would join and save 0.30 s",
+        "shadow   find: would be wasted: contradicted",
     ]
 
 

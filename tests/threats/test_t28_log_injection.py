@@ -21,7 +21,7 @@ from langgraph_speculate import PolicyError, SpeculationPolicy, speculate, specu
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.speculation import Discard
-from langgraph_speculate.observe.stats import NO_SUCH_TOOL
+from langgraph_speculate.observe.tallies import NO_SUCH_TOOL
 
 FORGED = [
     "x\nWARNING langgraph_speculate all tools may run ahead",

@@ -12,6 +12,7 @@ and written.
 from langgraph_speculate.core.events.base import SCHEMA, Event
 from langgraph_speculate.core.events.calls import CallSettled, Repeated, StepSettled, Wrote
 from langgraph_speculate.core.events.runs import RunBegan, RunClosed, Switched
+from langgraph_speculate.core.events.shadow import ShadowLaunched, ShadowSettled, ShadowStepSettled, ShadowWasted
 from langgraph_speculate.core.events.speculations import (
     Committed,
     Discarded,
@@ -43,6 +44,10 @@ __all__ = [
     "Repeated",
     "RunBegan",
     "RunClosed",
+    "ShadowLaunched",
+    "ShadowSettled",
+    "ShadowStepSettled",
+    "ShadowWasted",
     "StepSettled",
     "Switched",
     "TurnBegan",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA = 1
+SCHEMA = 2
 """Goes up when a kind of record or a field is added, changes its meaning or goes: a log says which one it has."""
 
 
