@@ -118,6 +118,9 @@ def _speculation(stats: Stats) -> dict[str, Any]:
         "hidden_share": _ratio(stats.hidden_s, stats.hidden_s + stats.tool_wait_s),
         "denied": dict(stats.denied),
         "discarded": dict(stats.discarded),
+        "shadow": {
+            name: getattr(stats.shadow, name) for name in ("hidden_s", "launched", "hits", "wasted", "wasted_s")
+        },
         "by_tool": {
             name: {"real_calls": it.real_calls, "launched": it.launched, "hits": it.hits, "wasted": it.wasted}
             for name, it in stats.by_tool.items()

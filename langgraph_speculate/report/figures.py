@@ -33,6 +33,11 @@ class Waste:
     seconds: float = 0.0
     cost: float = 0.0
 
+    def add(self, seconds: float, cost: float) -> None:
+        """One of them has cost so much."""
+        self.seconds += seconds
+        self.cost += cost
+
 
 @dataclass(slots=True)
 class Bin:
@@ -56,6 +61,8 @@ class Figures:
         bins: Guesses by probability. What is certain is none: a call that was written completely, or a second body.
         course: Hits (`hits`) and calls that were among the predictions (`foreseen`) over time.
         waste: By the reason of the discard.
+        shadow_s: Seconds of runs at the level `shadow`, among the others.
+        imagined_waste: What would have been wasted there, by the reason of the discard.
         denials: How often the gate kept candidates from running, or results from being used: by tool, reason, detail.
         refusals: How often admission kept them from running: by reason, for each tool.
         levels, graphs: Runs by the level of their policy and by the name of their graph.
@@ -71,12 +78,13 @@ class Figures:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self.events = self.writes = 0
-        self.seconds = 0.0
+        self.seconds = self.shadow_s = 0.0
         self.runs = Runs()
         self.early_writes: set[str] = set()
         self.bins = [Bin() for _ in range(_BINS)]
         self.course = Course()
         self.waste: dict[str, Waste] = {}
+        self.imagined_waste: dict[str, Waste] = {}
         self.denials: Counter[tuple[str, str, str]] = Counter()
         self.refusals: dict[str, Counter[str]] = defaultdict(Counter)
         self.levels: Counter[str] = Counter()
@@ -108,24 +116,28 @@ class Figures:
             case events.Discarded(id=id, reason=reason):
                 run.bins.pop(id, None)
                 run.reasons[id] = reason
-                self._waste(reason).calls += 1
+                self.waste.setdefault(reason, Waste()).calls += 1
             case events.Wasted(id=id, seconds=seconds, cost=cost):
                 run.wasted_s += seconds
-                waste = self._waste(run.reasons.pop(id, ""))
-                waste.seconds += seconds
-                waste.cost += cost
+                self.waste.setdefault(run.reasons.pop(id, ""), Waste()).add(seconds, cost)
+            case events.ShadowWasted(reason=reason, seconds=seconds, cost=cost):
+                run.wasted_s += seconds
+                waste = self.imagined_waste.setdefault(reason, Waste())
+                waste.calls += 1
+                waste.add(seconds, cost)
             case events.TurnEnded(foreseen=foreseen):
                 self.course.add("foreseen", foreseen)
             case events.CallSettled(id=id):
                 self.course.add("calls")
                 self.course.add("hits", id is not None)
                 self.course.next()
-            case events.StepSettled(tool_s=tool_s, waited_s=waited_s):
-                run.hidden_s += tool_s - waited_s
+            case events.StepSettled() | events.ShadowStepSettled():
+                if isinstance(event, events.ShadowStepSettled) or run.level != "shadow":
+                    run.hidden_s += event.tool_s - event.waited_s
             case events.Wrote(began=began):
                 self.writes += began
             case events.RunBegan(wall=wall, graph=graph, level=level):
-                run.wall = wall
+                run.wall, run.level = wall, level
                 self.levels[level] += 1
                 self.graphs[graph if graph in self.graphs or len(self.graphs) < _GRAPHS else ""] += 1
             case events.RunClosed():
@@ -149,15 +161,14 @@ class Figures:
 
     def _close(self, run: Run) -> None:
         self.seconds += run.seconds
+        if run.level == "shadow":
+            self.shadow_s += run.seconds
         if run.wall:
             self.began = run.wall if self.began is None else min(run.wall, self.began)
             self.ended = max(run.wall + run.seconds, self.ended or 0.0)
         self.early_writes |= run.launched & run.barred
         self.runs.close(run)
         self.choice.see(run)
-
-    def _waste(self, reason: str) -> Waste:
-        return self.waste.setdefault(reason, Waste())
 
     def _is_counted(self, tool: str) -> bool:
         if tool not in self._tools and len(self._tools) < _TOOLS:

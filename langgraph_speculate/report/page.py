@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.observe.stats import ShadowCounts, Stats
+from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.pages.document import render
 from langgraph_speculate.pages.scale import ticks
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.report import tables
 from langgraph_speculate.report.choice import Pick
 from langgraph_speculate.report.figures import Figures
-from langgraph_speculate.report.summary import plain_s, sentence
+from langgraph_speculate.report.runs import Run
+from langgraph_speculate.report.summary import plain_s, sentence, shadow_s
 from langgraph_speculate.report.timeline import KINDS, LABELS, MODEL, Span, Timeline, timeline
 from langgraph_speculate.report.words import count, names, percent, seconds
 
@@ -32,6 +34,11 @@ _MEANT = (
         "next), what was always the same (constant), calls made before at such a moment (memory).",
     ),
     ("wasted", "Tool time of calls that ran ahead and that nobody asked for. The agent did not wait for them."),
+    (
+        "would have",
+        "At the level shadow nothing runs ahead. What would have is decided as ever; how long it would have taken is "
+        "told by the real calls of the same tool, and for a hit by that very call.",
+    ),
     (
         "wrote nothing",
         "Only tools that their owner declared read-only run ahead, and no tool ran ahead in a run whose gate took it "
@@ -56,18 +63,22 @@ def page(figures: Figures, notes: Sequence[str] = ()) -> str:
         about=_about(figures, stats),
         notes=[*notes, *_notes(figures)],
         cards=_cards(figures, stats),
+        shadow=tables.by_tool(stats.shadow) if stats.shadow.launched else (),
+        shadow_note=_unknown(stats.shadow),
         kinds=[(kind, LABELS[kind]) for kind in KINDS if any(kind in run["kinds"] for run in runs)],
         tools=sorted({lane["name"] for run in runs for lane in run["lanes"]} - {MODEL}),
         runs=runs,
         hit_rate=tables.hit_rate(figures),
         precision=tables.precision(figures),
         money=stats.wasted_cost > 0,
+        shadow_money=stats.shadow.wasted_cost > 0,
         by_tool=tables.by_tool(stats),
         more_tools=max(0, len(stats.by_tool) - tables.ROWS),
         denials=tables.denials(figures),
         refusals=tables.refusals(figures),
         more_denials=max(0, len(figures.denials) - tables.ROWS),
-        waste=tables.waste(figures),
+        waste=tables.waste(figures.waste),
+        imagined_waste=tables.waste(figures.imagined_waste),
         meant=_MEANT,
     )
 
@@ -113,17 +124,34 @@ def _notes(figures: Figures) -> list[str]:
 
 
 def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
-    answered = f"{stats.hits:,} of {count(stats.real_calls, 'call')}"
-    cost = f", cost {stats.wasted_cost:.4g}" if stats.wasted_cost else ""
-    vain = f"{stats.wasted:,} of {stats.launched:,} launched{cost}"
-    how = f"{answered}: {stats.ready:,} ready, {stats.joined:,} waited for"
+    foretells = stats.shadow.launched > 0 and not stats.launched
+    counts: Counts = stats.shadow if foretells else stats
+    would = "would have been " if foretells else ""
+    without_s = shadow_s(figures) if foretells else plain_s(figures)
+    answered = f"{counts.hits:,} of {count(counts.real_calls, 'call')}"
+    cost = f", cost {counts.wasted_cost:.4g}" if counts.wasted_cost else ""
+    vain = f"{counts.wasted:,} of {counts.launched:,} launched{cost}"
+    tools_s = seconds(counts.hidden_s + counts.tool_wait_s)
+    how = f"{answered}: {counts.ready:,} ready, {counts.joined:,} waited for"
     return [
-        (percent(stats.hits, stats.real_calls), "hit", how),
-        (seconds(stats.hidden_s), "hidden", f"of {seconds(stats.hidden_s + stats.tool_wait_s)} that the tools took"),
-        (seconds(stats.wasted_s), "wasted", vain),
-        (f"{stats.amplification:.2f}", "bodies for each call", "1 without speculation"),
-        (seconds(plain_s(figures)), "without speculation", f"{seconds(plain_s(figures) - stats.hidden_s)} with it"),
+        (percent(counts.hits, counts.real_calls), "would have hit" if foretells else "hit", how),
+        (
+            seconds(counts.hidden_s),
+            f"{would}hidden",
+            f"of {tools_s} that the tools took",
+        ),
+        (seconds(counts.wasted_s), f"{would}wasted", vain),
+        (f"{counts.amplification:.2f}", "bodies for each call", "1 without speculation"),
+        (seconds(without_s), "without speculation", f"{seconds(without_s - counts.hidden_s)} with it"),
     ]
+
+
+def _unknown(shadow: ShadowCounts) -> str:
+    """How many figures of what would have been wasted are guesses themselves."""
+    if not shadow.unknown:
+        return ""
+    told = f"{shadow.unknown:,} of {count(shadow.wasted, 'call')} in vain"
+    return f"How long they would have taken is a guess for {told}: no real call of their tools had been seen."
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -135,7 +163,7 @@ def _run(number: int, pick: Pick) -> dict[str, Any]:
     return {
         "name": printable(line.run),
         "why": pick.why,
-        "told": f"Took {seconds(line.seconds)}, hid {seconds(pick.run.hidden_s)}, wasted {seconds(pick.run.wasted_s)}.",
+        "told": _came_to(pick.run, line.seconds),
         "left_out": line.left_out,
         "kinds": {span.kind for span in line.spans},
         "ticks": [(f"{100 * at / line.seconds:.2f}", seconds(at)) for at in ticks(line.seconds)],
@@ -145,6 +173,13 @@ def _run(number: int, pick: Pick) -> dict[str, Any]:
         ],
         "spans": spans,
     }
+
+
+def _came_to(run: Run, took_s: float) -> str:
+    hid, wasted = seconds(run.hidden_s), seconds(run.wasted_s)
+    if run.level == "shadow":
+        return f"Took {seconds(took_s)}; would have hidden {hid} and wasted {wasted}."
+    return f"Took {seconds(took_s)}, hid {hid}, wasted {wasted}."
 
 
 def _span(id: str, span: Span, line: Timeline) -> dict[str, Any]:

@@ -20,8 +20,9 @@ class Run:
         place: Which of the log's runs it is, from 1.
         began: Seconds on the host's monotonic clock, as `ended`.
         wall: What a calendar's clock showed at its beginning, in seconds since 1970; 0 if nobody looked.
-        hidden_s: Seconds of tool time that nobody waited for.
-        wasted_s: Tool-seconds that ran in vain.
+        level: The level of its policy; empty if nobody said.
+        hidden_s: Seconds of tool time that nobody waited for; at the level `shadow`, that nobody would have.
+        wasted_s: Tool-seconds that ran in vain, or would have.
         happened: Its events, without those beyond the first 2000.
         bins: Which bin of probability each guess is in that has no end yet, by its id.
         reasons: Why speculations were discarded, until it is known what they cost.
@@ -34,6 +35,7 @@ class Run:
     began: float
     ended: float
     wall: float = 0.0
+    level: str = ""
     hidden_s: float = 0.0
     wasted_s: float = 0.0
     happened: list[events.Event] = field(default_factory=list)

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.report.figures import Figures
 from langgraph_speculate.report.words import count, names, percent, seconds
 
@@ -21,6 +23,23 @@ def sentence(figures: Figures) -> str:
     stats = figures.stats()
     if not stats.real_calls:
         return "There are no real calls in this log."
+    if stats.shadow.launched:
+        foretold = _foretold(figures, stats.shadow)
+        return f"{_told(figures, stats)} Runs in shadow: {foretold}" if stats.launched else foretold
+    return _told(figures, stats)
+
+
+def _foretold(figures: Figures, shadow: Counts) -> str:
+    """What would have come of runs at the level `shadow`."""
+    parts = [
+        f"Would have saved {percent(shadow.hidden_s, shadow_s(figures))} of {seconds(shadow_s(figures))}",
+        f"hidden {percent(shadow.hidden_s, shadow.hidden_s + shadow.tool_wait_s)} of the wait for tools",
+        f"wasted {seconds(shadow.wasted_s)} of tool time",
+    ]
+    return f"{', '.join(parts)}; nothing ran."
+
+
+def _told(figures: Figures, stats: Stats) -> str:
     if not stats.launched:
         foreseen = f"{stats.foreseen:,} of {count(stats.real_calls, 'call')} were foreseen"
         return f"Nothing ran ahead; {foreseen}, and the tools took {seconds(stats.hidden_s + stats.tool_wait_s)}."
@@ -42,6 +61,11 @@ def plain_s(figures: Figures) -> float:
     return figures.seconds + under_way + figures.stats().hidden_s
 
 
+def shadow_s(figures: Figures) -> float:
+    """Seconds that runs at the level `shadow` took, in which nothing ran ahead."""
+    return figures.shadow_s + sum(run.seconds for run in figures.runs.unfinished() if run.level == "shadow")
+
+
 def as_json(figures: Figures) -> dict[str, Any]:
     """All figures as plain data."""
     stats = figures.stats()
@@ -51,12 +75,14 @@ def as_json(figures: Figures) -> dict[str, Any]:
         "runs": figures.runs.begun,
         "runs_without_end": figures.runs.begun - stats.runs,
         "plain_s": plain_s(figures),
+        "shadow_s": shadow_s(figures),
         "writes": figures.writes,
         "early_writes": sorted(figures.early_writes),
         "stats": orjson.loads(orjson.dumps(stats, default=dict, option=orjson.OPT_NON_STR_KEYS)),
         "course": [dict(stretch) for stretch in figures.course.stretches()],
         "guesses": [asdict(guesses) for guesses in figures.bins],
         "waste": {reason: asdict(waste) for reason, waste in figures.waste.items()},
+        "imagined_waste": {reason: asdict(waste) for reason, waste in figures.imagined_waste.items()},
         "levels": dict(figures.levels),
         "graphs": dict(figures.graphs),
         "refusals": {reason: dict(tools) for reason, tools in figures.refusals.items()},

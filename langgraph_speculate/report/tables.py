@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.observe.stats import ShadowCounts, Stats
 from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.pages.charts import course_chart, reliability_chart
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.report.figures import Figures
+from langgraph_speculate.report.figures import Figures, Waste
 from langgraph_speculate.report.remedies import advice, meaning, remedy
 from langgraph_speculate.report.words import percent, seconds
 
@@ -57,10 +57,10 @@ def precision(figures: Figures) -> Chart | None:
     return Chart(picture, rows) if rows else None
 
 
-def by_tool(stats: Stats) -> list[tuple[str, ...]]:
+def by_tool(whole: Stats | ShadowCounts) -> list[tuple[str, ...]]:
     """Tool, real calls, launched, hits, hit rate, hidden, waited, wasted, and money wasted if there is any."""
-    tools = sorted(stats.by_tool.items(), key=lambda item: (-item[1].hidden_s, -item[1].real_calls, item[0]))
-    return [_tool(name, counts, stats.wasted_cost > 0) for name, counts in tools[:ROWS]]
+    tools = sorted(whole.by_tool.items(), key=lambda item: (-item[1].hidden_s, -item[1].real_calls, item[0]))
+    return [_tool(name, counts, whole.wasted_cost > 0) for name, counts in tools[:ROWS]]
 
 
 def _tool(name: str, counts: Counts, money: bool) -> tuple[str, ...]:
@@ -100,9 +100,9 @@ def refusals(figures: Figures) -> list[tuple[str, ...]]:
     ]
 
 
-def waste(figures: Figures) -> list[tuple[str, ...]]:
+def waste(by_reason: Mapping[str, Waste]) -> list[tuple[str, ...]]:
     """Reason, what happened, calls, tool time, and money if there is any."""
-    rows = sorted(figures.waste.items(), key=lambda item: -item[1].seconds)
+    rows = sorted(by_reason.items(), key=lambda item: -item[1].seconds)
     money = any(lost.cost > 0 for _, lost in rows)
     return [
         (

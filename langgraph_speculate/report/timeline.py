@@ -15,7 +15,7 @@ from langgraph_speculate.report.words import names, percent, seconds
 
 E = TypeVar("E", bound=events.Event)
 
-Kind = Literal["model", "wait", "ready", "joined", "vain", "warm", "denied"]
+Kind = Literal["model", "wait", "ready", "joined", "vain", "warm", "imagined", "futile", "denied"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LABELS: Mapping[Kind, str] = {
     "model": "model writes",
@@ -24,6 +24,8 @@ LABELS: Mapping[Kind, str] = {
     "joined": "ran ahead, waited for",
     "vain": "ran ahead in vain",
     "warm": "made ready",
+    "imagined": "would have run ahead",
+    "futile": "would have run in vain",
     "denied": "may not run ahead",
 }
 MODEL = "model"
@@ -148,6 +150,7 @@ class _Record:
         yield from self._model()
         yield from self._waits()
         yield from self._speculations()
+        yield from self._imagined()
         yield from self._warm_ups()
         yield from self._denials()
 
@@ -200,6 +203,24 @@ class _Record:
                 kind, launch.tool, launch.at, until, f"{_launch(launch)}; ran {seconds(until - launch.at)}. {outcome}"
             )
 
+    def _imagined(self) -> Iterator[Span]:
+        """What would have run ahead at the level `shadow`, as long as it would have; nothing did."""
+        lost = {event.id: event for event in self._of(events.ShadowWasted)}
+        adopted = {event.id: event for event in self._of(events.ShadowSettled) if event.id is not None}
+        for launch in self._of(events.ShadowLaunched):
+            call, wasted = adopted.get(launch.id), lost.get(launch.id)
+            kind: Kind = "futile"
+            ran_s, outcome = 0.0, "What would have become of it is not in the log."
+            if call is not None:
+                waited = f"have waited {seconds(call.waited_s)} for it" if call.joined else "have taken its result"
+                ran_s, kind, outcome = call.tool_s, "imagined", f"A real call would {waited}."
+            elif wasted is not None:
+                why = meaning(wasted.reason) or "its result would not have been used"
+                ran_s, outcome = wasted.seconds, f"In vain ({printable(wasted.reason)}): {why}."
+            story = f"{_launch(launch, 'Would have started')}; would have run {seconds(ran_s)}. {outcome} Nothing ran."
+            until = min(max(self.ended, launch.at), launch.at + ran_s)
+            yield Span(kind, printable(launch.tool), launch.at, until, story)
+
     def _warm_ups(self) -> Iterator[Span]:
         ended = {event.warm_up: event.at for event in self._of(events.WarmUpEnded)}
         used = {event.warm_up for event in self._of(events.WarmUpUsed)}
@@ -238,12 +259,13 @@ def _gain(call: events.CallSettled) -> str:
     return f"waited {seconds(_waited_s(call))} instead of {seconds(call.tool_s)}"
 
 
-def _launch(launch: events.Launched) -> str:
+def _launch(launch: events.Launched | events.ShadowLaunched, started: str = "Started") -> str:
     if launch.source == HEDGE:
         return "Started a second time, because the first took long"
     when = _STAGES.get(launch.stage, "")
-    ahead = f", {launch.depth} messages ahead" if launch.depth > 1 else ""
+    depth = launch.depth if isinstance(launch, events.Launched) else 1
+    ahead = f", {depth} messages ahead" if depth > 1 else ""
     if launch.stage == "complete":
-        return f"Started {when}{ahead}"
+        return f"{started} {when}{ahead}"
     source = f" (source: {printable(launch.source)})" if launch.source else ""
-    return f"Started {when}{ahead}, at {percent(launch.probability, 1)}{source}"
+    return f"{started} {when}{ahead}, at {percent(launch.probability, 1)}{source}"

@@ -83,6 +83,35 @@ def idle_run(run: str = "idle", began: float = 200.0) -> list[Event]:
     return told.events
 
 
+def shadow_run(run: str = "s", began: float = 300.0, tool: str = "get_order") -> list[Event]:
+    """A run of 4 s at the level `shadow`: of its tools' 1 s and 1 s, 1 s and 0.5 s would have been hidden.
+
+    One call would have been ready, one waited for, one guess in vain for 0.5 s.
+    """
+    told, first, second, third = _Told(run, began), f"{run}:1", f"{run}:2", f"{run}:3"
+    told.at(0, events.RunBegan, partition="p", world="w", max_in_flight=4, max_per_turn=3, max_per_run=60,
+            max_wasted_per_run=20, wall=1_700_000_000.0, graph="shop", level="shadow")  # fmt: skip
+    told.at(0, events.TurnBegan, turn="t1", model="scripted")
+    told.at(0, events.Predicted, turn="t1", candidates=((tool, 0.9, "memory"), ("search", 0.4, "user")))
+    told.at(0, events.ShadowLaunched, turn="t1", id=first, tool=tool, probability=0.9, source="memory")
+    told.at(0, events.ShadowLaunched, turn="t1", id=second, tool="search", probability=0.4, source="user")
+    told.at(1, events.TurnEnded, turn="t1", calls=(tool,), foreseen=1)
+    told.at(1, events.ShadowWasted, id=second, tool="search", reason="contradicted", seconds=0.5, known=False)
+    told.at(2, events.ShadowSettled, tool=tool, id=first, joined=False, waited_s=0.0, tool_s=1.0)
+    told.at(2, events.CallSettled, tool=tool, id=None, joined=False, waited_s=1.0, tool_s=1.0)
+    told.at(2, events.StepSettled, tool=tool, tool_s=1.0, waited_s=1.0)
+    told.at(2, events.ShadowStepSettled, tool=tool, tool_s=1.0, waited_s=0.0)
+    told.at(2, events.TurnBegan, turn="t2")
+    told.at(2.5, events.ShadowLaunched, turn="t2", id=third, tool="track", probability=0.8, source="memory")
+    told.at(3, events.TurnEnded, turn="t2", calls=("track",), foreseen=1)
+    told.at(4, events.ShadowSettled, tool="track", id=third, joined=True, waited_s=0.5, tool_s=1.0)
+    told.at(4, events.CallSettled, tool="track", id=None, joined=False, waited_s=1.0, tool_s=1.0)
+    told.at(4, events.StepSettled, tool="track", tool_s=1.0, waited_s=1.0)
+    told.at(4, events.ShadowStepSettled, tool="track", tool_s=1.0, waited_s=0.5)
+    told.at(4, events.RunClosed, launched=0, hits=0, hidden_s=0.0)
+    return told.events
+
+
 def write(path: Path, happened: list[Event]) -> Path:
     """The events as a log."""
     path.write_text("".join(f"{json.dumps(as_json(event))}\n" for event in happened), "utf-8")

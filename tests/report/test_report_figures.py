@@ -18,7 +18,7 @@ from langgraph_speculate.report.figures import Figures
 from langgraph_speculate.report.remedies import advice, meaning, remedy
 from langgraph_speculate.report.runs import Run
 from langgraph_speculate.report.summary import as_json, plain_s, sentence
-from tests.report.logs import UNDECLARED, busy_run, idle_run
+from tests.report.logs import UNDECLARED, busy_run, idle_run, shadow_run
 
 
 def figures_of(*happened: events.Event) -> Figures:
@@ -32,7 +32,7 @@ def test_the_runs_of_these_tests_keep_all_promises():
     """
     Figures of histories that cannot happen would prove little.
     """
-    assert audit([*busy_run(), *idle_run()]) == []
+    assert audit([*busy_run(), *idle_run(), *shadow_run()]) == []
 
 
 def test_overlap_that_is_added_up_is_not_time_saved():
@@ -69,6 +69,41 @@ def test_shadow_tells_what_was_foreseen():
     Where nothing ran ahead there is nothing to have saved.
     """
     assert sentence(figures_of(*idle_run())) == "Nothing ran ahead; 1 of 1 call were foreseen, and the tools took 1 s."
+
+
+def test_shadow_tells_in_the_conditional_what_would_have_been():
+    """
+    Of the time that its runs took; in a log of several levels after what really happened, which it does not touch.
+    """
+    foretold = (
+        "Would have saved 38 % of 4 s, hidden 75 % of the wait for tools, wasted 500 ms of tool time; nothing ran."
+    )
+    figures = figures_of(*shadow_run())
+    assert sentence(figures) == foretold
+
+    data, mixed = as_json(figures), figures_of(*busy_run(), *shadow_run())
+    assert (data["shadow_s"], data["stats"]["launched"], data["stats"]["shadow"]["launched"]) == (4.0, 0, 3)
+    assert data["stats"]["shadow"]["by_tool"]["track"]["joined"] == 1
+    assert data["imagined_waste"] == {"contradicted": {"calls": 1, "seconds": 0.5, "cost": 0.0}}
+    assert data["waste"] == {}
+    assert sentence(mixed).startswith("Saved ")
+    assert sentence(mixed).endswith(f" Runs in shadow: {foretold}")
+    assert mixed.stats().hidden_s == figures_of(*busy_run()).stats().hidden_s
+
+
+def test_runs_in_shadow_are_chosen_by_what_they_would_have_hidden():
+    """
+    What they did hide is nothing.
+    """
+    shorter = [
+        replace(event, tool_s=0.75) if isinstance(event, events.ShadowStepSettled) else event
+        for event in shadow_run("short", began=400.0)
+    ]
+    figures = figures_of(*shadow_run(), *shorter)
+    assert [(pick.run.id, pick.run.hidden_s, pick.run.wasted_s) for pick in figures.choice.picks()] == [
+        ("s", 1.5, 0.5),
+        ("short", 1.0, 0.5),
+    ]
 
 
 def test_a_tool_that_ran_ahead_although_it_may_write_is_told_first():

@@ -17,7 +17,7 @@ from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
 from langgraph_speculate.report import Report
 from tests.pages import Checker
-from tests.report.logs import busy_run, idle_run, write
+from tests.report.logs import busy_run, idle_run, shadow_run, write
 
 HOSTILE = "get_<img src=x onerror=alert(1)>\"'&</svg></style><script>alert(2)</script>{{ 7 * 7 }}"
 
@@ -34,7 +34,7 @@ def test_the_page_escapes_whatever_a_log_holds():
     """
     Names of runs, tools, graphs, reasons and sources are text: no tag, no handler, no script but the page's own.
     """
-    text = Report(renamed(busy_run(), HOSTILE)).html()
+    text = Report(renamed([*busy_run(), *shadow_run()], HOSTILE)).html()
     checker = Checker(text)
 
     assert not {"img", "iframe", "link", "a", "object", "base"} & set(checker.tags)
@@ -76,6 +76,28 @@ def test_the_page_tells_what_happened_in_the_order_of_its_importance():
     assert text.count("declare [tools.look_up] read_only = true") == 2  # where it happened, and in the table
     assert "2 runs of shop at level declared, shadow" in text
     assert "2023-11-14 22:13 to 22:13 UTC" in text
+
+
+def test_the_page_of_a_log_in_shadow_speaks_in_the_conditional():
+    """
+    Sentence, cards, bars that look like none that ran, and tables of what would have been.
+    """
+    text = unescape(Report(shadow_run()).html())
+
+    assert "Would have saved 38 % of 4 s" in text
+    assert "Took 4 s; would have hidden 1.5 s and wasted 500 ms." in text
+    assert "would have been hidden" in text
+    assert "2.5 s with it" in text
+    for kind, bars in (("imagined", 2), ("futile", 1), ("ready", 0), ("joined", 0), ("vain", 0)):
+        assert text.count(f'class="bar is-{kind}"') == bars
+    assert '<h2 id="shadow">' in text
+    assert '<h2 id="imagined-waste">' in text
+    assert "a guess for 1 of 1 call in vain" in text
+    assert '<h2 id="waste">' not in text
+
+    plain = Report(busy_run()).html()
+    assert '<h2 id="shadow">' not in plain
+    assert "is-imagined-key" not in plain.partition("<main")[2]
 
 
 def test_money_is_told_where_a_policy_names_prices():

@@ -10,7 +10,7 @@ from dataclasses import replace
 from langgraph_speculate.core import events
 from langgraph_speculate.report.perfetto import trace_of
 from langgraph_speculate.report.timeline import Span, timeline
-from tests.report.logs import busy_run
+from tests.report.logs import busy_run, shadow_run
 
 
 def spans(kind: str, lane: str | None = None) -> list[Span]:
@@ -43,6 +43,27 @@ def test_a_guess_whose_source_is_not_in_the_log_has_none():
     unknown = [replace(one, source="") if isinstance(one, events.Launched) else one for one in busy_run()]
 
     assert "at 90 %; ran 1 s." in next(span.story for span in timeline("r", unknown).spans if span.kind == "ready")
+
+
+def test_what_is_imagined_lies_where_it_would_have_run_and_says_that_nothing_did():
+    """
+    As long as the real call took, or as its tool does.
+    """
+    found = {span.lane: span for span in timeline("s", shadow_run()).spans if span.kind in ("imagined", "futile")}
+
+    assert [(span.kind, span.began, span.ended) for span in found.values()] == [
+        ("imagined", 300.0, 301.0),
+        ("futile", 300.0, 300.5),
+        ("imagined", 302.5, 303.5),
+    ]
+    assert found["get_order"].story == (
+        "Would have started before the model had written anything, at 90 % (source: memory); would have run 1 s. "
+        "A real call would have taken its result. Nothing ran."
+    )
+    assert "would have waited 500 ms for it" in found["track"].story
+    assert found["search"].story.endswith(
+        "In vain (contradicted): the model’s message did not ask for it. Nothing ran."
+    )
 
 
 def test_the_agent_waits_where_its_real_calls_do():
