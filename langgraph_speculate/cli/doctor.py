@@ -54,7 +54,10 @@ def doctor(
     ] = None,
     events: Annotated[
         list[Path] | None,
-        typer.Option(metavar="EVENTS", help="Logs of JsonLines, of shadow mode say: also what happened so far."),
+        typer.Option(
+            metavar="EVENTS",
+            help="Logs of JsonLines: also what happened so far; of shadow mode, what would have.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -71,6 +74,8 @@ def doctor(
     from langgraph_speculate.policy import SpeculationPolicy
     from langgraph_speculate.replay.display import show as show_forecast
     from langgraph_speculate.replay.outlook import as_json as forecast_as_json
+    from langgraph_speculate.replay.rehearsal import as_json as rehearsal_as_json
+    from langgraph_speculate.replay.rehearsal import rehearsal, verdict
     from langgraph_speculate.report import Report
     from langgraph_speculate.traces.display import progress_on, show_skips
     from langgraph_speculate.traces.skips import Skips
@@ -99,6 +104,7 @@ def doctor(
     about = Report()
     for log in events or ():
         about.read(log)
+    foretold = rehearsal(events or ()) if about.foretells else None
     warned = [*warnings(found), *(() if saved is None else too_fast(saved))]
     named = " ".join([*([graph] if graph else []), *([f"--from {config}"] if config else [])])
     file = str(destination or policy or _POLICY)
@@ -108,6 +114,7 @@ def doctor(
         answer: dict[str, Any] = display.as_json(*told)
         answer |= {} if saved is None else {"forecast": forecast_as_json(saved)}
         answer |= {"events": about.as_json()} if events else {}
+        answer |= {} if foretold is None else {"shadow": rehearsal_as_json(foretold)}
         typer.echo(json.dumps(answer))
         return
     console = Console()
@@ -117,6 +124,8 @@ def doctor(
         show_forecast(saved, console)
     if events:
         typer.echo(f"\nSo far: {about}")
+    if foretold is not None:
+        typer.echo("\n".join(verdict(foretold)))
 
 
 def _confirmed(tools: Sequence[ToolFinding]) -> set[str]:

@@ -30,6 +30,7 @@ class KeepApart(StrEnum):
     "--tool-latency 'search_*=lognormal:1.2' --model-pace 2; langgraph-speculate replay langsmith:my-project --json"
 )
 def replay(
+    context: typer.Context,
     traces: TracesArgument,
     policy: Annotated[
         Path | None,
@@ -76,6 +77,8 @@ def replay(
     Learns from one part of the runs and plays the other through the real engine on a virtual clock: the same gate,
     admission, budgets and breakers, with recorded or given times. Ends with a plain answer, the reason for it and the
     assumptions. Nothing is executed, and nothing is sent anywhere.
+
+    Logs that JsonLines wrote at the level shadow are answered from, for the settings that they were written with.
     """
     from langgraph_speculate.errors import TraceError
     from langgraph_speculate.policy import SpeculationPolicy
@@ -92,6 +95,9 @@ def replay(
     from langgraph_speculate.traces.skips import Skips
 
     check_folder(output)
+    if logs := _logs(traces, source):
+        _from_logs(logs, _said(context), seed, as_json)
+        return
     method = Method(train=train, by=split.value, runs=runs, concurrency=concurrency, seed=seed, streams=streaming)
     try:
         pace = Times.parse(model_pace)
@@ -135,6 +141,48 @@ def replay(
         typer.echo(json.dumps(described(found), ensure_ascii=False))
     else:
         show(found, Console())
+
+
+_FOR_LOGS = ("traces", "seed", "source", "as_json")
+"""What may be said where event logs are given: they hold no arguments, so there is nothing to play otherwise."""
+
+
+def _said(context: typer.Context) -> list[str]:
+    """The options on the command line that say how to play recorded runs."""
+    options = [one for one in context.command.params if one.name is not None and one.name not in _FOR_LOGS]
+    sources = {one.opts[0]: context.get_parameter_source(one.name or "") for one in options}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+
+
+def _logs(traces: Iterable[str], source: str | None) -> list[str]:
+    """The files, if all of them are event logs of this library."""
+    from langgraph_speculate.traces.lines import Limits
+    from langgraph_speculate.traces.readers.sources import is_remote, source_of
+
+    paths = list(traces)
+    if source not in (None, "events") or not all(not is_remote(path) and Path(path).is_file() for path in paths):
+        return []
+    return paths if all(source_of(path, Limits()) == "events" for path in paths) else []
+
+
+def _from_logs(logs: Iterable[str], said: Iterable[str], seed: int, as_json: bool) -> None:
+    """Answer from what runs at the level shadow wrote."""
+    from langgraph_speculate.replay.display import show_rehearsal
+    from langgraph_speculate.replay.rehearsal import as_json as described
+    from langgraph_speculate.replay.rehearsal import rehearsal
+    from langgraph_speculate.traces.display import reading_on
+
+    if listed := ", ".join(said):
+        fail(
+            f"{listed}: an event log holds no arguments, so it answers for its own settings alone; leave that out, or "
+            "replay recorded runs (langgraph-speculate report makes a page of a log)"
+        )
+    with reading_on(Console(stderr=True), "reading"):
+        found = rehearsal(logs, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(described(found), ensure_ascii=False))
+    else:
+        show_rehearsal(found, Console())
 
 
 _COMPARED = ("thrift", "value_per_second")

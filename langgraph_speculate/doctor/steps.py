@@ -63,8 +63,9 @@ def steps(
         ),
         Step(
             "Shadow",
-            "LANGGRAPH_SPECULATE=shadow in the environment of the wrapped graph",
-            "stats().foreseen of stats().real_calls: about the share that could be hits; nothing runs ahead",
+            "LANGGRAPH_SPECULATE=shadow in the environment of the wrapped graph, then langgraph-speculate replay "
+            "shadow.jsonl",
+            "the same first sentence: go on if it still says “It pays”; nothing has run ahead",
         ),
         Step(
             "A few tools",

@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from langgraph_speculate.observe.tallies import Counts
+from langgraph_speculate.replay import rehearsal
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, pays, percent, verdict
-from langgraph_speculate.replay.variant import Variant
+from langgraph_speculate.replay.rehearsal import Rehearsal
 
 _TOOLS = 15
 
 
 def show(found: Forecast, console: Console) -> None:
     """Print a forecast."""
-    for number, sentence in enumerate(verdict(found)):
-        style = ("bold green" if pays(found) else "bold yellow") if number == 0 else ""
+    told = [figures(variant) for variant in found.variants]
+    table = _figures(_ROWS, told, [variant.name or "as asked" for variant in found.variants])
+    _show(pays(found), verdict(found), table, found.variants[0].stats.by_tool, assumptions(found), console)
+
+
+def show_rehearsal(found: Rehearsal, console: Console) -> None:
+    """Print what logs of the level `shadow` foretell."""
+    rows = [row for row in _ROWS if row[0] not in _OF_PERFECT]  # what that would be, only recorded runs can tell
+    table = _figures(rows, [rehearsal.figures(found)], ["in shadow"])
+    verdict, taken = rehearsal.verdict(found), rehearsal.assumptions(found)
+    _show(found.pays, verdict, table, found.by_tool, taken, console)
+
+
+def _show(
+    pays: bool,
+    verdict: Iterable[str],
+    table: Table,
+    tools: Mapping[str, Counts],
+    assumptions: Iterable[str],
+    console: Console,
+) -> None:
+    for number, sentence in enumerate(verdict):
+        style = ("bold green" if pays else "bold yellow") if number == 0 else ""
         console.print(Text(sentence, style=style))
-    console.print(_variants(found))
-    console.print(_by_tool(found.variants[0]))
-    for sentence in assumptions(found):
+    console.print(table)
+    console.print(_by_tool(tools))
+    for sentence in assumptions:
         console.print(Text(f"- {sentence}", style="dim"))
 
 
-def _variants(found: Forecast) -> Table:
-    told = [figures(variant) for variant in found.variants]
-    table = _table("", *(variant.name or "as asked" for variant in found.variants))
-    for label, shown in _ROWS:
+def _figures(rows: Sequence[_Row], told: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
+    table = _table("", *names)
+    for label, shown in rows:
         table.add_row(label, *map(shown, told))
     return table
 
@@ -51,22 +73,24 @@ def _in_vain(told: dict[str, Any]) -> str:
     return f"{told['wasted']}, {told['wasted_s']:.1f} s" + ("" if per_hit is None else f", {per_hit:.2f} a hit")
 
 
-_ROWS: Sequence[tuple[str, Callable[[dict[str, Any]], str]]] = (
+_Row = tuple[str, Callable[[dict[str, Any]], str]]
+_OF_PERFECT = ("perfect one-step prediction", "of what perfect saves")
+_ROWS: Sequence[_Row] = (
     ("plain", lambda told: f"{told['plain_s']:.1f} s"),
     ("expected", lambda told: f"{told['ahead_s']:.1f} s"),
-    ("perfect one-step prediction", lambda told: f"{told['oracle_s']:.1f} s"),
+    (_OF_PERFECT[0], lambda told: f"{told['oracle_s']:.1f} s"),
     ("saved (95 %)", _saved),
-    ("of what perfect saves", _of_perfect),
+    (_OF_PERFECT[1], _of_perfect),
     ("of the wait for tools", lambda told: percent(told["hidden_share"])),
     ("launched, hits", lambda told: f"{told['launched']}, {told['hits']}"),
     ("in vain", _in_vain),
 )
 
 
-def _by_tool(variant: Variant) -> Table:
+def _by_tool(tools: Mapping[str, Counts]) -> Table:
     table = _table("tool", "calls", "hits", "in vain", "hidden s", "wasted s")
     table.add_column("never, because")
-    rows = list(by_tool(variant))
+    rows = list(by_tool(tools))
     for name, counts, why in rows[:_TOOLS]:
         table.add_row(
             name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.survey import Survey
 from langgraph_speculate.replay.times import Times
-from langgraph_speculate.replay.variant import Variant
+from langgraph_speculate.replay.variant import Share, Variant
 
 _FEW_CALLS = 30  # below which shares say little
 _WORTHWHILE = 0.02  # of the plain time, below which nobody should bother
@@ -22,28 +22,38 @@ _FIELDS = ("plain", "ahead", "oracle", "tools")
 
 def figures(variant: Variant) -> dict[str, Any]:
     """The figures of one variant as plain data; times in seconds, shares in [0, 1], intervals of 95 %."""
-    stats, tools = variant.stats, variant.total("tools")
+    tools = variant.total("tools")
     return {
         "name": variant.name,
         "runs": len(variant.runs),
         **{f"{name}_s": round(variant.total(name), 3) for name in _FIELDS},
-        "tool_share": _ratio(tools, variant.total("plain")),
-        **{
-            f"{name}_share": {"value": share.value, "interval": [share.low, share.high]}
-            for name, share in (("saved", variant.saved), ("oracle", variant.perfect))
-        },
-        "hidden_share": _ratio(variant.total("plain") - variant.total("ahead"), tools),
-        "real_calls": stats.real_calls,
-        "launched": stats.launched,
-        "hits": stats.hits,
-        "wasted": stats.wasted,
-        "wasted_s": round(stats.wasted_s, 3),
-        "wasted_cost": stats.wasted_cost,
-        "wasted_per_hit": _ratio(stats.wasted, stats.hits) if stats.hits else None,
-        "denied": dict(stats.denied),
+        "tool_share": ratio(tools, variant.total("plain")),
+        "saved_share": share_of(variant.saved),
+        "oracle_share": share_of(variant.perfect),
+        "hidden_share": ratio(variant.total("plain") - variant.total("ahead"), tools),
+        **counted(variant.stats, variant.stats.by_tool),
+    }
+
+
+def share_of(share: Share) -> dict[str, Any]:
+    """A share and its interval, as plain data."""
+    return {"value": share.value, "interval": [share.low, share.high]}
+
+
+def counted(whole: Counts, tools: Mapping[str, Counts]) -> dict[str, Any]:
+    """Counts as plain data, in all and for each tool."""
+    return {
+        "real_calls": whole.real_calls,
+        "launched": whole.launched,
+        "hits": whole.hits,
+        "wasted": whole.wasted,
+        "wasted_s": round(whole.wasted_s, 3),
+        "wasted_cost": whole.wasted_cost,
+        "wasted_per_hit": ratio(whole.wasted, whole.hits) if whole.hits else None,
+        "denied": dict(whole.denied),
         "by_tool": {
             name: {field: getattr(counts, field) for field in _BY_TOOL} | {"denied": dict(counts.denied)}
-            for name, counts in stats.by_tool.items()
+            for name, counts in tools.items()
         },
     }
 
@@ -51,9 +61,9 @@ def figures(variant: Variant) -> dict[str, Any]:
 _BY_TOOL = ("real_calls", "launched", "hits", "wasted", "hidden_s", "wasted_s", "tool_wait_s")
 
 
-def by_tool(variant: Variant) -> Iterator[tuple[str, Counts, str]]:
+def by_tool(tools: Mapping[str, Counts]) -> Iterator[tuple[str, Counts, str]]:
     """Each tool as people read it, what happened to it, and why it never ran ahead; those most called come first."""
-    for name, counts in sorted(variant.stats.by_tool.items(), key=lambda row: row[1].real_calls, reverse=True):
+    for name, counts in sorted(tools.items(), key=lambda row: row[1].real_calls, reverse=True):
         why = "" if counts.launched else max(counts.denied, key=lambda reason: counts.denied[reason], default="")
         yield printable(name), counts, why.replace("_", " ")
 
@@ -73,10 +83,39 @@ def as_json(found: Forecast) -> dict[str, Any]:
 
 
 def pays(found: Forecast) -> bool:
-    """Whether speculation is worth switching on: it saves something worthwhile, and that is no accident."""
-    variant = found.variants[0]
-    enough = variant.stats.real_calls >= _FEW_CALLS
-    return enough and variant.saved.value >= _WORTHWHILE and variant.saved.low > 0
+    """Whether speculation is worth switching on."""
+    return is_worthwhile(found.variants[0].stats.real_calls, found.variants[0].saved)
+
+
+def is_worthwhile(calls: int, saved: Share) -> bool:
+    """Whether so much is worth switching on, and is no accident, after so many real calls."""
+    return calls >= _FEW_CALLS and saved.value >= _WORTHWHILE and saved.low > 0
+
+
+def answer(yes: bool, plain_s: float, saved: Share, counts: Counts) -> str:
+    """The first sentence of a verdict.
+
+    Args:
+        yes: Whether it pays.
+        plain_s: Seconds that the runs take without speculation.
+        saved: The share of them that is saved.
+        counts: What would be launched, hit and wasted.
+    """
+    if not yes:
+        return f"Leave it off, as things are: it would save {percent(max(0.0, saved.value))} of {plain_s:.0f} s."
+    return (
+        f"It pays: expect to save {saved.value * plain_s:.0f} of {plain_s:.0f} s ({percent(saved.value)}; 95 % between "
+        f"{percent(saved.low)} and {percent(saved.high)}), at {counts.wasted} calls in vain that take "
+        f"{counts.wasted_s:.0f} s of tools ({ratio(counts.wasted, counts.hits):.2f} for each hit)."
+    )
+
+
+def doubts(calls: int, tool_share: float) -> Iterator[str]:
+    """Why a verdict may be what it is, whatever the guesses were worth."""
+    if calls < _FEW_CALLS:
+        yield f"Only {calls} calls could be looked at: record more runs before believing any of this."
+    if tool_share < 2 * _WORTHWHILE:
+        yield "Tools take too little of the time for anything to be gained by running them ahead."
 
 
 def best(found: Forecast) -> Variant:
@@ -95,44 +134,38 @@ def verdict(found: Forecast) -> Iterator[str]:
     """A plain answer, and the reason."""
     variant = found.variants[0]
     plain, tools = variant.total("plain"), variant.total("tools")
-    saved, wasted, share = plain - variant.total("ahead"), variant.stats, variant.saved
-    if pays(found):
-        yield (
-            f"It pays: expect to save {saved:.0f} of {plain:.0f} s ({percent(share.value)}; 95 % between "
-            f"{percent(share.low)} and {percent(share.high)}), at {wasted.wasted} calls in vain that take "
-            f"{wasted.wasted_s:.0f} s of tools ({_ratio(wasted.wasted, wasted.hits):.2f} for each hit)."
-        )
-    else:
-        yield f"Leave it off, as things are: it would save {percent(max(0.0, share.value))} of {plain:.0f} s."
+    yield answer(pays(found), plain, variant.saved, variant.stats)
     yield (
-        f"Tools are {percent(_ratio(tools, plain))} of the time; perfect one-step prediction would save "
+        f"Tools are {percent(ratio(tools, plain))} of the time; perfect one-step prediction would save "
         f"{percent(variant.perfect.value)}."
     )
     yield from _reasons(found, variant)
 
 
 def _reasons(found: Forecast, variant: Variant) -> Iterator[str]:
-    stats, plain = variant.stats, variant.total("plain")
-    oracle = variant.perfect.value
-    if stats.real_calls < _FEW_CALLS:
-        yield f"Only {stats.real_calls} calls could be played: record more runs before believing any of this."
-    if _ratio(variant.total("tools"), plain) < 2 * _WORTHWHILE:
-        yield "Tools take too little of the time for anything to be gained by running them ahead."
-    elif oracle < _WORTHWHILE:
-        undeclared = [name for name, counts in stats.by_tool.items() if "undeclared" in counts.denied]
+    yield from doubts(variant.stats.real_calls, ratio(variant.total("tools"), variant.total("plain")))
+    yield from _left_behind(variant)
+    top = best(found)
+    if top is not variant:
+        yield f"{top.name} would do better: it saves {percent(top.saved.value)} at {top.stats.wasted} calls in vain."
+
+
+def _left_behind(variant: Variant) -> Iterator[str]:
+    """Why so little of what the tools take can be saved, or is."""
+    if ratio(variant.total("tools"), variant.total("plain")) < 2 * _WORTHWHILE:
+        return
+    if variant.perfect.value < _WORTHWHILE:
+        undeclared = [name for name, counts in variant.stats.by_tool.items() if "undeclared" in counts.denied]
         if undeclared:
             listed = ", ".join(printable(name) for name in undeclared[:5])
             yield f"The policy lets too little run ahead: {listed} {'are' if undeclared[1:] else 'is'} not declared."
         else:
             yield "The model is done too soon, or calls write: there is nothing to hide a tool behind."
-    elif variant.saved.value < _POOR * oracle:
+    elif variant.saved.value < _POOR * variant.perfect.value:
         yield (
             "Most calls cannot be guessed with their arguments in time: langgraph-speculate evaluate shows which, and "
             "what they are mistaken for."
         )
-    top = best(found)
-    if top is not variant:
-        yield f"{top.name} would do better: it saves {percent(top.saved.value)} at {top.stats.wasted} calls in vain."
 
 
 def assumptions(found: Forecast) -> Iterator[str]:
@@ -161,7 +194,7 @@ def _of_model(model: Times, survey: Survey, step_s: float, known: bool) -> str:
         return f"The model takes {_times(model)} for each message, at an even pace."
     if not known:
         return f"No times of the model are recorded: each message is taken to take {step_s:g} s. Give --model-pace."
-    share = _ratio(survey.timed["steps"], survey.steps)
+    share = ratio(survey.timed["steps"], survey.steps)
     rest = "" if share > 0.999 else f" ({share:.0%} of the messages; the others as the median, {step_s:.2f} s)"
     return f"The model takes what was recorded{rest}, at an even pace."
 
@@ -173,7 +206,7 @@ def _of_tools(tools: Sequence[tuple[str, Times]], survey: Survey, guessed: set[s
         listed = ", ".join(sorted(map(printable, guessed))[:8])
         yield f"No time is recorded of {listed}: taken to take a model's step, {step_s:.2f} s. Give --tool-latency."
     elif not tools:
-        yield f"Tools take what was recorded ({_ratio(survey.timed['calls'], survey.calls):.0%} of the calls)."
+        yield f"Tools take what was recorded ({ratio(survey.timed['calls'], survey.calls):.0%} of the calls)."
 
 
 def _times(times: Times) -> str:
@@ -186,5 +219,6 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """*part* of *whole*; nothing of nothing is none."""
     return part / whole if whole else 0.0

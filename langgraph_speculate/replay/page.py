@@ -25,7 +25,7 @@ def page(found: Forecast) -> str:
         found: What a replay found.
     """
     first = found.variants[0]
-    tools = [_tool(*row) for row in by_tool(first)]
+    tools = [_tool(*row) for row in by_tool(first.stats.by_tool)]
     return render(
         "replay/page.html.j2",
         title="What speculation would save",

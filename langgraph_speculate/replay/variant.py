@@ -42,6 +42,12 @@ class Share:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, rows: Sequence[tuple[float, float]], seed: int) -> Share:
+        """What is saved of the plain times of runs by the times beside them; *seed* draws the resamples."""
+        plain_s, other_s = (sum(column) for column in zip(*rows, strict=True)) if rows else (0.0, 0.0)
+        return cls(_saved((plain_s, other_s)), *interval(rows, _saved, seed))
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -76,8 +82,7 @@ class Variant:
         return self._saved_by("oracle")
 
     def _saved_by(self, name: str) -> Share:
-        rows = [(run.plain, getattr(run, name)) for run in self.runs]
-        return Share(_saved((self.total("plain"), self.total(name))), *interval(rows, _saved, self.seed))
+        return Share.of([(run.plain, getattr(run, name)) for run in self.runs], self.seed)
 
 
 def _saved(sums: Sums) -> float:

@@ -89,6 +89,12 @@ class Report:
             raise BadLog(f"{os.fspath(log)!r}: no line of it is an event")
         self._cut += len(cut)
 
+    @property
+    def foretells(self) -> bool:
+        """Whether there are runs at the level `shadow`."""
+        with self._up_to_date():
+            return "shadow" in self._figures.levels
+
     def html(self) -> str:
         """The page; write it as UTF-8."""
         notes = []

@@ -25,7 +25,7 @@ def sentence(figures: Figures) -> str:
         return "There are no real calls in this log."
     if stats.shadow.launched:
         foretold = _foretold(figures, stats.shadow)
-        return f"{_told(figures, stats)} Runs in shadow: {foretold}" if stats.launched else foretold
+        return f"{_told(figures, stats)} Runs in shadow w{foretold[1:]}" if stats.launched else foretold
     return _told(figures, stats)
 
 

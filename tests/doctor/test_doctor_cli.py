@@ -15,6 +15,7 @@ from langgraph_speculate import SpeculationPolicy
 from langgraph_speculate.core.events import CallSettled, RunBegan, RunClosed, TurnEnded
 from langgraph_speculate.observe.log import as_json
 from tests.commands import command
+from tests.report.logs import busy_run, shadow_run, write
 
 HERE = Path(__file__).parent
 
@@ -230,9 +231,28 @@ def test_a_log_of_shadow_mode_says_what_would_have_hit(capsys: pytest.CaptureFix
 
     _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl")
     assert "So far: Nothing ran ahead; 1 of 1 call were foreseen" in out
+    assert "Leave it off, as things are: it would save 0.0 % of 4 s." in out
     _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl", "--json")
     assert json.loads(out)["events"]["events"] == 4
+    assert json.loads(out)["shadow"]["verdict"]["pays"] is False
     assert doctor(capsys, "doctor_graphs:agent", "--events", "no.jsonl")[0] == 2
+
+
+def test_a_log_of_shadow_mode_says_whether_it_pays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """
+    What would have been saved, and the verdict in the words of a replay; a log of another level has none.
+    """
+    runs = [event for number in range(40) for event in shadow_run(f"s{number}", 10.0 * number)]
+    write(tmp_path / "shadow.jsonl", runs)
+    write(tmp_path / "events.jsonl", busy_run())
+
+    _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl")
+    assert "So far: Would have saved 38 % of 160 s" in out
+    assert "It pays: expect to save 60 of 160 s (37.5 %" in out
+    _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "shadow.jsonl", "--json")
+    assert json.loads(out)["shadow"]["verdict"]["pays"] is True
+    _, out, _ = doctor(capsys, "doctor_graphs:agent", "--events", "events.jsonl", "--json")
+    assert "shadow" not in json.loads(out)
 
 
 def test_the_example_project_is_seen_through_its_langgraph_json() -> None:

@@ -87,7 +87,7 @@ def test_shadow_tells_in_the_conditional_what_would_have_been():
     assert data["imagined_waste"] == {"contradicted": {"calls": 1, "seconds": 0.5, "cost": 0.0}}
     assert data["waste"] == {}
     assert sentence(mixed).startswith("Saved ")
-    assert sentence(mixed).endswith(f" Runs in shadow: {foretold}")
+    assert sentence(mixed).endswith(f" Runs in shadow w{foretold[1:]}")
     assert mixed.stats().hidden_s == figures_of(*busy_run()).stats().hidden_s
 
 
