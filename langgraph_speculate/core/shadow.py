@@ -158,8 +158,9 @@ class ShadowSession(Session):
         if not self.closed:
             for event in ("squash", "fail"):
                 self._drop(list(self.table), event, Discard.RUN_ENDED, now)
-            for speculation in list(self._bodies.values()):  # those that nothing would have stopped
-                self._end(speculation, now, self._until(speculation) - speculation.launched_at)
+            for speculation in list(self._bodies.values()):  # what may finish is stopped now, too; a thread cannot be
+                runs_on = not can_be_stopped(speculation.venue, drain=False)
+                self._end(speculation, now, self._until(speculation) - speculation.launched_at if runs_on else None)
         super().close(now)
         return []
 

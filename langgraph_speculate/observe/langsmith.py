@@ -212,6 +212,8 @@ class RunTrace:
                     self._kept_back(event)
                 case events.Discarded(tool=tool, reason=reason):
                     self._why[tool] = reason
+                case events.ShadowLaunched(tool=tool):
+                    self._why[tool] = "shadow"
                 case events.Wasted(id=id):
                     self._wasted(id)
                 case events.RunClosed():

@@ -342,14 +342,16 @@ def test_a_call_that_is_written_would_start_at_once():
 
 def test_what_the_end_of_a_run_finds_would_have_been_in_vain():
     """
-    A thread would have run to its end, a task as long as the run.
+    A thread would have run to its end, a task as long as the run, be it one that may finish otherwise.
     """
     run = Shadow()
     run.guess(SEVEN, venue="thread")
     run.guess(STORE, venue="task")
+    run.guess(EIGHT, venue="task", facts=DRAINING, turn="t2")
+    run.message(turn="t2", now=0.05)
     shadow = run.stats(now=0.1).shadow
-    assert shadow.wasted == 2
-    assert shadow.wasted_s == pytest.approx(0.5, rel=0.1)
+    assert shadow.wasted == 3
+    assert shadow.wasted_s == pytest.approx(0.4 + 0.1 + 0.1, rel=0.1)
     assert run.session.resolve(SEVEN, GET, "thread", 0.2) == (Miss(), [])
 
 

@@ -717,6 +717,22 @@ def test_traces_can_be_told_apart_by_mode(
     assert langsmith.roots[0].speculation["mode"] == mode
 
 
+def test_in_shadow_traces_show_misses_and_no_speculation(langsmith: LangSmithServer, monkeypatch: pytest.MonkeyPatch):
+    """
+    What is imagined did not happen: it is no run, counts as nothing, and is the reason of the miss.
+    """
+    monkeypatch.setenv("LANGGRAPH_SPECULATE", "shadow")
+    with langsmith.tracing():
+        parts = ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(World(), "both")
+        drive(wrapped(parts, Oracle(NOTEBOOK_SCRIPT), Bodies()), "invoke")
+
+    assert not [run for run in langsmith.walk() if run.name.startswith("speculate")]
+    missed = [run for run in langsmith.tagged("speculation:miss") if run.name == "find"]
+    assert [run.speculation["reason"] for run in missed] == ["shadow"]
+    sums = langsmith.roots[0].speculation
+    assert (sums["launched"], sums["hits"], sums["wasted"]) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_an_export_to_opentelemetry_has_the_same_tree(way: str):
     """
