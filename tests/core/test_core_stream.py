@@ -153,7 +153,7 @@ def test_a_call_that_waits_for_a_guess_is_not_left_alone():
 
 def test_shadow_records_what_it_narrows_and_launches_nothing():
     """
-    At that level a stream is not read; if it is, nothing runs.
+    A session that imagines nothing (`core/shadow.py`) denies all at that level.
     """
     session = a_session("shadow")
     assert narrow(session, ONE) == []
