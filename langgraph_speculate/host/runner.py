@@ -187,17 +187,20 @@ class Attempt(Generic[W]):
             self._errand.hurry()
 
     def cancel(self) -> asyncio.Task[None] | None:
-        """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task."""
-        self._cancelled = True
+        """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task.
+
+        A task is stopped once, however often it is asked for: it may be cleaning up.
+        """
+        again, self._cancelled = self._cancelled, True
         if self._errand is not None:
             self._errand.cancel()
         task = self.task
         if task is None or task.done():
             return None
         loop = task.get_loop()
-        if running_loop() is loop:
+        if not again and running_loop() is loop:
             task.cancel()
-        elif not loop.is_closed():
+        elif not again and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
         return task
 

@@ -99,6 +99,30 @@ def test_a_clock_that_jumped_back_does_not_make_a_real_call_wait_longer() -> Non
     assert inject("hangs", "mid_run", "sync", 0, "clock_jumps_backwards").longer_s < 10
 
 
+async def test_a_body_that_was_stopped_cleans_up_in_peace() -> None:
+    """
+    The message rules it out, and then the run ends: it is not interrupted a second time.
+    """
+    cleaning, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def look(id: int) -> str:
+        "Look something up."
+        try:
+            await asyncio.sleep(20)
+        finally:
+            cleaning.set()
+            await asyncio.sleep(0.05)
+            cleaned.set()
+        return "never"
+
+    tool = StructuredTool.from_function(coroutine=look, name="look")
+    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], pace_s=0.01), [tool])
+    policy = {"tools": {"look": {"read_only": True, "on_mispredict": "cancel"}}}
+    await speculate(graph, policy, predictor=Fixed(("look", {"id": 1}))).ainvoke(START_INPUT)
+    assert cleaning.is_set()
+    assert cleaned.is_set()
+
+
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="wind_down is left at the first cancellation")
 async def test_a_run_cancelled_while_it_ends_still_waits_for_the_clean_up_of_early_bodies() -> None:
     cleaning, cleaned = asyncio.Event(), asyncio.Event()
