@@ -103,10 +103,11 @@ async def test_a_body_that_was_stopped_cleans_up_in_peace() -> None:
     """
     The message rules it out, and then the run ends: it is not interrupted a second time.
     """
-    cleaning, cleaned = asyncio.Event(), asyncio.Event()
+    begun, cleaning, cleaned = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def look(id: int) -> str:
         "Look something up."
+        begun.set()
         try:
             await asyncio.sleep(20)
         finally:
@@ -115,8 +116,11 @@ async def test_a_body_that_was_stopped_cleans_up_in_peace() -> None:
             cleaned.set()
         return "never"
 
+    async def until_begun(_turn: int) -> None:
+        await asyncio.wait_for(begun.wait(), 10)
+
     tool = StructuredTool.from_function(coroutine=look, name="look")
-    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], pace_s=0.01), [tool])
+    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], during=until_begun), [tool])
     policy = {"tools": {"look": {"read_only": True, "on_mispredict": "cancel"}}}
     await speculate(graph, policy, predictor=Fixed(("look", {"id": 1}))).ainvoke(START_INPUT)
     assert cleaning.is_set()
