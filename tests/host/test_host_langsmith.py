@@ -376,9 +376,11 @@ def test_a_failed_run_leaves_nothing_open(langsmith: LangSmithServer, way: str):
     When the model fails, its guesses are closed as wasted, and the run's error is the plain one.
     """
     script = [ask(("look", {})), ValueError("the model is gone")]
+    bodies = Bodies(1)
     with langsmith.tracing():
-        graph = agent_graph(ScriptedModel(script=script), [make_tool("look", lambda: "seen", "both")])
-        speculating = speculate(graph, _reading("look"), predictor=Fixed(("look", {})))
+        model = ScriptedModel(script=script, during=bodies.during)
+        graph = agent_graph(model, [make_tool("look", lambda: "seen", "both")])
+        speculating = speculate(graph, _reading("look"), predictor=Fixed(("look", {})), observers=[bodies])
         assert outcome(lambda: drive(speculating, way)) == "builtins.ValueError: the model is gone"
 
     assert_whole(langsmith)
@@ -744,7 +746,7 @@ def test_an_export_to_opentelemetry_has_the_same_tree(way: str):
     script = [ask(("look", {})), AIMessage("done")]
     client = Client(api_key="none", tracing_mode="otel", otel_tracer_provider=provider)
     with tracing_context(enabled=True, client=client):
-        graph = agent_graph(ScriptedModel(script=script), [make_tool("look", lambda: "seen", "both", 0.1)])
+        graph = agent_graph(ScriptedModel(script=script), [make_tool("look", lambda: "seen", "both", 0.3)])
         drive(speculate(graph, _reading("look"), predictor=Oracle(script)), way)
     client.flush()
 
