@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from langgraph_speculate.core import events
@@ -19,8 +18,8 @@ from langgraph_speculate.errors import TraceError
 from langgraph_speculate.observe.log import read_log
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.observe.tallies import Counts
-from langgraph_speculate.replay.outlook import answer, counted, doubts, is_worthwhile, percent, ratio, share_of
-from langgraph_speculate.replay.variant import Share
+from langgraph_speculate.replay.outlook import answer, counted, doubts, is_worthwhile, percent, ratio, timed
+from langgraph_speculate.replay.variant import Compared
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Rehearsed:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class Rehearsal(Compared):
     """What logs of the level `shadow` foretell.
 
     Attributes:
@@ -66,15 +65,6 @@ class Rehearsal:
     others: int
     stats: Stats
     seed: int = 0
-
-    def total(self, name: str) -> float:
-        """Seconds of all runs, by a field of `Rehearsed`."""
-        return float(sum(getattr(run, name) for run in self.runs))
-
-    @cached_property
-    def saved(self) -> Share:
-        """The share of the plain time that would have been saved."""
-        return Share.of([(run.plain, run.ahead) for run in self.runs], self.seed)
 
     @property
     def by_tool(self) -> Mapping[str, Counts]:
@@ -178,19 +168,8 @@ def assumptions(found: Rehearsal) -> Iterator[str]:
 
 def figures(found: Rehearsal) -> dict[str, Any]:
     """The figures as plain data; times in seconds, shares in [0, 1], intervals of 95 %."""
-    plain_s, ahead_s, tools_s = (found.total(name) for name in ("plain", "ahead", "tools"))
-    shadow = found.stats.shadow
-    return {
-        "name": "shadow",
-        "runs": len(found.runs),
-        "plain_s": round(plain_s, 3),
-        "ahead_s": round(ahead_s, 3),
-        "tools_s": round(tools_s, 3),
-        "tool_share": ratio(tools_s, plain_s),
-        "saved_share": share_of(found.saved),
-        "hidden_share": ratio(plain_s - ahead_s, tools_s),
-        **counted(replace(shadow, denied=found.stats.denied), found.by_tool),
-    }
+    whole = replace(found.stats.shadow, denied=found.stats.denied)
+    return {"name": "shadow", **timed(found), **counted(whole, found.by_tool)}
 
 
 def as_json(found: Rehearsal) -> dict[str, Any]:

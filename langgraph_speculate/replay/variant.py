@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from langgraph_speculate.observe.stats import Stats
 from langgraph_speculate.policy import SpeculationPolicy
@@ -49,8 +50,33 @@ class Share:
         return cls(_saved((plain_s, other_s)), *interval(rows, _saved, seed))
 
 
+class Compared:
+    """Runs without speculation and with it.
+
+    Attributes:
+        runs: The times of each, in seconds: `plain`, `ahead` and others by name.
+        seed: Draws the resamples.
+    """
+
+    runs: Sequence[Any]
+    seed: int
+
+    def total(self, name: str) -> float:
+        """Seconds of all runs, by a field of them."""
+        return float(sum(getattr(run, name) for run in self.runs))
+
+    @cached_property
+    def saved(self) -> Share:
+        """What is saved of the plain time."""
+        return self.saved_by("ahead")
+
+    def saved_by(self, name: str) -> Share:
+        """What would be with the times of that name."""
+        return Share.of([(run.plain, getattr(run, name)) for run in self.runs], self.seed)
+
+
 @dataclass(frozen=True)
-class Variant:
+class Variant(Compared):
     """What came of one policy.
 
     Attributes:
@@ -67,22 +93,10 @@ class Variant:
     stats: Stats
     seed: int = 0
 
-    def total(self, name: str) -> float:
-        """Seconds of all runs, by a field of `RunTimes`."""
-        return float(sum(getattr(run, name) for run in self.runs))
-
-    @cached_property
-    def saved(self) -> Share:
-        """What it saves."""
-        return self._saved_by("ahead")
-
     @cached_property
     def perfect(self) -> Share:
-        """What perfect one-step prediction would."""
-        return self._saved_by("oracle")
-
-    def _saved_by(self, name: str) -> Share:
-        return Share.of([(run.plain, getattr(run, name)) for run in self.runs], self.seed)
+        """What perfect one-step prediction would save."""
+        return self.saved_by("oracle")
 
 
 def _saved(sums: Sums) -> float:
