@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from cachetools import LRUCache
@@ -50,25 +50,20 @@ class Brakes:
     def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
         """Why *tool* must not be called early now; None takes what one call needs."""
         with _LOCK:
-            refusal = self.stands_against(tool, policy, now, stoppable=stoppable)
-            if refusal is not None:
-                return refusal
-            if not self._has_token(tool, policy):
-                return Refusal.RATE
-            for service in self._services(tool, policy).values():
+            self._wake(now)
+            services = self._services(tool, policy).values()
+            refusal = _against(services, now, stoppable)
+            if refusal is None and not self._has_token(tool, policy):
+                refusal = Refusal.RATE
+            for service in services if refusal is None else ():
                 service.began_early(now)
-            return None
+            return refusal
 
     def stands_against(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool) -> Refusal | None:
         """What of that the services say, where nothing is taken; a limiter of the owner's cannot be asked so."""
         with _LOCK:
             self._wake(now)
-            services = self._services(tool, policy).values()
-            if any(service.rests(now) for service in services):
-                return Refusal.COOLING_DOWN
-            if not all(service.slots.has_room(now, stoppable=stoppable) for service in services):
-                return Refusal.SLOTS
-            return None if all(service.has_room(now) for service in services) else Refusal.RATE
+            return _against(self._services(tool, policy).values(), now, stoppable)
 
     def crowding(self, tool: str, policy: ToolPolicy, now: float) -> float:
         """How much of what its services bear is in use already, in [0, 1]."""
@@ -232,6 +227,15 @@ class Onlooker:
     def refusal(self, tool: str, policy: ToolPolicy, now: float, *, stoppable: bool = False) -> Refusal | None:
         """Why *tool* must not be called early now, as far as that can be seen."""
         return self._brakes.stands_against(tool, policy, now, stoppable=stoppable)
+
+
+def _against(services: Collection[Service], now: float, stoppable: bool) -> Refusal | None:
+    """Which of the services that a call needs has no room for an early one, as why."""
+    if any(service.rests(now) for service in services):
+        return Refusal.COOLING_DOWN
+    if not all(service.slots.has_room(now, stoppable=stoppable) for service in services):
+        return Refusal.SLOTS
+    return None if all(service.has_room(now) for service in services) else Refusal.RATE
 
 
 def _make_way(slots: Slots) -> None:
