@@ -131,9 +131,10 @@ class Figures:
                 self.course.add("calls")
                 self.course.add("hits", id is not None)
                 self.course.next()
-            case events.StepSettled() | events.ShadowStepSettled():
-                if isinstance(event, events.ShadowStepSettled) or run.level != "shadow":
-                    run.hidden_s += event.tool_s - event.waited_s
+            case events.ShadowStepSettled(tool_s=tool_s, waited_s=waited_s):
+                run.hidden_s += tool_s - waited_s
+            case events.StepSettled(tool_s=tool_s, waited_s=waited_s) if run.level != "shadow":
+                run.hidden_s += tool_s - waited_s
             case events.Wrote(began=began):
                 self.writes += began
             case events.RunBegan(wall=wall, graph=graph, level=level):
