@@ -26,6 +26,7 @@ from langgraph_speculate.traces.runs import Run
 
 _BATCH = 200  # runs a transaction
 _SENT = 8  # runs sent at a time: few, because each may be large
+_FEW = (100_000, 20, 100)  # thresholds of garbage collection
 _AHEAD = 4  # sendings that wait for a process, so that none is idle while runs are read
 
 
@@ -132,9 +133,6 @@ def _learn(runs: list[tuple[Key, Run]]) -> list[Learned]:
 
 def _take() -> Learned:
     return _own.take()
-
-
-_FEW = (100_000, 20, 100)
 
 
 @contextmanager

@@ -99,57 +99,52 @@ def test_a_clock_that_jumped_back_does_not_make_a_real_call_wait_longer() -> Non
     assert inject("hangs", "mid_run", "sync", 0, "clock_jumps_backwards").longer_s < 10
 
 
+class _Tidy:
+    """A tool that takes its time to clean up when it is stopped, and tells where it is."""
+
+    def __init__(self) -> None:
+        self.begun, self.cleaning, self.cleaned = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.tool = StructuredTool.from_function(coroutine=self.look, name="look")
+
+    async def look(self, id: int) -> str:
+        "Look something up."
+        self.begun.set()
+        try:
+            await asyncio.sleep(20)
+        finally:
+            self.cleaning.set()
+            await asyncio.sleep(0.02)
+            self.cleaned.set()
+        return "never"
+
+
 async def test_a_body_that_was_stopped_cleans_up_in_peace() -> None:
     """
     The message rules it out, and then the run ends: it is not interrupted a second time.
     """
-    begun, cleaning, cleaned = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def look(id: int) -> str:
-        "Look something up."
-        begun.set()
-        try:
-            await asyncio.sleep(20)
-        finally:
-            cleaning.set()
-            await asyncio.sleep(0.05)
-            cleaned.set()
-        return "never"
+    tidy = _Tidy()
 
     async def until_begun(_turn: int) -> None:
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(tidy.begun.wait(), 10)
 
-    tool = StructuredTool.from_function(coroutine=look, name="look")
-    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], during=until_begun), [tool])
+    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], during=until_begun), [tidy.tool])
     policy = {"tools": {"look": {"read_only": True, "on_mispredict": "cancel"}}}
     await speculate(graph, policy, predictor=Fixed(("look", {"id": 1}))).ainvoke(START_INPUT)
-    assert cleaning.is_set()
-    assert cleaned.is_set()
+    assert tidy.cleaning.is_set()
+    assert tidy.cleaned.is_set()
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="wind_down is left at the first cancellation")
 async def test_a_run_cancelled_while_it_ends_still_waits_for_the_clean_up_of_early_bodies() -> None:
-    cleaning, cleaned = asyncio.Event(), asyncio.Event()
-
-    async def look(id: int) -> str:
-        "Look something up."
-        try:
-            await asyncio.sleep(20)
-        finally:
-            cleaning.set()
-            await asyncio.sleep(0.02)
-            cleaned.set()
-        return "never"
-
-    tool = StructuredTool.from_function(coroutine=look, name="look")
-    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], pace_s=0.01), [tool])
+    tidy = _Tidy()
+    graph = agent_graph(ScriptedModel(script=[AIMessage("done")], pace_s=0.01), [tidy.tool])
     wrapped = speculate(graph, {"tools": {"look": True}}, predictor=Fixed(("look", {"id": 1})))
     task = asyncio.create_task(wrapped.ainvoke(START_INPUT))
-    await cleaning.wait()
+    await tidy.cleaning.wait()
     task.cancel()
     await asyncio.wait({task})
-    in_time = cleaned.is_set()
-    await cleaned.wait()
+    in_time = tidy.cleaned.is_set()
+    await tidy.cleaned.wait()
     assert in_time
 
 

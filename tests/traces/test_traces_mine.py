@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,22 +74,23 @@ def test_runs_are_learned_once(traces: Path, tmp_path: Path, capsys):
         assert SqlitePatterns(again).load("")[key] == SqlitePatterns(once).load("")[key]
 
 
+def _runs(count: int, *, stops: bool = False) -> Iterator[Run]:
+    """So many runs of a task each; one that *stops* is interrupted after them."""
+    for number in range(count):
+        yield Run(f"r{number}", f"t{number}", _run(number)["events"])
+    if stops:
+        raise KeyboardInterrupt
+
+
 def test_mining_that_is_stopped_goes_on_where_it_was(tmp_path: Path):
     """
     What was learned before is in the store, with the runs it was learned from.
     """
-
-    def stops() -> Any:
-        for number in range(450):
-            if number == 430:
-                raise KeyboardInterrupt
-            yield Run(f"r{number}", f"t{number}", _run(number)["events"])
-
     store = SqlitePatterns(tmp_path / "patterns.db")
     with pytest.raises(KeyboardInterrupt):
-        mine(stops(), store)
+        mine(_runs(430, stops=True), store)
     assert store.load("")[("shape", "find_user", "user_id\x1fview")] == (400.0, 0.0)
-    rest = mine((Run(f"r{number}", f"t{number}", _run(number)["events"]) for number in range(450)), store)
+    rest = mine(_runs(450), store)
     assert (rest.runs, rest.known) == (50, 400)
     assert store.load("")[("shape", "find_user", "user_id\x1fview")] == (450.0, 0.0)
 
@@ -97,7 +99,7 @@ def test_several_processes_learn_what_one_does(tmp_path: Path):
     """
     Each run once, with the same counts; values of single tasks, and of private tools, are written by none of them.
     """
-    runs = [Run(f"r{number}", f"t{number}", _run(number)["events"]) for number in range(450)]
+    runs = list(_runs(450))
     one, several = SqlitePatterns(tmp_path / "one.db"), SqlitePatterns(tmp_path / "several.db")
     alone, together = mine(runs, one), mine(runs, several, jobs=2)
     again = mine(runs, several, jobs=2, private=["find_*"])
@@ -113,19 +115,12 @@ def test_several_processes_that_are_stopped_leave_whole_runs(tmp_path: Path):
     """
     A store has a run's mark if, and only if, it has what was learned from it; so nothing is lost or counted twice.
     """
-
-    def stops() -> Any:
-        for number in range(900):
-            if number == 880:
-                raise KeyboardInterrupt
-            yield Run(f"r{number}", f"t{number}", _run(number)["events"])
-
     store = SqlitePatterns(tmp_path / "patterns.db")
     with pytest.raises(KeyboardInterrupt):
-        mine(stops(), store, jobs=2)
+        mine(_runs(880, stops=True), store, jobs=2)
     marked = len(_of(store, "run"))
     assert store.load("").get(("shape", "find_user", "user_id\x1fview"), (0.0, 0.0)) == (marked, 0.0)
-    mine((Run(f"r{number}", f"t{number}", _run(number)["events"]) for number in range(900)), store, jobs=2)
+    mine(_runs(900), store, jobs=2)
     assert store.load("")[("shape", "find_user", "user_id\x1fview")] == (900.0, 0.0)
 
 
