@@ -1,32 +1,17 @@
-"""How long tools take and how long models leave them: distributions, learned online.
-
-Seconds are counted in buckets that grow by a fifth, so that quantiles are off by a tenth at most and any number of
-observations takes the same room (DDSketch, Masson et al. 2019). A body that was stopped is not lost: it took at least
-as long as it ran, and is counted as such (Kaplan and Meier, 1958).
-"""
+"""How long tools take and how long models leave them: a distribution of each (`sketch.py`), learned online."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from operator import mul, sub
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from langgraph_speculate.core.sketch import FEW, MIDDLE, TOP, Sketch, bucket_of, shorter_of
 from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.sums import Key, Pair, Sums
 
-_GROWTH: Final = 1.2
-_LEAST_S: Final = 0.0001
-_TOP: Final = 100  # the last bucket ends after two hours
-_EDGES: Final = tuple(_LEAST_S * _GROWTH**index for index in range(_TOP + 1))
-_LOG: Final = math.log(_GROWTH)
-_HEAVY: Final = 512.0  # observations after which old ones count half
 _RECALLED: Final = 64.0  # what was learned before this process began weighs no more than so many observations
 _ANECDOTES: Final = 4  # observations that tell less than what is usual
-_FEW: Final = 16  # observations up to which each one is taken into account at once
-_MIDDLE: Final = 2 / (1 + _GROWTH)  # a bucket's upper edge times this is nowhere far from what is in it
-_STEADY: Final = 4  # beyond these, a quarter more of them is worth another look
 _AT_ONCE_S: Final = 0.02  # what has passed so far is neglected
 _PATIENT: Final = 3  # times as long as all but few bodies take: one that is still at it by then hangs
 _ALL_BUT_FEW: Final = 0.97
@@ -45,119 +30,6 @@ UNKNOWN_TOOL_S: Final = 0.3
 
 UNKNOWN_LEAD_S: Final = 1.0
 """What a model is thought to leave of which nothing is known."""
-
-_WIDTHS: Final = tuple(map(sub, _EDGES[1:], _EDGES))
-
-
-class Sketch:
-    """A distribution of seconds, some of them only known to be longer.
-
-    >>> sketch = Sketch()
-    >>> for seconds in (0.1, 0.2, 0.3):
-    ...     sketch.add(seconds)
-    >>> sketch.add(0.25, ended=False)
-    >>> round(sketch.quantile(0.5), 1), sketch.survival(1.0)
-    (0.2, 0.0)
-    """
-
-    __slots__ = ("_curve", "_cut", "_ended", "_stale", "version", "weight")
-
-    def __init__(self) -> None:
-        self._ended = [0.0] * (_TOP + 1)
-        self._cut = [0.0] * (_TOP + 1)
-        self._curve: tuple[float, ...] = ()
-        self._stale = 0
-        self.weight = 0.0
-        self.version = 0
-
-    def add(self, seconds: float, *, ended: bool = True, weight: float = 1.0) -> None:
-        """It took so many seconds; unless it *ended* by itself, it would have taken longer."""
-        self.put(bucket_of(seconds), ended=ended, weight=weight)
-
-    def put(self, bucket: int, *, ended: bool = True, weight: float = 1.0) -> None:
-        """The same by the number of the bucket."""
-        (self._ended if ended else self._cut)[bucket] += weight
-        self.weight += weight
-        self._stale += 1
-        if self.weight > _HEAVY:
-            self.scale(0.5)
-        if self.weight <= _FEW or self._stale > self.weight / _STEADY:
-            self._renew()
-
-    def merge(self, other: Sketch, factor: float) -> None:
-        """Count what another saw, too, *factor* times as much."""
-        self._ended = [mine + factor * theirs for mine, theirs in zip(self._ended, other._ended, strict=True)]
-        self._cut = [mine + factor * theirs for mine, theirs in zip(self._cut, other._cut, strict=True)]
-        self.weight += factor * other.weight
-        self._renew()
-
-    def _renew(self) -> None:
-        self._curve, self._stale = (), 0
-        self.version += 1
-
-    def scale(self, factor: float) -> None:
-        """Let what was seen so far count *factor* times as much."""
-        self._ended = [count * factor for count in self._ended]
-        self._cut = [count * factor for count in self._cut]
-        self.weight *= factor
-
-    @property
-    def curve(self) -> tuple[float, ...]:
-        """P(longer than the bucket), by bucket; computed anew when enough has changed."""
-        if not self._curve:
-            self._curve = self._estimated()
-        return self._curve
-
-    def _estimated(self) -> tuple[float, ...]:
-        at_risk, alive, curve = self.weight, 1.0, []
-        for ended, cut in zip(self._ended, self._cut, strict=True):
-            if ended and at_risk > 0:
-                alive *= max(0.0, 1.0 - ended / at_risk)
-            at_risk -= ended + cut
-            curve.append(alive if at_risk > 1e-9 else 0.0)  # beyond the longest that was seen nothing is known
-        return tuple(curve)
-
-    def survival(self, seconds: float) -> float:
-        """P(it takes longer)."""
-        return self.curve[bucket_of(seconds)]
-
-    def quantile(self, share: float) -> float:
-        """The seconds within which *share* of them end, in [0, 1]."""
-        index = next((index for index, alive in enumerate(self.curve) if 1.0 - alive >= share), _TOP)
-        return _EDGES[index] * _MIDDLE
-
-    def left(self, elapsed: float) -> tuple[float, ...]:
-        """The curve of what is left once so many seconds have passed."""
-        if elapsed <= 0:
-            return self.curve
-        alive = self.survival(elapsed)
-        return tuple(self.survival(elapsed + edge) / alive if alive > 0 else 0.0 for edge in _EDGES)
-
-    def mean(self) -> float:
-        """The expected seconds."""
-        return _area(self.curve)
-
-
-def bucket_of(seconds: float) -> int:
-    """The number of the bucket that holds so many seconds.
-
-    >>> bucket_of(0.0), bucket_of(1.0), bucket_of(1e9)
-    (0, 51, 100)
-    """
-    if not seconds > _LEAST_S:
-        return 0
-    if seconds >= _EDGES[_TOP]:
-        return _TOP
-    return min(_TOP, math.ceil(math.log(seconds / _LEAST_S) / _LOG - 1e-9))
-
-
-def shorter_of(first: Iterable[float], second: Iterable[float]) -> float:
-    """E[min(first, second)] of two that are independent: the area under the product of their curves."""
-    return _area(map(mul, first, second))
-
-
-def _area(curve: Iterable[float]) -> float:
-    return float(_LEAST_S + sum(map(mul, _WIDTHS, curve))) * _MIDDLE
 
 
 class Expected(NamedTuple):
@@ -278,10 +150,10 @@ class Latencies:
         At least 50 ms: whoever waits less than that for a fast tool is not helped by a second body.
         """
         sketch = self._tools.get(tool)
-        if sketch is None or sketch.weight < _FEW:
+        if sketch is None or sketch.weight < FEW:
             return None
         # The bucket's upper edge: before that an even tool is not late. A second body takes its time, too.
-        return max(_LEAST_HEDGE_S, sketch.quantile(_HEDGED) / _MIDDLE)
+        return max(_LEAST_HEDGE_S, sketch.quantile(_HEDGED) / MIDDLE)
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -325,7 +197,7 @@ def _bucket_in(key: Key) -> int | None:
     """The bucket that a sum counts, or None where it is none of ours."""
     if key[:1] not in ((TOOK,), (LEFT,)) or len(key) != (3 if key[0] == TOOK else 5) or not key[-1].isdecimal():
         return None
-    return bucket if (bucket := int(key[-1])) <= _TOP else None
+    return bucket if (bucket := int(key[-1])) <= TOP else None
 
 
 def _known(sketch: Sketch | None, otherwise: Sketch) -> Sketch:

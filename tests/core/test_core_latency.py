@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_speculate.core.latency import LEFT, TOOK, UNKNOWN_TOOL_S, Latencies, Sketch, bucket_of, shorter_of
+from langgraph_speculate.core.latency import LEFT, TOOK, UNKNOWN_TOOL_S, Latencies
 from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.sketch import Sketch, bucket_of, shorter_of
 from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.sums import add_to
 

@@ -23,10 +23,11 @@ from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.commands import Cancel, Command, Commit, Launch, Miss, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.facts import RunView, ToolFacts
-from langgraph_speculate.core.latency import Ahead, Expected, Latencies, Sketch
+from langgraph_speculate.core.latency import Ahead, Expected, Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.sketch import Sketch
 from langgraph_speculate.core.speculation import Discard, Speculation
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.observe.audit import audit

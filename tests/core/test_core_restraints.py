@@ -16,10 +16,11 @@ from langgraph_speculate.core.commands import Commit, Launch, Proposal
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Switched
 from langgraph_speculate.core.facts import RunView, ToolFacts
-from langgraph_speculate.core.latency import Ahead, Expected, Latencies, Sketch
+from langgraph_speculate.core.latency import Ahead, Expected, Latencies
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.sketch import Sketch
 from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.worth import COORDINATION_S, Prices
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
