@@ -2,8 +2,8 @@
 
 The result is a shallow copy whose class is a dynamic subclass of the graph's own, so type, drawing, schemas,
 checkpointer, store, interrupts and server use stay. Its ToolNodes hold clones of the tools; the graph given is not
-changed, except that tools which hand-written nodes hold on to are made adopting in place, and with `force_streaming`
-models (outside of a speculating run they behave as before).
+changed, except that tools which hand-written nodes hold on to are made adopting in place, and with `force_streaming` or
+`model_ahead` models (outside of a speculating run they behave as before).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.errors import UnsupportedGraph
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopt_in_place, adopting_clone
+from langgraph_speculate.host.adopt_model import adopt_model_in_place
 from langgraph_speculate.host.compat import (
     Pregel,
     clone_tool_node,
@@ -245,6 +246,11 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
         adopt_in_place(tool)
     for model in found.chat_models if engine.force_streaming else ():
         ask_in_place(model)
+    if engine.policy.model_ahead:
+        for model in found.chat_models:
+            adopt_model_in_place(model)
+        if found.models and not found.chat_models:
+            engine.warn("previews", "model_ahead: no model object can be reached, so no model call is started ahead")
     nodes = dict(found.graph.nodes)
     for name in found.tool_nodes:
         bound = nodes[name].bound

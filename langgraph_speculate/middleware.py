@@ -26,6 +26,7 @@ from langgraph_speculate.errors import MisplacedMiddleware, PolicyError
 from langgraph_speculate.graph import PolicySource
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopting_clone
+from langgraph_speculate.host.adopt_model import adopting, turns_of
 from langgraph_speculate.host.compat import (
     RUN_KEY,
     Building,
@@ -38,7 +39,7 @@ from langgraph_speculate.host.compat import (
 )
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
-from langgraph_speculate.host.model import asking
+from langgraph_speculate.host.model import asking, name_of
 from langgraph_speculate.host.observer import StreamObserver, note_off
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
@@ -52,12 +53,6 @@ from langgraph_speculate.predict import default_predictor
 _TOOL_NODES = frozenset({"tools"})  # as create_agent names its only one
 _CLONES = 1024  # tools whose adopting clones are kept
 _UNSEEN = "the agent around SpeculationMiddleware cannot be seen; wrap the agent with speculate() instead"
-
-
-def _model(model: Any) -> str:
-    """The name of a chat model, as far as it tells."""
-    told = (getattr(model, name, None) for name in ("model_name", "model"))
-    return next((name for name in told if isinstance(name, str)), "")
 
 
 def _bounds_of_call() -> str | None:
@@ -182,7 +177,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             note_off(self.speculation)
             return handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))
+        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model))
         if prediction is not None:
             prediction.wait()
         try:
@@ -203,7 +198,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             note_off(self.speculation)
             return await handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {}, _model(request.model))
+        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model))
         if prediction is not None:
             await prediction.await_()
         try:
@@ -220,8 +215,11 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         """Around a turn's model call, with the request for it."""
         forced = self.speculation.force_streaming
         handlers = [*([StreamObserver(run, turn)] if run.turns.reading(turn) else ()), *([FORCED] if forced else ())]
-        with inherited(handlers):
-            yield request.override(model=asking(request.model)) if forced else request
+        model = asking(request.model) if forced else request.model
+        if run.previewer is not None:
+            model = adopting(model)
+        with inherited(handlers), turns_of(run.previewer):
+            yield request if model is request.model else request.override(model=model)
 
     def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
         self._meet(tool for tool in request.tools if isinstance(tool, BaseTool))

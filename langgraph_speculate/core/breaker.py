@@ -202,18 +202,19 @@ class Breakers:
             yield key, breaker
 
     def _tell(self, key: Key, breaker: Breaker, worth: float, count: int) -> None:
-        scope, name = key
-        pause_s = breaker.pause_s if breaker.state == "off" else 0.0
-        self._switches.append(
-            Switched(
-                run="",
-                at=breaker.since,
-                scope=scope,
-                name=name,
-                state=breaker.state,
-                reason="worth",
-                worth_s=worth,
-                settled=count,
-                pause_s=pause_s,
-            )
-        )
+        self._switches.append(switched(*key, breaker, worth, count))
+
+
+def switched(scope: str, name: str, breaker: Breaker, worth: float, count: int) -> Switched:
+    """What is told of a breaker that went off or on, because so many settled guesses were worth so much."""
+    return Switched(
+        run="",
+        at=breaker.since,
+        scope=scope,
+        name=name,
+        state=breaker.state,
+        reason="worth",
+        worth_s=worth,
+        settled=count,
+        pause_s=breaker.pause_s if breaker.state == "off" else 0.0,
+    )

@@ -44,12 +44,28 @@ def canonical_key(name: str, args: Mapping[str, Any]) -> str:
     False
     """
     try:
-        # Only true text: orjson (3.13.0) writes a tuple nested thousands deep past the end of its buffer.
-        encoded = orjson.dumps([str.__str__(name), _plain(dict(args))], option=orjson.OPT_SORT_KEYS)
-    except Exception as error:  # noqa: BLE001 - reading a value may run its own code
-        reason = type(error).__name__
+        plain = str.__str__(name)
+        plain.encode()  # what is no text is no name
+        encoded = canonical_bytes([plain, dict(args)])
+    except Exception as error:  # noqa: BLE001 - a mapping may run its own code
+        reason = str(error) if isinstance(error, UnkeyableArguments) else type(error).__name__
         raise UnkeyableArguments(f"the arguments of {shown(name)} have no canonical form ({reason})") from None
     return xxhash.xxh3_128_hexdigest(encoded)
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """The canonical form itself: equal for equal values, different for different ones.
+
+    Raises:
+        UnkeyableArguments: There is none; its message is the kind of error.
+
+    >>> canonical_bytes({"b": 1, "a": "x"}) == canonical_bytes({"a": "x", "b": 1})
+    True
+    """
+    try:
+        return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
+    except Exception as error:  # noqa: BLE001 - reading a value may run its own code
+        raise UnkeyableArguments(type(error).__name__) from None
 
 
 def _plain(value: Any) -> Any:

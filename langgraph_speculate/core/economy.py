@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from langgraph_speculate.core.latency import Ahead, Latencies
 from langgraph_speculate.core.restraints import Restraints
+from langgraph_speculate.core.stakes import Stakes
 from langgraph_speculate.core.worth import Estimate, Prices
 from langgraph_speculate.policy import Limits, ToolPolicy
 
@@ -24,12 +25,14 @@ class Economy:
         prices: What waste weighs.
         restraints: Breakers, and what the services bear.
         in_process: How many attempts of all graphs run in this process.
+        stakes: What previews of model calls may cost.
     """
 
     latencies: Latencies = field(default_factory=Latencies)
     prices: Prices = field(default_factory=Prices)
     restraints: Restraints = field(default_factory=Restraints)
     in_process: Callable[[], int] = _idle
+    stakes: Stakes = field(default_factory=Stakes)
 
     def estimate(self, tool: str, policy: ToolPolicy, ahead: Ahead, load: float, now: float) -> Estimate:
         """What is expected of launching a guess of *tool* now, should its call come.

@@ -93,6 +93,7 @@ class Latencies:
     def __init__(self) -> None:
         self._tools: dict[str, Sketch] = {}
         self._leads: dict[tuple[str, str, str], Sketch] = {}
+        self._thoughts: dict[str, Sketch] = {}
         self._new: Counter[tuple[Key, bool]] = Counter()
         self._ahead: dict[tuple[str, str, int, int], Ahead] = {}
 
@@ -109,6 +110,11 @@ class Latencies:
         if sketch is not None:
             sketch.add(seconds)
             self._new[(LEFT, model, stage.value, str(depth), str(bucket_of(seconds))), True] += 1
+
+    def thought(self, model: str, seconds: float) -> None:
+        """A call of *model* took so many seconds, to its last piece."""
+        if model in self._thoughts or len(self._thoughts) < _MODELS:
+            self._thoughts.setdefault(model, Sketch()).add(seconds)
 
     # -- knowing -----------------------------------------------------------------------------------------------------
 
@@ -135,6 +141,11 @@ class Latencies:
         """Seconds that a body of *tool* is expected to take, or None if none has been seen."""
         sketch = self._tools.get(tool)
         return None if sketch is None else sketch.mean()
+
+    def overlap(self, tool: str, model: str) -> float:
+        """Expected seconds that a body of *tool* and a call of *model* have in common if both start now."""
+        body, thought = _known(self._tools.get(tool), _TOOL), _known(self._thoughts.get(model), _LEAD)
+        return shorter_of(body.curve, thought.curve)
 
     def patience(self, tool: str, cap_s: float) -> float:
         """Seconds, counted from launch, for which a real call waits for a running body before it runs itself.

@@ -11,6 +11,7 @@ from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.journal import UNTITLED, Journal, Title
 from langgraph_speculate.core.openturn import OpenTurn
 from langgraph_speculate.core.pace import Pace
+from langgraph_speculate.core.previews import Previews
 from langgraph_speculate.core.repeats import Repeats
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.core.table import Table
@@ -32,6 +33,7 @@ class RunState:
     Attributes:
         table: The run's speculations, and the ledger.
         warm_ups: Its warm-ups.
+        previews: Its previews of model calls.
         closed: Whether the run is over.
     """
 
@@ -56,6 +58,7 @@ class RunState:
         self._restraints = self._economy.restraints
         self._repeats = Repeats()
         self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)
+        self.previews = Previews(run, view, limits, self._journal, self._economy)
         self._step = 0
         self._open: dict[str, OpenTurn] = {}
         self._ended: dict[str, bool] = {}  # turns of this step, and whether their messages can be relied on

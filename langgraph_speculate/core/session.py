@@ -244,7 +244,7 @@ class Session(Hedging):
 
     def take_events(self) -> list[events.Event]:
         """What happened since this was last asked."""
-        for switch in self._restraints.take_switches():
+        for switch in (*self._restraints.take_switches(), *self._economy.stakes.take_switches()):
             self._journal.switched(switch)
         return self._journal.take()
 

@@ -15,6 +15,7 @@ from langgraph_speculate.errors import UnsupportedGraph
 from langgraph_speculate.graph import speculate, speculation_of
 from langgraph_speculate.host.compat import cannot_stream
 from langgraph_speculate.host.engine import Engine
+from langgraph_speculate.host.inputs import obstacle_of
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.middleware import SpeculationMiddleware
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
@@ -33,6 +34,7 @@ class Diagnosis:
         nodes: Names of its nodes.
         tools: What is known about each tool.
         models: Its chat models by class, each with why it does not stream, or None if it does.
+        unpreviewed: Models of which no call can be started ahead (`model_ahead`), each with the reason.
         asks_models: Whether a node calls a model with tools.
         middleware: Classes of its middleware.
         checkpointer, store: Their classes, or None.
@@ -51,6 +53,7 @@ class Diagnosis:
     nodes: tuple[str, ...]
     tools: tuple[ToolFinding, ...]
     models: tuple[tuple[str, str | None], ...]
+    unpreviewed: tuple[tuple[str, str], ...]
     asks_models: bool
     middleware: tuple[str, ...]
     checkpointer: str | None
@@ -105,6 +108,9 @@ def diagnose(graph: Any, policy: SpeculationPolicy | None = None) -> Diagnosis:
         nodes=tuple(name for name in graph.nodes if not name.startswith("__")),
         tools=tools,
         models=tuple(dict.fromkeys((type(m).__name__, cannot_stream(m)) for one in inner for m in one.chat_models)),
+        unpreviewed=tuple(
+            dict.fromkeys((type(m).__name__, why) for one in inner for m in one.chat_models if (why := obstacle_of(m)))
+        ),
         asks_models=any(one.models for one in inner),
         middleware=tuple(dict.fromkeys(type(m).__name__ for one in inner for m in one.middleware)),
         checkpointer=_class_of(graph.checkpointer),
@@ -135,6 +141,8 @@ def warnings(found: Diagnosis) -> Iterator[str]:
         yield f"The model may call {listed}, which no node was seen to hold: hand them to speculate(graph, tools=[…])."
     for one in found.tools:
         yield from _about(one)
+    if found.policy is not None and found.policy.model_ahead:
+        yield from _about_previews(found)
     for name, why in found.models:
         if why is not None:
             yield f"{name} does not stream ({why}): guesses start with each message, nothing starts as it is written."
@@ -144,6 +152,13 @@ def warnings(found: Diagnosis) -> Iterator[str]:
         yield "There is no policy: calls are predicted and scored, and none runs ahead."
     if found.environment:
         yield f"{ENVIRONMENT_VARIABLE}={printable(found.environment)} is set here: it beats every policy."
+
+
+def _about_previews(found: Diagnosis) -> Iterator[str]:
+    if not found.models:
+        yield "model_ahead: no model object was found, so no model call is started on remembered results."
+    for name, why in found.unpreviewed:
+        yield f"model_ahead: calls of {name} are not started on remembered results: {why}."
 
 
 def _about(one: ToolFinding) -> Iterator[str]:

@@ -18,6 +18,7 @@ from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat import child_config, runtime_of, traced_run
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import guarded
+from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over, repeatable
 from langgraph_speculate.host.runner import await_, wait
@@ -89,6 +90,7 @@ class RealCalls:
         toolbox: The graph's tools.
         turns: The model's turns of the run.
         is_async: Whether the run has an event loop.
+        previewer: Starts the model's next call on remembered results, or None.
     """
 
     def __init__(
@@ -98,12 +100,14 @@ class RealCalls:
         toolbox: Toolbox,
         turns: Turns,
         is_async: bool,
+        previewer: Previewer | None = None,
     ) -> None:
         self._engine = engine
         self._driver = driver
         self._toolbox = toolbox
         self._turns = turns
         self._is_async = is_async
+        self._previewer = previewer
         self._waiting = Waiting(engine, driver, turns.variables)
 
     def executing(self) -> bool:
@@ -162,6 +166,12 @@ class RealCalls:
         return asked and self._toolbox.get(entry.facts.name) is entry
 
     def _resolve(self, real: RealCall) -> Commit | Join | Remembered | Miss:
+        answer = self._found(real)
+        if self._previewer is not None and isinstance(answer, Join | Miss):
+            self._previewer.tool_runs(real.id)
+        return answer
+
+    def _found(self, real: RealCall) -> Commit | Join | Remembered | Miss:
         missed: Commit | Join | Remembered | Miss = MISS
         call, entry = real.call, real.entry
         if not (real.remembers or self._driver.session.may_answer(call.name)) or keyable(call) is None:
@@ -204,6 +214,7 @@ class RealCalls:
             tags = self._driver.answer(lambda now: self._driver.session.begin_call(facts, real.call, now), tags)
         token = _INSIDE.set(self)
         error: BaseException | None = None
+        execution = Execution()
         self._engine.brakes.began(facts.name, facts.rule.tool, began)
         try:
             with self._witnessing(real) as execution:
@@ -216,6 +227,8 @@ class RealCalls:
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
             self._imagined(real, error)
             self._driver.note(lambda now: self._executed(real, tags, now - began, now))
+            if self._previewer is not None:
+                self._previewer.tool_ended(real.id, real.entry, execution.answer, error)
             self._driver.trace.missed(facts.name, traced_run(child_config()))
 
     @contextmanager
@@ -267,6 +280,8 @@ class RealCalls:
         """Around what is made up for when a result is adopted."""
         hit, facts = answer.speculation, real.entry.facts
         self._engine.brakes.adopted(facts.name, facts.rule.tool, real.at)
+        if self._previewer is not None:
+            self._previewer.tool_ended(real.id, real.entry, answer.outcome.value, None)
         try:
             yield
             if real.remembers and hit.call_id is None and not answer.outcome.effects.effects:

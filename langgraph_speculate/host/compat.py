@@ -10,6 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -93,6 +94,7 @@ __all__ = [
     "injected_arguments",
     "injections_of",
     "is_agent_model_node",
+    "is_host_variable",
     "is_node_private",
     "mappers",
     "max_concurrency_of",
@@ -244,6 +246,20 @@ def namespace_depth(configurable: Mapping[str, Any]) -> int:
     """How deep in nested graphs a run lives: 0 for a root graph's, 1 for its nodes."""
     namespace = configurable.get(CONFIG_KEY_CHECKPOINT_NS) or ""
     return len(namespace.split(NS_SEP)) if namespace else 0
+
+
+_HOST_VARIABLES = frozenset(
+    {"child_runnable_config", "tracing_callback_v2", "run_collector", "langgraph_tool_call_writer"}
+    | {"_PROJECT_NAME", "_ADDRESS", "_TAGS", "_METADATA", "_TRACING_ENABLED", "_CLIENT", "_PARENT_RUN_TREE_REF"}
+    | {"_REPLICAS", "_DISTRIBUTED_PARENT_ID"}
+    | {"current_context", "decimal_context"}  # OpenTelemetry's, and Python's, which each thread makes for itself
+)
+_OWN_VARIABLES = "speculate_"
+
+
+def is_host_variable(variable: ContextVar[Any]) -> bool:
+    """Whether a context variable says where in a run or a trace its reader is: LangChain's, a tracer's, ours."""
+    return variable.name in _HOST_VARIABLES or variable.name.startswith(_OWN_VARIABLES)
 
 
 def is_node_private(key: str) -> bool:

@@ -29,8 +29,10 @@ from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
+from langgraph_speculate.core.memory import Kept, Memory
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
+from langgraph_speculate.core.stakes import Stakes
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums
 from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.core.worth import Prices
@@ -50,7 +52,7 @@ from langgraph_speculate.observe.langsmith import Tracing
 from langgraph_speculate.observe.observers import EVERYWHERE, Audience, Observer
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
-from langgraph_speculate.policy import Level, SpeculationPolicy
+from langgraph_speculate.policy import Level, Limits, SpeculationPolicy
 from langgraph_speculate.policy.checks import printable
 
 _LOG = logging.getLogger("langgraph_speculate")
@@ -58,6 +60,8 @@ _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate 
 
 _THREADS = 4096  # whose early bodies are counted
 _BREAKERS = 1024  # of patterns and tools, those used last
+_HABITS = 4096  # of tools, those used last
+_RESULTS = 65_536  # that are remembered at most, however small
 
 
 class Engine:
@@ -106,7 +110,10 @@ class Engine:
         self._breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.lock = threading.RLock()  # held only inside of the core, which never waits
         prices = Prices(policy.thrift, policy.value_per_second)
-        self.economy = Economy(Latencies(), prices, Restraints(self._breakers, self.brakes, prices), in_process)
+        latencies, restraints = Latencies(), Restraints(self._breakers, self.brakes, prices)
+        stakes = Stakes(prices, latencies, policy.price_of, policy.limits)
+        self.economy = Economy(latencies, prices, restraints, in_process, stakes)
+        self.memory = _memory(policy.limits) if policy.model_ahead else None
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.imagined = replace(self.economy, restraints=Restraints(breakers, Onlooker(self.brakes), prices))
         self.patterns = None if patterns is None else self._keeper(patterns)
@@ -116,6 +123,7 @@ class Engine:
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
         self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
+        self.unpreviewable: dict[tuple[type, str, bool], str] = {}  # calls of models whose code tripped a wire, and why
         self._warned: set[str] = set()
         self._threads: LRUCache[tuple[str, bool], Counter[str]] = LRUCache(_THREADS)
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
@@ -254,12 +262,13 @@ class Engine:
                 f"patterns: {type(learner).__qualname__} has nothing to write down; leave out predictor= or patterns=, "
                 "or give it the verbs of langgraph_speculate.core.Learner"
             )
-        learner.private = self._is_private
+        learner.private = self.is_private
         learner.known = self._is_known
         beside = _Locked(self.economy.latencies, self.lock)
         return Keeper(open_patterns(patterns), learner, self.forecaster.asking, beside=beside)
 
-    def _is_private(self, name: str) -> bool:
+    def is_private(self, name: str) -> bool:
+        """Whether nothing about calls of that tool may be kept."""
         declared = self.policy.rule_for(name).tool
         return any(box.hides(name) for box, _ in self.views) or (declared is not None and declared.private)
 
@@ -289,6 +298,13 @@ class Engine:
                 world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
                 self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
             return epochs
+
+
+def _memory(limits: Limits) -> Memory:
+    """Where results of tools are remembered for previews, within bounds."""
+    least = limits.max_memory_bytes / _RESULTS
+    kept: LRUCache[Any, Kept] = LRUCache(limits.max_memory_bytes, getsizeof=lambda kept: max(kept.size, least))
+    return Memory(kept, LRUCache(_HABITS), min(limits.max_result_bytes, limits.max_memory_bytes))
 
 
 class _Locked:

@@ -22,11 +22,18 @@ from langgraph_speculate.host.compat import SHOULD_STREAM, SHOULD_STREAM_USAGE, 
 from langgraph_speculate.host.forcing import is_forced_alone
 from langgraph_speculate.host.reach import members
 
+_OURS: WeakSet[type[BaseChatModel]] = WeakSet()
 _MADE: WeakSet[type[BaseChatModel]] = WeakSet()
 _ASKING: WeakKeyDictionary[type[BaseChatModel], type[BaseChatModel]] = WeakKeyDictionary()
 
-_OUR_IDEA: ContextVar[BaseChatModel | None] = ContextVar("speculate_our_idea", default=None)
+_OUR_IDEA: ContextVar[BaseChatModel | None] = ContextVar("our_idea_of_streaming", default=None)
 """The model that is about to stream because of us, from its decision to stream until it asks what to ask for."""
+
+
+def name_of(model: Any) -> str:
+    """The name of a chat model, as far as it tells."""
+    told = (getattr(model, name, None) for name in ("model_name", "model"))
+    return next((name for name in told if isinstance(name, str)), "")
 
 
 def chat_models_in(values: Iterable[Any]) -> Iterator[BaseChatModel]:
@@ -54,7 +61,7 @@ def asking(model: Any) -> Any:
     place.
     """
     if isinstance(model, BaseChatModel):
-        return _view(model, _asking(type(model))) if _can_ask(model) else model
+        return view(model, _asking(type(model))) if _can_ask(model) else model
     for inner in chat_models_in([model]):
         ask_in_place(inner)
     return model
@@ -67,10 +74,11 @@ def ask_in_place(model: BaseChatModel) -> None:
 
 
 def _can_ask(model: BaseChatModel) -> bool:
-    return type(model) not in _MADE and callable(getattr(type(model), SHOULD_STREAM_USAGE, None))
+    made = any(kind in _MADE for kind in type(model).__mro__)
+    return not made and callable(getattr(type(model), SHOULD_STREAM_USAGE, None))
 
 
-def _view(model: BaseChatModel, kind: type[BaseChatModel]) -> BaseChatModel:
+def view(model: BaseChatModel, kind: type[BaseChatModel]) -> BaseChatModel:
     """The same model under another class: whatever one of the two is changed to, the other is."""
     view = object.__new__(kind)
     for slot in BaseModel.__slots__:
@@ -80,17 +88,23 @@ def _view(model: BaseChatModel, kind: type[BaseChatModel]) -> BaseChatModel:
 
 def _asking(kind: type[BaseChatModel]) -> type[BaseChatModel]:
     if kind not in _ASKING:
-        made = _subclass(kind, _usage_overrides(kind))
+        made = subclass(kind, _usage_overrides(kind))
         _MADE.add(made)
         _ASKING[kind] = made
     return _ASKING[kind]
 
 
-def _subclass(kind: type[BaseChatModel], overrides: dict[str, Any]) -> type[BaseChatModel]:
+def subclass(kind: type[BaseChatModel], overrides: dict[str, Any]) -> type[BaseChatModel]:
     """A class that cannot be told from *kind* by its name, its module or what it serialises to."""
     namespace = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")} | overrides
     made: type[BaseChatModel] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
+    _OURS.add(made)
     return made
+
+
+def own_kind(model: BaseChatModel) -> type[BaseChatModel]:
+    """The model's class as its owner knows it."""
+    return next(kind for kind in type(model).__mro__ if kind not in _OURS)
 
 
 def _usage_overrides(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:

@@ -86,6 +86,14 @@ class Recorder(BaseCallbackHandler):
         """A nested model call."""
         self._trip("a nested model call")
 
+    def on_llm_new_token(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """The body of a model tells its handlers of a piece by itself."""
+        self._trip("its callbacks")
+
+    def on_stream_event(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """The same in the newer protocol."""
+        self._trip("its callbacks")
+
 
 def _recording(event: str) -> Callable[..., None]:
     def record(self: Recorder, *args: Any, **kwargs: Any) -> None:

@@ -19,6 +19,7 @@ from langgraph_speculate.core.shadow import ShadowSession
 from langgraph_speculate.host.calls import RealCalls
 from langgraph_speculate.host.compat import RUN_KEY
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.runner import Runner, wind_down
 from langgraph_speculate.host.toolbox import Toolbox
@@ -47,6 +48,7 @@ class Run:
     Attributes:
         turns: The model's turns of the run.
         calls: Its real calls.
+        previewer: Its model calls that are started on remembered results, or None if none is.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class Run:
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
-        self.turns = Turns(engine, self._driver, proposer, warmer, origin)
-        self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async)
+        memory = engine.memory
+        self.previewer = None if memory is None else Previewer(engine, self._driver, toolbox, memory, origin)
+        self.turns = Turns(engine, self._driver, proposer, warmer, origin, self.previewer)
+        self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async, self.previewer)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 
@@ -94,6 +98,8 @@ class Run:
 
     def close(self) -> list[asyncio.Task[None]]:
         """End the run; returns tasks that are winding down."""
+        if self.previewer is not None:
+            self.previewer.close()
         self._driver.decide(self._session.close)
         self._engine.forget(self)
         return self._driver.runner.close()

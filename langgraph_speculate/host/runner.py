@@ -84,6 +84,7 @@ class Attempt(Generic[W]):
     Attributes:
         over: Is done when the body has ended and that was reported.
         task: The task it runs in, once there is one.
+        taken: A real call takes what it writes, as it comes: it is that call's to stop, and does not end with the run.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Attempt(Generic[W]):
         self._ended = threading.Lock()
         self.over: Future[None] = Future()
         self.task: asyncio.Task[None] | None = None
+        self.taken = False
         self._cancelled = False
 
     # -- in a thread -------------------------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ class Runner:
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop everything, what drains included; returns the tasks that are winding down."""
-        winding_down = self.cancel(list(self._attempts))
+        winding_down = self.cancel([id for id, attempt in list(self._attempts.items()) if not attempt.taken])
         if self._open:
             self._open = False
             THREADS.close()

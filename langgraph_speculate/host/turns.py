@@ -22,6 +22,7 @@ from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.place import Place
+from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposed, Proposer
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import Attempt
@@ -48,17 +49,27 @@ class Turns:
         proposer: Makes attempts out of candidates.
         warmer: Warms tools up.
         origin: Whose run it is.
+        previewer: Starts the model's next call on remembered results, or None.
 
     Attributes:
         asking: The turn that asked for a real call, by the call's id.
     """
 
-    def __init__(self, engine: Engine, driver: Driver, proposer: Proposer, warmer: Warmer, origin: Origin) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        driver: Driver,
+        proposer: Proposer,
+        warmer: Warmer,
+        origin: Origin,
+        previewer: Previewer | None = None,
+    ) -> None:
         self._engine = engine
         self._warmer = warmer
         self._driver = driver
         self._origin = origin
         self._proposer = proposer
+        self._previewer = previewer
         self._lookahead = Lookahead(engine, driver, proposer)
         self.asking: dict[str, str] = {}
         self._open: dict[str, Turn] = {}
@@ -106,6 +117,8 @@ class Turns:
         """The model's message is final."""
         made = getattr(message, "tool_calls", None) or ()
         self.asking.update((call["id"], id) for call in made if call.get("id"))
+        if self._previewer is not None:
+            self._previewer.message(message)
         if _is_broken_off(message):
             self.abort(id)
             return

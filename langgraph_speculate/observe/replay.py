@@ -252,6 +252,8 @@ _NOT_AFTER_THE_END = (
     events.Repeated,
     events.WarmUpBegan,
     events.WarmUpUsed,
+    events.PreviewBegan,
+    events.PreviewUsed,
     events.RunClosed,
 )
 _TAKES: dict[type[events.Event], Callable[..., None]] = {

@@ -10,6 +10,7 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from langgraph_speculate.core import events
+from langgraph_speculate.observe.previews import PreviewCounts, PreviewTally
 from langgraph_speculate.observe.tallies import Counts, Tallies
 from langgraph_speculate.policy.checks import printable
 
@@ -43,6 +44,7 @@ class Stats(Counts):
             those of them that real calls adopted.
         switched: How often running ahead went off or on again, by scope and state, such as `"tool off"`.
         by_tool: The same fields for each tool.
+        previews: Model calls that were started on remembered results (`model_ahead`).
         dropped: Events that an observer was too slow for (`observe/delivery.py`), summed over observers.
         shadow: What would have happened in runs at the level `shadow`, of which nothing else here tells.
     """
@@ -56,6 +58,7 @@ class Stats(Counts):
     hits_by_depth: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     switched: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     by_tool: Mapping[str, Counts] = field(default_factory=lambda: MappingProxyType({}))
+    previews: PreviewCounts = field(default_factory=PreviewCounts)
     dropped: int = 0
     shadow: ShadowCounts = field(default_factory=ShadowCounts)
 
@@ -118,6 +121,7 @@ class StatsCollector:
         self._launched: Counter[int] = Counter()  # by depth
         self._hits: Counter[int] = Counter()
         self._switched: Counter[str] = Counter()
+        self._previews = PreviewTally()
 
     def add(self, happened: Iterable[events.Event]) -> None:
         """Take in events."""
@@ -145,6 +149,7 @@ class StatsCollector:
                 hits_by_depth=MappingProxyType(dict(sorted(self._hits.items()))),
                 switched=MappingProxyType(dict(self._switched)),
                 by_tool=self._real.by_tool(),
+                previews=self._previews.counts(),
                 dropped=self._all.count["dropped"],
                 shadow=ShadowCounts(
                     **imagined.fields(),  # type: ignore[arg-type]
@@ -206,6 +211,8 @@ class StatsCollector:
                 self._all.count["runs"] += 1
             case events.ShadowLaunched() | events.ShadowSettled() | events.ShadowStepSettled() | events.ShadowWasted():
                 self._imagine(event)
+            case _:
+                self._previews.take(event)
 
     def _imagine(self, event: events.Event) -> None:
         match event:

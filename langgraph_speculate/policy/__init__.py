@@ -2,8 +2,20 @@
 
 from langgraph_speculate.policy.guards import Guard, GuardedCall
 from langgraph_speculate.policy.limits import Limits
+from langgraph_speculate.policy.prices import TokenPrice
 from langgraph_speculate.policy.rules import Rule, Verdict
 from langgraph_speculate.policy.settings import LEVELS, Level, SpeculationPolicy
 from langgraph_speculate.policy.tool import ToolPolicy
 
-__all__ = ["LEVELS", "Guard", "GuardedCall", "Level", "Limits", "Rule", "SpeculationPolicy", "ToolPolicy", "Verdict"]
+__all__ = [
+    "LEVELS",
+    "Guard",
+    "GuardedCall",
+    "Level",
+    "Limits",
+    "Rule",
+    "SpeculationPolicy",
+    "TokenPrice",
+    "ToolPolicy",
+    "Verdict",
+]

@@ -113,6 +113,11 @@ def amount(value: Any) -> str | None:
     return None if _is_finite(value) and value >= 0 else _wrong("must be a finite amount >= 0", value)
 
 
+def optional_amount(value: Any) -> str | None:
+    """A finite sum of money from 0, or None for "not said"."""
+    return None if value is None else amount(value)
+
+
 def positive_amount(value: Any) -> str | None:
     """A finite sum of money above 0."""
     return None if _is_finite(value) and value > 0 else _wrong("must be a finite amount > 0", value)

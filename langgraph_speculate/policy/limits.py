@@ -34,6 +34,11 @@ class Limits:
         rate_share: How much of a declared rate attempts may use, in [0, 1].
         cool_down_s: Seconds for which a tool is left alone after its service said that it is overloaded, or an attempt
             of it failed time and again; at first also for which what does not pay is only predicted. 0 turns both off.
+        max_wasted_tokens_per_run: Tokens per run of the graph that may be spent on previews (`model_ahead`) that turn
+            out wrong, input and output together.
+        max_wasted_tokens_per_hour: The same per hour, for all runs of the graph.
+        max_previews_per_model: Previews of one model that may run at one instant, of all runs of the graph.
+        max_memory_bytes: Results of tools that are remembered for previews.
 
     Raises:
         PolicyError: A value is out of range.
@@ -56,6 +61,10 @@ class Limits:
     attempt_timeout_s: float = 30.0
     rate_share: float = 0.2
     cool_down_s: float = 60.0
+    max_wasted_tokens_per_run: int = 50_000
+    max_wasted_tokens_per_hour: int = 1_000_000
+    max_previews_per_model: int = 2
+    max_memory_bytes: int = 16_000_000
 
     CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
         {
@@ -73,6 +82,10 @@ class Limits:
             "attempt_timeout_s": checks.positive_seconds,
             "rate_share": checks.share,
             "cool_down_s": checks.seconds,
+            "max_wasted_tokens_per_run": checks.count,
+            "max_wasted_tokens_per_hour": checks.count,
+            "max_previews_per_model": checks.count,
+            "max_memory_bytes": checks.count,
         }
     )
 

@@ -20,6 +20,7 @@ from langgraph_speculate.policy.annotations import annotations_of
 from langgraph_speculate.policy.file import read_policy_file
 from langgraph_speculate.policy.guards import Guard
 from langgraph_speculate.policy.limits import Limits
+from langgraph_speculate.policy.prices import TokenPrice, price_problems, token_price
 from langgraph_speculate.policy.rules import (
     Reason,
     Rule,
@@ -68,6 +69,9 @@ class SpeculationPolicy:
         shared_patterns: What is learned of one partition is used for all of them, so that each may tell from how fast
             its calls are answered what others did.
         propagate_context: Context variables an attempt may see. Only in code.
+        model_ahead: While a tool runs whose result is known from before, the next call of the model is started on that
+            result, and used if the real input turns out equal. It costs tokens where it is not.
+        token_prices: What a million tokens cost, by name or glob of models, such as `{"gpt-5-*": {"input": 0.25}}`.
 
     Raises:
         PolicyError: Something is misspelt, of the wrong kind or contradicts itself; every such place is listed.
@@ -93,6 +97,8 @@ class SpeculationPolicy:
     partition_by: tuple[str, ...] = ()
     shared_patterns: bool = False
     propagate_context: tuple[ContextVar[Any], ...] = ()
+    model_ahead: bool = False
+    token_prices: Mapping[str, TokenPrice] = field(default_factory=dict)
 
     CHECKS: ClassVar[Mapping[str, checks.Check]] = MappingProxyType(
         {
@@ -110,6 +116,8 @@ class SpeculationPolicy:
             "partition_by": checks.texts,
             "shared_patterns": checks.boolean,
             "propagate_context": checks.context_variables,
+            "model_ahead": checks.boolean,
+            "token_prices": checks.anything,  # tables, checked on their own
         }
     )
 
@@ -122,6 +130,7 @@ class SpeculationPolicy:
             "limits": limits if isinstance(limits, Limits) else Limits(**limits),
             "rates": MappingProxyType(dict(values["rates"])),
             "pools": MappingProxyType(dict(values["pools"])),
+            "token_prices": MappingProxyType({name: token_price(it) for name, it in values["token_prices"].items()}),
         }
         for name in (
             "approval_gated",
@@ -137,7 +146,7 @@ class SpeculationPolicy:
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be copied nor pickled
         values = {name: getattr(self, name) for name in self.CHECKS}
-        plain = {name: dict(getattr(self, name)) for name in ("tools", "rates", "pools")}
+        plain = {name: dict(getattr(self, name)) for name in ("tools", "rates", "pools", "token_prices")}
         return type(self).from_dict, (values | plain,)
 
     @classmethod
@@ -195,6 +204,11 @@ class SpeculationPolicy:
             believes = LEVELS.index(self.level) >= LEVELS.index("annotated")
             rule = rule_in_metadata(name, metadata, believes=believes, trusted=self.trusted_servers)
         return narrowed(rule, annotations_of(metadata))
+
+    def price_of(self, model: str) -> TokenPrice:
+        """What tokens of the model of that name cost; where nobody said, as much as those of a dear one."""
+        key = matching(self.token_prices, model)
+        return TokenPrice() if key is None else self.token_prices[key]
 
     def check_names(self, known: Collection[str]) -> None:
         """Check that every entry speaks of a tool in *known*.
@@ -292,6 +306,7 @@ def _policy_problems(values: Mapping[Any, Any]) -> Iterator[str]:
         yield from checks.problems(limits, Limits.CHECKS, "limits")
     elif not isinstance(limits, Limits):
         yield f"limits: must be a table, got {checks.shown(limits)}"
+    yield from price_problems(values.get("token_prices", {}))
     tools = values.get("tools", {})
     for name, entry in tools.items() if isinstance(tools, Mapping) else ():
         path = checks.located("tools", name)

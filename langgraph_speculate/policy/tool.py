@@ -57,7 +57,9 @@ class ToolPolicy:
         allowed_hosts: Hosts that an open-world tool may be sent to early, such as `"docs.python.org"`, or
             `"*.example.org"` for its subdomains. Public ones only, without scheme, path or port.
         trusted_output: Its results may choose where an open-world tool is sent.
-        private: What it is called with is never written into patterns on disk, however often it comes again.
+        private: What it is called with is never written into patterns on disk, however often it comes again, and its
+            results are never remembered for previews.
+        shared_results: What it answered in one partition may be expected in others, too (`model_ahead`).
         pin: The fingerprint of the tool as you approved it; any other never runs ahead.
         tag: A label for traces.
 
@@ -94,6 +96,7 @@ class ToolPolicy:
     allowed_hosts: tuple[str, ...] = ()
     trusted_output: bool = False
     private: bool = False
+    shared_results: bool = False
     pin: str | None = None
     tag: str | None = None
 
@@ -125,6 +128,7 @@ class ToolPolicy:
             "allowed_hosts": checks.hosts,
             "trusted_output": checks.boolean,
             "private": checks.boolean,
+            "shared_results": checks.boolean,
             "pin": checks.optional_text,
             "tag": checks.optional_text,
         }
@@ -206,6 +210,8 @@ def tool_problems(values: Mapping[Any, Any], path: str = "") -> Iterator[str]:
         yield f"{where}read_through is for tools that only read; add read_only = true, or remove it"
     if values.get("read_through") and values.get("deterministic") is False:
         yield f"{where}read_through needs a deterministic tool; remove one of them"
+    if values.get("private") and values.get("shared_results"):
+        yield f"{where}private and shared_results contradict each other; remove one"
     if not values.get("open_world"):
         for name in ("disclosure", "allowed_hosts"):
             if values.get(name) not in (None, "none", (), []):

@@ -18,6 +18,7 @@ from langgraph_speculate.core.commands import Launch, Proposal
 from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.observe.previews import PreviewCounts
 from langgraph_speculate.observe.stats import ShadowCounts, Stats, StatsCollector
 from langgraph_speculate.policy import Limits, Rule, ToolPolicy
 
@@ -117,6 +118,7 @@ def test_one_run_adds_up_to_what_a_hand_counts():
         "warmed": 0,
         "warm_used": 0,
         "warm_wasted_s": 0.0,
+        "previews": PreviewCounts(),
         "dropped": 0,
         "shadow": ShadowCounts(),
     }

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import doctor_graphs
 import pytest
+from langchain.agents import create_agent
+from langchain_core.rate_limiters import InMemoryRateLimiter
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 
 from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.doctor.diagnosis import Diagnosis, diagnose, warnings
@@ -174,6 +179,43 @@ def test_warnings_name_what_looks_wrong(name: str, policy: dict[str, Any], expec
     found = list(warnings(diagnose(graph(name), SpeculationPolicy.load(policy))))
 
     assert [warning for warning in found if expected in warning], found
+
+
+def _made_at_run_time() -> Any:
+    def call_model(state: doctor_graphs.State) -> Any:
+        return {"messages": [doctor_graphs.Silent().invoke(state["messages"])]}
+
+    builder = StateGraph(doctor_graphs.State)
+    builder.add_node("model", call_model)
+    builder.add_node("tools", ToolNode([doctor_graphs.get_order]))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", tools_condition, ["tools", END])
+    builder.add_edge("tools", "model")
+    return builder.compile()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (_made_at_run_time, "no model object was found"),
+        (
+            lambda: create_agent(doctor_graphs.Silent(rate_limiter=InMemoryRateLimiter()), [doctor_graphs.get_order]),
+            "calls of Silent are not started on remembered results: it has a rate limiter",
+        ),
+        (lambda: create_agent(doctor_graphs.Silent(), [doctor_graphs.get_order]), None),
+    ],
+    ids=["made at run time", "rate limiter", "ordinary"],
+)
+@pytest.mark.parametrize("asked", [True, False])
+def test_it_says_where_no_model_call_starts_on_remembered_results(
+    make: Callable[[], Any], expected: str | None, asked: bool
+) -> None:
+    """
+    And only where that was asked for.
+    """
+    told = [one for one in warnings(diagnose(make(), SpeculationPolicy(model_ahead=asked))) if "model_ahead" in one]
+    assert len(told) == (asked and expected is not None)
+    assert all(str(expected) in one for one in told)
 
 
 def test_a_sound_graph_gets_no_warning() -> None:

@@ -279,6 +279,10 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "rate_share": (None, *NO_SHARE, *STRANGE),
     "rate": (*NO_RATES, *STRANGE),
     "rates": (None, [], "x", 1, True, *({"api": rate} for rate in (None, *NO_RATES)), {"": "1/day"}, *STRANGE),
+    "token_prices": (
+        *(None, [], "x", 1, True, {"": {}}, {1: {}}, {"gpt": 1}, {"gpt": {"inptu": 1}}),
+        *({"gpt": {"input": price}} for price in (None, *NO_SECONDS)),
+    ),
     "pools": (None, [], "x", 1, True, *({"db": slots} for slots in NO_COUNT), {"": 1}, *STRANGE),
     "host": NO_TEXT,
     "pin": NO_TEXT,

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from langgraph_speculate.policy import LEVELS, Limits, SpeculationPolicy, ToolPolicy, checks
+from langgraph_speculate.policy import LEVELS, Limits, SpeculationPolicy, TokenPrice, ToolPolicy, checks
 from tests.fuzz import toml
 
 Data = dict[str, Any]
@@ -113,6 +113,7 @@ TOOL: dict[str, Maker] = {
     "allowed_hosts": lambda rng: some(rng, HOSTS),
     "trusted_output": truth,
     "private": truth,
+    "shared_results": truth,
     "pin": lambda rng: rng.choice(["sha256:abcd", "x", "0" * 64]),
     "tag": lambda rng: rng.choice(["orders", "ü\n", "a\\b", "\U0001f50e", "it's", 'a "tag"']),
 }
@@ -131,7 +132,12 @@ LIMITS: dict[str, Maker] = {
     "attempt_timeout_s": lambda rng: seconds(rng) or 0.5,
     "rate_share": share,
     "cool_down_s": seconds,
+    "max_wasted_tokens_per_run": count,
+    "max_wasted_tokens_per_hour": count,
+    "max_previews_per_model": count,
+    "max_memory_bytes": count,
 }
+PRICES: dict[str, Maker] = dict.fromkeys(("input", "output", "cached_input"), seconds)
 TOP: dict[str, Maker] = {
     "level": lambda rng: rng.choice(LEVELS),
     "thrift": share,
@@ -143,6 +149,8 @@ TOP: dict[str, Maker] = {
     "transparent": lambda rng: some(rng, ("Retry", "log_calls")),
     "partition_by": lambda rng: some(rng, ("user_id", "tenant")),
     "shared_patterns": truth,
+    "model_ahead": truth,
+    "token_prices": lambda rng: {name: subset(rng, PRICES) for name in some(rng, ("gpt-5", "claude-*"))},
     "limits": lambda rng: subset(rng, LIMITS),
     "tools": lambda rng: tools(rng),
 }
@@ -175,6 +183,7 @@ def sound(rng: Random, tool: Data) -> Data:
         remove_one(rng, tool, ("read_only", "destructive"), ("destructive",))
     if tool.get("read_only") and tool.get("writes"):
         remove_one(rng, tool, ("read_only", "writes"))
+    remove_one(rng, tool, ("private", "shared_results"))
     if not tool.get("open_world"):
         tool.pop("allowed_hosts", None)
         tool.pop("disclosure", None)
@@ -236,6 +245,7 @@ TOOL_DEFAULTS: Data = {
     "allowed_hosts": (),
     "trusted_output": False,
     "private": False,
+    "shared_results": False,
     "pin": None,
     "tag": None,
 }
@@ -254,6 +264,10 @@ LIMITS_DEFAULTS: Data = {
     "attempt_timeout_s": 30.0,
     "rate_share": 0.2,
     "cool_down_s": 60.0,
+    "max_wasted_tokens_per_run": 50_000,
+    "max_wasted_tokens_per_hour": 1_000_000,
+    "max_previews_per_model": 2,
+    "max_memory_bytes": 16_000_000,
 }
 TOP_DEFAULTS: Data = {
     "level": "declared",
@@ -266,6 +280,8 @@ TOP_DEFAULTS: Data = {
     "transparent": (),
     "partition_by": (),
     "shared_patterns": False,
+    "model_ahead": False,
+    "token_prices": {},
     "guards": (),
     "propagate_context": (),
 }
@@ -286,6 +302,8 @@ def plain(data: Data) -> Data:
 
 def misread(data: Data, policy: SpeculationPolicy) -> Iterator[str]:
     """Yield every place where *policy* does not mean what *data* says."""
+    prices = {name: TokenPrice(**price) for name, price in data.get("token_prices", {}).items()}
+    data = {**data, "token_prices": prices}
     yield from differing("", TOP_DEFAULTS | {key: data[key] for key in TOP_DEFAULTS.keys() & data.keys()}, policy)
     yield from differing("limits.", LIMITS_DEFAULTS | data.get("limits", {}), policy.limits)
     entries = data.get("tools", {})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
+from contextvars import ContextVar
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -336,6 +338,22 @@ def _is_node_private() -> None:
     assert {"__pregel_scratchpad", "__pregel_send", "__pregel_read", "checkpoint_ns"} <= private
     assert not compat.is_node_private("user")
     assert not compat.is_node_private("thread_id")
+
+
+@contract("is_host_variable")
+def _is_host_variable() -> None:
+    def set_around_a_model() -> list[ContextVar[Any]]:
+        token = mine.set("mine")
+        try:
+            return _in_node(lambda: list(contextvars.copy_context()))
+        finally:
+            mine.reset(token)
+
+    mine: ContextVar[str] = ContextVar("mine")
+    with LangSmithServer() as server, server.tracing():
+        found = set_around_a_model()
+    assert [variable for variable in found if not compat.is_host_variable(variable)] == [mine]
+    assert compat.var_child_runnable_config in found
 
 
 @contract("CONFIG_KEY_RUNTIME", "runtime_of")

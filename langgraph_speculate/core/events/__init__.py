@@ -2,7 +2,7 @@
 
 Values stay out: a record names graphs, models, tools and ids, never arguments or results. `at` is seconds on the host's
 monotonic clock, `run` the id of one agent run, `turn` one model call of it, `id` one speculation, `warm_up` one
-warm-up.
+warm-up, `preview` one preview.
 
 A log of all records is a history that can be checked (`observe/audit.py`): `number` says in which order things happened
 in a run, epochs in which order writes and reads did across runs, and marks (`core/marks.py`) stand for what was read
@@ -11,6 +11,7 @@ and written.
 
 from langgraph_speculate.core.events.base import SCHEMA, Event
 from langgraph_speculate.core.events.calls import CallSettled, Repeated, StepSettled, Wrote
+from langgraph_speculate.core.events.previews import PreviewBegan, PreviewRefused, PreviewUsed, PreviewWasted
 from langgraph_speculate.core.events.runs import RunBegan, RunClosed, Switched
 from langgraph_speculate.core.events.shadow import ShadowLaunched, ShadowSettled, ShadowStepSettled, ShadowWasted
 from langgraph_speculate.core.events.speculations import (
@@ -40,6 +41,10 @@ __all__ = [
     "Matched",
     "Narrowed",
     "Predicted",
+    "PreviewBegan",
+    "PreviewRefused",
+    "PreviewUsed",
+    "PreviewWasted",
     "Refused",
     "Repeated",
     "RunBegan",

@@ -1,0 +1,220 @@
+"""What tools answered before, and how likely it is that they answer the same again.
+
+A result is remembered by its tool and its arguments, with the epoch that its resources had. How often a call was
+answered with the very same bytes is counted for each call and for each tool, so that a tool whose results never change,
+one whose results always do and one that says "ok" to everything are told apart without anybody declaring them.
+
+What comes out is an expectation. It decides whether a bet is worth it and never what is true: whoever bets compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from langgraph_speculate.core.calls import canonical_bytes, size_of
+from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.errors import UnkeyableArguments
+
+_LOYAL: Final = 2.0
+"""How many trials of a call what is known of its tool weighs."""
+_HEAVY: Final = 64.0  # trials after which old ones count half
+_LEAST_SIZE: Final = 256  # bytes that an entry takes, however short its result
+
+
+@dataclass(slots=True)
+class Trials:
+    """How often something came true, as a Beta distribution.
+
+    Attributes:
+        hits, misses: Counted, with what was thought before anything was seen.
+
+    >>> trials = Trials(1.0, 1.0)
+    >>> trials.add(True)
+    >>> round(trials.mean, 2)
+    0.67
+    """
+
+    hits: float
+    misses: float
+
+    def add(self, hit: bool) -> None:
+        """It was tried once more."""
+        if self.hits + self.misses > _HEAVY:
+            self.hits, self.misses = self.hits / 2, self.misses / 2
+        if hit:
+            self.hits += 1
+        else:
+            self.misses += 1
+
+    @property
+    def mean(self) -> float:
+        """The expected probability."""
+        return self.hits / (self.hits + self.misses)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A tool's result as the model is told of it.
+
+    Attributes:
+        parts: What its message holds, by name; without ids.
+        form: The canonical form of that.
+    """
+
+    parts: Mapping[str, Any]
+    form: bytes
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any]) -> Result | None:
+        """A result, or None where it cannot be compared."""
+        try:
+            return cls(parts, canonical_bytes(dict(parts)))
+        except UnkeyableArguments:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a call may have read of the world, and when it began to.
+
+    Attributes:
+        tags: The resources; none for a call of which nothing that is written makes the result old.
+        epochs: Their epochs.
+        epoch: The epoch before it started.
+    """
+
+    tags: frozenset[str]
+    epochs: Epochs
+    epoch: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether something that it read was written since."""
+        return self.epochs.changed(self.tags, since=self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a call is expected to be answered with.
+
+    Attributes:
+        result: The result.
+        probability: That it is the very same.
+    """
+
+    result: Result
+    probability: float
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is remembered of one call.
+
+    Attributes:
+        result: What it was answered with last.
+        reading: When that was read.
+        trials: How often it was answered with the same as the time before, besides what its tool is like.
+        size: About how many bytes it takes.
+    """
+
+    result: Result
+    reading: Reading
+    trials: Trials = field(default_factory=lambda: Trials(0.0, 0.0))
+    size: int = _LEAST_SIZE
+
+
+@dataclass(slots=True)
+class Habits:
+    """What is known of one tool, whatever it is called with.
+
+    Attributes:
+        again: How often the same call was answered with the same.
+        alike: How often a call that was new was answered with what the last one was.
+        last: What the last call was answered with, and when that was read.
+    """
+
+    again: Trials = field(default_factory=lambda: Trials(1.0, 1.0))
+    alike: Trials = field(default_factory=lambda: Trials(1.0, 3.0))
+    last: tuple[Result, Reading] | None = None
+
+
+class Memory:
+    """Results of tools, by partition.
+
+    Args:
+        kept: Where they are kept; a mapping that forgets what was not used for long bounds their number and size.
+        habits: The same for what is known of tools.
+        most_bytes: A larger result is not remembered.
+
+    >>> memory, epochs = Memory({}, {}), Epochs()
+    >>> result = Result.of({"content": "sent"})
+    >>> for _ in range(3):
+    ...     memory.learn("", "get_order", "key of 7", result, Reading(frozenset({"order:7"}), epochs, epochs.now))
+    >>> expected = memory.expect("", "get_order", "key of 7")
+    >>> expected.result.parts["content"], round(expected.probability, 2)
+    ('sent', 0.88)
+    >>> epochs.begin_write(frozenset({"order:7"}))
+    >>> memory.expect("", "get_order", "key of 7") is None
+    True
+    """
+
+    def __init__(
+        self,
+        kept: MutableMapping[tuple[str, str, str], Kept],
+        habits: MutableMapping[tuple[str, str], Habits],
+        most_bytes: int = 1_000_000,
+    ) -> None:
+        self._kept = kept
+        self._habits = habits
+        self._most_bytes = most_bytes
+
+    def expect(self, partition: str, tool: str, key: str) -> Expectation | None:
+        """What a call is expected to be answered with, or None where nothing is known.
+
+        Args:
+            partition: Whose data it is about; empty for everybody's.
+            tool: Its tool.
+            key: The canonical key of the call.
+        """
+        habits = self._habits.get((partition, tool))
+        if habits is None:
+            return None
+        kept = self._kept.get((partition, tool, key))
+        if kept is not None and not kept.reading.is_old:
+            return Expectation(kept.result, _belief(kept.trials, habits.again))
+        if habits.last is not None and not habits.last[1].is_old:
+            return Expectation(habits.last[0], habits.alike.mean)
+        return None
+
+    def learn(self, partition: str, tool: str, key: str, result: Result, reading: Reading) -> None:
+        """A call was answered."""
+        habits = self._habits.get((partition, tool)) or Habits()
+        kept = self._kept.get((partition, tool, key))
+        if kept is None:
+            if habits.last is not None:
+                habits.alike.add(habits.last[0].form == result.form)
+        elif not kept.reading.is_old:  # one that is old was not going to be bet on
+            same = kept.result.form == result.form
+            habits.again.add(same)
+            kept.trials.add(same)
+        size = len(result.form) + size_of(result.parts, self._most_bytes)
+        small = size <= self._most_bytes
+        habits.last = (result, reading) if small else None
+        self._habits[partition, tool] = habits
+        self._keep((partition, tool, key), kept, result if small else None, reading, size)
+
+    def _keep(
+        self, at: tuple[str, str, str], kept: Kept | None, result: Result | None, reading: Reading, size: int
+    ) -> None:
+        trials = Trials(0.0, 0.0) if kept is None else kept.trials
+        self._kept.pop(at, None)  # a mapping that counts sizes must not find that an entry has grown
+        if result is not None:
+            self._kept[at] = Kept(result, reading, trials, max(size, _LEAST_SIZE))
+
+
+def _belief(call: Trials, tool: Trials) -> float:
+    """P(the same again) of a call: what it did, beside what its tool does."""
+    trials = call.hits + call.misses
+    return (call.hits + _LOYAL * tool.mean) / (trials + _LOYAL)

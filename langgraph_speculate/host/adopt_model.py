@@ -1,0 +1,278 @@
+"""The chat model whose body takes over a preview or executes.
+
+A dynamic subclass of the model's own class overrides its bodies, those four that callbacks, caches, limits and streams
+of LangChain stand around: all of these see one call, with the pieces that the preview had written first and those that
+follow live. Outside of a speculating run the bodies are the model's own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from langchain_core.language_models import BaseChatModel
+
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.compat import RUN_KEY, child_config, namespace_depth, set_class
+from langgraph_speculate.host.inputs import ModelInput, variables_here
+from langgraph_speculate.host.model import chat_models_in, subclass, view
+from langgraph_speculate.host.preview import Preview, call_ids
+from langgraph_speculate.host.previewer import Previewer
+
+_MADE: WeakSet[type[BaseChatModel]] = WeakSet()
+_ADOPTING: WeakKeyDictionary[type[BaseChatModel], type[BaseChatModel]] = WeakKeyDictionary()
+
+_PREVIEWER: ContextVar[Previewer | None] = ContextVar("speculate_previewer", default=None)
+"""Whose model calls these are, where no config says so: around a call that a middleware hands on."""
+
+_INSIDE: ContextVar[bool] = ContextVar("speculate_inside_model", default=False)
+"""Whether this runs inside of a model's body: what that calls in turn is a part of it."""
+
+
+def adopting(model: Any) -> Any:
+    """*model* to be called instead, whose bodies take previews over; *model* itself stays as it is.
+
+    Models that are inside of it (of fallbacks, say) are made adopting in place.
+    """
+    if isinstance(model, BaseChatModel):
+        return model if _is_made(model) else view(model, _adopting(type(model)))
+    for inner in chat_models_in([model]):
+        adopt_model_in_place(inner)
+    return model
+
+
+def adopt_model_in_place(model: BaseChatModel) -> None:
+    """Make the bodies of *model* itself take previews over, for nodes that hold on to the object."""
+    if not _is_made(model):
+        set_class(model, _adopting(type(model)))
+
+
+@contextmanager
+def turns_of(previewer: Previewer | None) -> Iterator[None]:
+    """Around a model call that is a turn of a run whose config does not say so."""
+    token = _PREVIEWER.set(previewer)
+    try:
+        yield
+    finally:
+        _PREVIEWER.reset(token)
+
+
+def _is_made(model: BaseChatModel) -> bool:
+    return any(kind in _MADE for kind in type(model).__mro__)
+
+
+def _adopting(kind: type[BaseChatModel]) -> type[BaseChatModel]:
+    if kind not in _ADOPTING:
+        # Where a class has no body of its own, LangChain's goes on to one that it has.
+        own = {name for name in _OVERRIDES if getattr(kind, name) is not getattr(BaseChatModel, name)}
+        made = subclass(kind, {name: _OVERRIDES[name](getattr(kind, name)) for name in own})
+        _MADE.add(made)
+        _ADOPTING[kind] = made
+    return _ADOPTING[kind]
+
+
+# -- which run -------------------------------------------------------------------------------------------------------
+
+
+def _previewer() -> Previewer | None:
+    """Whose call of a model's body this is, or None where it is nobody's turn."""
+    if _INSIDE.get():
+        return None
+    given = _PREVIEWER.get()
+    if given is not None:
+        return given
+    config = child_config() or {}
+    run = (config.get("configurable") or {}).get(RUN_KEY)
+    if run is None or run.previewer is None or not run.is_own(config):
+        return None
+    own = namespace_depth(config.get("configurable") or {}) == run.depth + 1
+    found: Previewer | None = run.previewer if own else None
+    return found
+
+
+def _input(
+    model: BaseChatModel, method: str, body: Callable[..., Any], messages: Any, args: Any, kwargs: Any
+) -> ModelInput:
+    """What a body is given: LangChain hands it `stop` and `run_manager` by place or by name."""
+    given = {**dict(zip(("stop", "run_manager"), args, strict=False)), **kwargs}
+    managed = given.pop("run_manager", None) is not None
+    run = functools.partial(_as_inside, functools.partial(body, model))
+    return ModelInput(model, method, run, messages, given, managed, child_config() or {}, variables_here())
+
+
+def _as_inside(body: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a body for good, in a context of its own."""
+    _INSIDE.set(True)
+    return body(*args, **kwargs)
+
+
+# -- the four bodies -------------------------------------------------------------------------------------------------
+
+
+def _generating(body: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(body)
+    def _generate(self: BaseChatModel, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        previewer = _previewer()
+        if previewer is None:
+            return body(self, messages, *args, **kwargs)
+        given = _input(self, "_generate", body, messages, args, kwargs)
+        preview = previewer.asked(given)
+        if preview is not None:
+            with _taken(previewer, preview):
+                pieces = list(preview.pieces())
+                previewer.took(preview)
+            if preview.trouble is None:
+                previewer.wrote(given, call_ids(pieces[0]), None)
+                return pieces[0]
+        began = clock.now()
+        with _inside():
+            result = body(self, messages, *args, **kwargs)
+        previewer.wrote(given, call_ids(result), clock.now() - began)
+        return result
+
+    return _generate
+
+
+def _agenerating(body: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(body)
+    async def _agenerate(self: BaseChatModel, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        previewer = _previewer()
+        if previewer is None:
+            return await body(self, messages, *args, **kwargs)
+        given = _input(self, "_agenerate", body, messages, args, kwargs)
+        preview = previewer.asked(given)
+        if preview is not None:
+            with _taken(previewer, preview):
+                pieces = [piece async for piece in preview.apieces()]
+                previewer.took(preview)
+            if preview.trouble is None:
+                previewer.wrote(given, call_ids(pieces[0]), None)
+                return pieces[0]
+        began = clock.now()
+        with _inside():
+            result = await body(self, messages, *args, **kwargs)
+        previewer.wrote(given, call_ids(result), clock.now() - began)
+        return result
+
+    return _agenerate
+
+
+def _streaming(body: Callable[..., Any]) -> Callable[..., Any]:
+    def pieces(previewer: Previewer, given: ModelInput, own: Callable[[], Any]) -> Iterator[Any]:
+        preview, ids, began = previewer.asked(given), [], clock.now()
+        if preview is not None:
+            handed = 0
+            with _taken(previewer, preview):
+                for piece in preview.pieces():
+                    handed += 1
+                    previewer.took(preview)
+                    ids += call_ids(piece)
+                    yield piece
+            if preview.trouble is None or handed:
+                _raise_if_failed(preview)
+                previewer.wrote(given, ids, None)
+                return
+        source = iter(own())
+        try:
+            while True:
+                with _inside():  # a step at a time: what is set in a generator is set for who goes through it
+                    piece = next(source, _OVER)
+                if piece is _OVER:
+                    break
+                ids += call_ids(piece)
+                yield piece
+        finally:
+            if hasattr(source, "close"):
+                source.close()
+        previewer.wrote(given, ids, clock.now() - began)
+
+    @functools.wraps(body)
+    def _stream(self: BaseChatModel, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        previewer = _previewer()
+        own = functools.partial(body, self, messages, *args, **kwargs)
+        return (
+            own()
+            if previewer is None
+            else pieces(previewer, _input(self, "_stream", body, messages, args, kwargs), own)
+        )
+
+    return _stream
+
+
+def _astreaming(body: Callable[..., Any]) -> Callable[..., Any]:
+    async def pieces(previewer: Previewer, given: ModelInput, own: Callable[[], Any]) -> AsyncIterator[Any]:
+        preview, ids, began = previewer.asked(given), [], clock.now()
+        if preview is not None:
+            handed = 0
+            with _taken(previewer, preview):
+                async for piece in preview.apieces():
+                    handed += 1
+                    previewer.took(preview)
+                    ids += call_ids(piece)
+                    yield piece
+            if preview.trouble is None or handed:
+                _raise_if_failed(preview)
+                previewer.wrote(given, ids, None)
+                return
+        source = aiter(own())
+        try:
+            while True:
+                with _inside():
+                    piece = await anext(source, _OVER)
+                if piece is _OVER:
+                    break
+                ids += call_ids(piece)
+                yield piece
+        finally:
+            if hasattr(source, "aclose"):
+                await source.aclose()
+        previewer.wrote(given, ids, clock.now() - began)
+
+    @functools.wraps(body)
+    def _astream(self: BaseChatModel, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        previewer = _previewer()
+        own = functools.partial(body, self, messages, *args, **kwargs)
+        return (
+            own()
+            if previewer is None
+            else pieces(previewer, _input(self, "_astream", body, messages, args, kwargs), own)
+        )
+
+    return _astream
+
+
+_OVERRIDES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "_generate": _generating,
+    "_agenerate": _agenerating,
+    "_stream": _streaming,
+    "_astream": _astreaming,
+}
+_OVER = object()
+
+
+@contextmanager
+def _taken(previewer: Previewer, preview: Preview) -> Iterator[None]:
+    """Around what a real call takes from a preview; whatever ends it, the preview ends too."""
+    try:
+        yield
+    finally:
+        previewer.let_go(preview)
+
+
+@contextmanager
+def _inside() -> Iterator[None]:
+    token = _INSIDE.set(True)
+    try:
+        yield
+    finally:
+        _INSIDE.reset(token)
+
+
+def _raise_if_failed(preview: Preview) -> None:
+    """The provider's stream broke after some pieces, as a stream of the real call's might have."""
+    if preview.error is not None:
+        raise preview.error

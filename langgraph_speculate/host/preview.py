@@ -1,0 +1,241 @@
+"""One call of a chat model that runs ahead: what it has written so far, for a real call that may take it over.
+
+Its pieces (chunks of a stream, or one whole result) are kept in order and handed out once. Whoever takes it over gets
+those that are there at once and the others as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+
+from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.history import text_of
+from langgraph_speculate.core.memory import Result
+from langgraph_speculate.core.stakes import Tokens
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.inputs import Form, ModelInput
+from langgraph_speculate.host.sandbox import Sandbox
+from langgraph_speculate.host.toolbox import TASK, THREAD
+
+VENUES: Mapping[str, str] = {"_generate": THREAD, "_stream": THREAD, "_agenerate": TASK, "_astream": TASK}
+"""Where each of a model's bodies runs ahead."""
+
+_FOREVER_S = 86_400.0  # a model has time-outs of its own
+_TOKEN_CHARS = 4
+
+
+class Preview:
+    """A call of a model that runs ahead.
+
+    Args:
+        id: Unique in the process.
+        given: What the model is given.
+        expected: What the tools are expected to answer, by the id of the call.
+        tokens: About what it reads, and writes to its end.
+
+    Attributes:
+        venue: Where it runs.
+        call_id: None: it belongs to no call of a tool.
+        given: What the model is given.
+        form: What it was given, as it is compared; None until it has begun.
+        joined: Whether it was still being written when a real call took it over.
+        hid_s: Seconds of it that had passed by then.
+        shown: Whether it is known what became of it: somebody had a piece of it, or nobody ever will.
+    """
+
+    call_id: str | None = None
+
+    def __init__(self, id: str, given: ModelInput, expected: Mapping[str, Result], tokens: Tokens) -> None:
+        self.id = id
+        self.venue = VENUES[given.method]
+        self.expected = expected
+        self.form: Form | None = None
+        self.joined = self.shown = False
+        self.hid_s = 0.0
+        self.sandbox = Sandbox(
+            type(given.model).__name__,
+            given.config,
+            given.variables,
+            uses_context=False,
+            native=self.venue == TASK,
+        )
+        self.given = given
+        self._tokens = tokens
+        self._pieces: list[Any] = []
+        self._outcome: Outcome | None = None
+        self._changed: Future[None] = Future()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._started_at = self._ended_at = 0.0
+
+    # -- while it runs -----------------------------------------------------------------------------------------------
+
+    def body(self) -> Any:
+        """Call the model; a coroutine where the venue is a task."""
+        bodies: dict[str, Callable[[], Any]] = {
+            "_generate": self._generate,
+            "_stream": self._stream,
+            "_agenerate": self._agenerate,
+            "_astream": self._astream,
+        }
+        return bodies[self.given.method]()
+
+    def _generate(self) -> None:
+        self._put(self._call())
+
+    def _stream(self) -> None:
+        pieces = self._call()
+        try:
+            for piece in pieces:
+                self._put(piece)
+                if self._stopped:
+                    return
+        finally:
+            if hasattr(pieces, "close"):
+                pieces.close()
+
+    async def _agenerate(self) -> None:
+        self._put(await self._call())
+
+    async def _astream(self) -> None:
+        pieces = self._call()
+        try:
+            async for piece in pieces:
+                self._put(piece)
+        finally:
+            if hasattr(pieces, "aclose"):
+                await pieces.aclose()
+
+    def _call(self) -> Any:
+        given = self.given
+        self._started_at = clock.now()
+        # What is compared later is what the model gets now: messages may be changed in place.
+        self.form = given.form()
+        options = {**given.options, **({"run_manager": self._manager()} if given.managed else {})}
+        return given.body(list(given.messages), **options)
+
+    def _manager(self) -> Any:
+        """In place of the real call's callback manager: one that trips a wire when a piece is told of."""
+        recorder = self.sandbox.recorder
+        kind: Any = AsyncCallbackManagerForLLMRun if self.venue == TASK else CallbackManagerForLLMRun
+        return kind(run_id=recorder.inner, handlers=[recorder], inheritable_handlers=[recorder])
+
+    def _put(self, piece: Any) -> None:
+        with self._lock:
+            self._pieces.append(piece)
+        self._tell()
+
+    def end(self, outcome: Outcome, now: float) -> None:
+        """Its body ended."""
+        self._outcome, self._ended_at = outcome, now
+        self._tell()
+
+    def stop(self) -> None:
+        """Nobody wants it: a stream that cannot be cancelled ends with its next piece."""
+        self._stopped = True
+
+    def _tell(self) -> None:
+        with self._lock:
+            changed, self._changed = self._changed, Future()
+        with suppress(InvalidStateError):  # one who waited may have given up
+            changed.set_result(None)
+
+    # -- for who takes it over ---------------------------------------------------------------------------------------
+
+    @property
+    def trouble(self) -> str | None:
+        """Why what it wrote must not be used, as far as is known yet."""
+        if self.sandbox.taint is not None or self.sandbox.recorder.effects:
+            return "tainted"
+        if self._outcome is not None and not self._outcome.ok:
+            return "failed"
+        return "not begun" if self.form is None else None
+
+    @property
+    def error(self) -> BaseException | None:
+        """What its body raised."""
+        return None if self._outcome is None else self._outcome.error
+
+    def pieces(self) -> Iterator[Any]:
+        """What it writes, from the beginning; what has been handed out is let go."""
+        while True:
+            changed, over = self._changed, self._outcome is not None
+            yield from self._there()
+            if over:
+                return
+            clock.wait(changed, _FOREVER_S)
+
+    async def apieces(self) -> AsyncIterator[Any]:
+        """`pieces` on the loop that it runs on."""
+        while True:
+            changed, over = self._changed, self._outcome is not None
+            for piece in self._there():
+                yield piece
+            if over:
+                return
+            await asyncio.wrap_future(changed)
+
+    def _there(self) -> Iterator[Any]:
+        while self._pieces:
+            yield self._pieces.pop(0)
+
+    def take(self, now: float) -> None:
+        """A real call takes it over."""
+        self.joined = self._outcome is None
+        self.hid_s = max(0.0, (now if self.joined else self._ended_at) - self._started_at)
+
+    def spent(self) -> Tokens:
+        """What it has read and written so far: as its provider counted it, or about."""
+        if self.form is None:
+            return Tokens(0, 0)
+        messages = [message for piece in self._pieces for message in _messages_of(piece)]
+        counted = next((tokens for message in reversed(messages) if (tokens := counted_in(message))), None)
+        if counted is not None:
+            return counted
+        # One that is not streamed is written to its end, whether anybody is there to take it or not.
+        whole = self.given.method in ("_generate", "_agenerate")
+        written = sum(map(length_of, messages)) // _TOKEN_CHARS
+        return self._tokens if whole else self._tokens._replace(output=written)
+
+
+def _messages_of(piece: Any) -> list[BaseMessage]:
+    generations = getattr(piece, "generations", None)
+    return [piece.message] if generations is None else [one.message for one in generations]
+
+
+def call_ids(piece: Any) -> list[str]:
+    """The ids of the calls that a piece begins, or holds."""
+    return [
+        call["id"]
+        for message in _messages_of(piece)
+        for call in getattr(message, "tool_call_chunks", None) or getattr(message, "tool_calls", None) or ()
+        if call.get("id")
+    ]
+
+
+def counted_in(message: Any) -> Tokens | None:
+    """The tokens that a provider says a message took, or None where it says nothing."""
+    usage = getattr(message, "usage_metadata", None)
+    if not usage or not usage.get("input_tokens"):
+        return None
+    cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
+    return Tokens(usage["input_tokens"], usage.get("output_tokens") or 0, cached)
+
+
+def estimated(messages: Iterable[BaseMessage]) -> int:
+    """About how many tokens messages take."""
+    return sum(map(length_of, messages)) // _TOKEN_CHARS
+
+
+def length_of(message: BaseMessage) -> int:
+    """About how many characters a message takes."""
+    calls = [*(getattr(message, "tool_calls", None) or ()), *(getattr(message, "tool_call_chunks", None) or ())]
+    return len(text_of(message.content)) + sum(len(str(call.get("args"))) for call in calls)

@@ -1,0 +1,303 @@
+"""The previews of one run: starts the next call of a model on remembered results, and hands it to the real one.
+
+Three things are seen here: a call of the model's body, with its input; the message that became of it; and each real
+call of a tool, at its start and at its end. From the first two and the memory follows what the model will be given
+next, if nothing has changed. Whether it was given that is looked at when it is, and nothing else decides.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessageChunk, BaseMessage, ToolMessage
+from langchain_core.messages.utils import message_chunk_to_message
+
+from langgraph_speculate.core.calls import Call, Outcome, key_of
+from langgraph_speculate.core.history import Origin, text_of
+from langgraph_speculate.core.memory import Expectation, Memory, Reading, Result
+from langgraph_speculate.core.resources import render
+from langgraph_speculate.core.stakes import Bet, Tokens
+from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.host import clock
+from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.inputs import ModelInput, result_in
+from langgraph_speculate.host.model import name_of
+from langgraph_speculate.host.preview import Preview, counted_in, estimated
+from langgraph_speculate.host.results import handed_over, text_shown
+from langgraph_speculate.host.runner import Attempt
+from langgraph_speculate.host.toolbox import Entry, Toolbox
+
+if TYPE_CHECKING:
+    from langgraph_speculate.host.engine import Engine
+
+_LONGEST_S = 86_400.0  # models have time-outs of their own
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """A message with calls, from the model's body to the model's next.
+
+    Attributes:
+        given: What the model was given for it.
+        message: The message, once it is final.
+        considered: Whether a preview of what follows it was thought of.
+    """
+
+    given: ModelInput
+    message: Any = None
+    considered: bool = False
+
+
+class Previewer:
+    """What one run makes of its model calls and real tool calls.
+
+    Args:
+        engine: What the runs of one wrapped graph share.
+        driver: The run's session and runner.
+        toolbox: The graph's tools.
+        memory: What tools answered before.
+        origin: Whose run it is.
+    """
+
+    def __init__(self, engine: Engine, driver: Driver, toolbox: Toolbox, memory: Memory, origin: Origin) -> None:
+        self._engine = engine
+        self._driver = driver
+        self._toolbox = toolbox
+        self._memory = memory
+        self._partition = f"of {origin.partition}"
+        self._steps: dict[str, _Step] = {}  # by the id of each of its calls
+        self._readings: dict[str, tuple[Call, Reading]] = {}  # by the id of the call
+        self._pending: list[Preview] = []
+        self._lock = threading.Lock()  # parallel calls of a sync run begin and end in threads of their own
+        self._closed = False
+
+    # -- the model ---------------------------------------------------------------------------------------------------
+
+    def asked(self, given: ModelInput) -> Preview | None:
+        """The model's body is called: the preview that it takes over, if there is one with that very input."""
+        self._learn(given.messages)
+        answered = {message.tool_call_id for message in given.messages if isinstance(message, ToolMessage)}
+        preview = next((one for one in self._pending if answered.issuperset(one.expected)), None)
+        if preview is None:
+            return None
+        why = preview.trouble or _difference(preview, given)
+        if why is not None:
+            self._waste([preview], why)
+            return None
+        attempt = self._driver.runner.get(preview.id)
+        if not self._take(preview):
+            return None
+        if attempt is not None:
+            attempt.taken = True
+        preview.take(clock.now())
+        return preview
+
+    def took(self, preview: Preview) -> None:
+        """A real call has something of a preview that it took over."""
+        if preview.trouble is None and not preview.shown:
+            preview.shown = True
+            session, hidden_s, joined = self._driver.session, preview.hid_s, preview.joined
+            self._driver.note(lambda now: session.previews.used(preview.id, hidden_s, joined, now))
+
+    def wrote(self, given: ModelInput, calls: Iterable[str], seconds: float | None) -> None:
+        """The model's body has written calls with these ids, in so many seconds if it did so now."""
+        step = _Step(given)
+        self._steps.update((id, step) for id in calls)
+        if seconds is not None:
+            name = name_of(given.model)
+            self._driver.note(lambda now: self._engine.economy.latencies.thought(name, seconds))
+
+    def let_go(self, preview: Preview) -> None:
+        """Who took a preview over wants no more of it."""
+        preview.stop()
+        attempt = self._driver.runner.get(preview.id)
+        if attempt is not None:
+            attempt.taken = False  # should it wind down beyond the end of the run, that waits for it
+        self._driver.runner.cancel([preview.id])
+        if not preview.shown:
+            preview.shown = True
+            why, spent = preview.trouble or "unasked", preview.spent()
+            self._driver.note(partial(self._driver.session.previews.wasted, preview.id, why, spent))
+
+    def message(self, message: Any) -> None:
+        """A message of the model is final: what was started for it and not taken over never will be."""
+        self._waste(self._pending, "unasked")
+        steps = {id(step): step for call in _calls_of(message) if (step := self._steps.get(call["id"])) is not None}
+        for step in steps.values():
+            step.message = message
+            tokens = counted_in(message)
+            if tokens is not None:
+                self._engine.economy.stakes.wrote(name_of(step.given.model), tokens.output)
+
+    # -- the tools ---------------------------------------------------------------------------------------------------
+
+    def tool_runs(self, id: str) -> None:
+        """A real call of that id executes: time for a preview, if all that its message asked for is remembered."""
+        step = self._steps.get(id)
+        if step is None or step.message is None:
+            return
+        calls = {call["id"]: Call(call["name"], call["args"]) for call in _calls_of(step.message)}
+        self._readings[id] = calls[id], self._reading(calls[id])
+        with self._lock:
+            if step.considered or self._driver.session.closed or not self._driver.session.previews.may_begin:
+                return
+            step.considered = True
+        if step.message.invalid_tool_calls or len(calls) != len(step.message.tool_calls) or self._bars(step.given):
+            return
+        expected = {id: self._expected(call) for id, call in calls.items()}
+        known = {id: one for id, one in expected.items() if one is not None}
+        if len(known) == len(expected):
+            self._start(step, calls, known)
+
+    def tool_ended(self, id: str, entry: Entry, answer: Any, error: BaseException | None) -> None:
+        """The body of a real call of that id ended: a preview that expects something else is stopped at once."""
+        for preview in list(self._pending):
+            expected = preview.expected.get(id)
+            if expected is None:
+                continue
+            if error is not None:
+                other = expected.parts.get("status") != "error"
+            else:
+                shown = text_shown(entry.tool, answer)
+                other = shown is not None and shown != text_of(expected.parts.get("content"))
+            if other:
+                self._waste([preview], "result")
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The run is over."""
+        self._closed = True
+        self._waste(self._pending, "run_ended")
+        self._steps.clear()
+        self._readings.clear()
+
+    # -- starting ----------------------------------------------------------------------------------------------------
+
+    def _start(self, step: _Step, calls: Mapping[str, Call], expected: Mapping[str, Expectation]) -> None:
+        results = [_message(id, expected[id].result) for id in calls]
+        given = step.given.followed_by([_whole(step.message), *results])
+        bet = Bet(
+            name_of(given.model),
+            tuple(call.name for call in calls.values()),
+            prod(one.probability for one in expected.values()),
+            self._tokens(step, results, given),
+        )
+        session, nothing = self._driver.session, None
+        id: str | None = self._driver.answer(lambda now: (session.previews.begin(bet, now), []), nothing)
+        if id is None:
+            return
+        preview = Preview(id, given, {id: one.result for id, one in expected.items()}, bet.tokens)
+        self._pending.append(preview)
+        self._driver.runner.start(Attempt(preview, preview.sandbox, preview.body, self._ended, _LONGEST_S))
+        if self._closed:  # in the meantime, in another thread
+            self._waste([preview], "run_ended")
+
+    def _bars(self, given: ModelInput) -> bool:
+        """Whether no call like this one may run ahead, which is told once."""
+        why = given.obstacle() or self._engine.unpreviewable.get(given.kind)
+        if why is not None:
+            name = type(given.model).__name__
+            self._engine.warn(f"preview-{name}-{why}", f"calls of {name} are not started ahead: {why}")
+        return why is not None
+
+    def _tokens(self, step: _Step, results: Sequence[BaseMessage], given: ModelInput) -> Tokens:
+        """About what the call reads and writes."""
+        before, writes = counted_in(step.message), self._engine.economy.stakes.writes(name_of(given.model))
+        if before is None:
+            return Tokens(estimated(given.messages), writes)
+        return Tokens(before.total + estimated(results), writes, before.cached)
+
+    def _ended(self, preview: Preview, outcome: Outcome, started: float | None, now: float) -> None:
+        self._driver.runner.forget(preview.id)
+        if outcome.taint is not None:
+            self._engine.unpreviewable[preview.given.kind] = f"it uses {outcome.taint}"
+        preview.end(outcome, now)
+        self._driver.note(lambda now: self._driver.session.previews.ended(preview.id))
+
+    def _waste(self, previews: Iterable[Preview], why: str) -> None:
+        for preview in list(previews):
+            if not self._take(preview):
+                continue
+            preview.shown = True
+            spent = preview.spent()
+            self.let_go(preview)
+            self._driver.note(partial(self._driver.session.previews.wasted, preview.id, why, spent))
+
+    def _take(self, preview: Preview) -> bool:
+        """Whether nobody has taken a preview, over or off, until now."""
+        with self._lock:
+            if preview not in self._pending:
+                return False
+            self._pending.remove(preview)
+            return True
+
+    # -- remembering -------------------------------------------------------------------------------------------------
+
+    def _learn(self, messages: Sequence[BaseMessage]) -> None:
+        """Take in what the model is told of calls that this run made."""
+        for message in reversed(messages):
+            if not self._readings:
+                return
+            if isinstance(message, ToolMessage) and message.tool_call_id in self._readings:
+                call, reading = self._readings.pop(message.tool_call_id)
+                self._steps.pop(message.tool_call_id, None)
+                self._remember(call, reading, Result.of(handed_over(result_in(message))))
+
+    def _remember(self, call: Call, reading: Reading, result: Result | None) -> None:
+        key, where = key_of(call), self._shelf(call.name)
+        if key is not None and result is not None and where is not None:
+            self._driver.note(lambda now: self._memory.learn(where, call.name, key, result, reading))
+
+    def _expected(self, call: Call) -> Expectation | None:
+        key, where, entry = key_of(call), self._shelf(call.name), self._toolbox.get(call.name)
+        nothing: Expectation | None = None
+        if key is None or where is None or entry is None or entry.facts.return_direct:
+            return nothing
+        return self._driver.answer(lambda now: (self._memory.expect(where, call.name, key), []), nothing)
+
+    def _shelf(self, tool: str) -> str | None:
+        """The partition that results of a tool are remembered in; None if they must not be."""
+        if self._engine.is_private(tool):
+            return None
+        entry = self._toolbox.get(tool)
+        policy = None if entry is None else entry.facts.rule.tool
+        return "shared" if policy is not None and policy.shared_results else self._partition
+
+    def _reading(self, call: Call) -> Reading:
+        """What a call that starts now may read: of one that writes, nothing makes the result old."""
+        entry, epochs = self._toolbox.get(call.name), self._driver.session.view.epochs
+        facts = None if entry is None else entry.facts
+        tags = frozenset() if facts is None or facts.writes else render(facts.reads, call.args)
+        return Reading(tags, epochs, epochs.now)
+
+
+def _difference(preview: Preview, given: ModelInput) -> str | None:
+    """In what a real call's input differs from a preview's, or None."""
+    try:
+        return "not begun" if preview.form is None else preview.form.difference(given.form())
+    except UnkeyableArguments:
+        return "messages"
+
+
+def _calls_of(message: Any) -> list[Any]:
+    return [call for call in getattr(message, "tool_calls", None) or () if call.get("id")]
+
+
+def _whole(message: Any) -> BaseMessage:
+    """The message as the graph's state has it: no chunk."""
+    whole: BaseMessage = message_chunk_to_message(message) if isinstance(message, AIMessageChunk) else message
+    return whole
+
+
+def _message(id: str, result: Result) -> ToolMessage:
+    """A tool's message as the model is expected to be told."""
+    message = ToolMessage(content="", tool_call_id=id)
+    for name, value in handed_over(result.parts).items():
+        setattr(message, name, value)
+    return message
