@@ -15,12 +15,13 @@ from tests.sim.crowds import ZOO as CROWDS
 from tests.sim.foresight import ZOO as FORESIGHT
 from tests.sim.loop import Mode
 from tests.sim.pair import judge
+from tests.sim.previews import ZOO as PREVIEWS
 from tests.sim.quiet import quiet
 from tests.sim.shapes import Zoo
 from tests.sim.streaming import ZOO as STREAMING
 from tests.sim.zoo import ZOO as PLAIN
 
-ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (PLAIN, STREAMING, ANSWERING, FORESIGHT, CROWDS)}
+ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (PLAIN, STREAMING, ANSWERING, FORESIGHT, CROWDS, PREVIEWS)}
 _PORTION = 50  # pairs between two reports of a process
 
 

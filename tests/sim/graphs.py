@@ -19,7 +19,7 @@ from langchain.agents.middleware import (
     ToolCallLimitMiddleware,
 )
 from langchain.agents.structured_output import ToolStrategy
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, StateGraph
@@ -30,7 +30,7 @@ from langgraph.warnings import LangGraphDeprecatedSinceV10
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from tests.sim.models import ModelFailure, ZooModel
+from tests.sim.models import ModelFailure, ZooModel, number_of
 from tests.sim.tools import tool_of
 from tests.sim.world import WORLDS
 
@@ -39,8 +39,10 @@ MODELS = {
     "streaming": ZooModel(streaming=True),
     "v1": ZooModel(streaming=True, output_version="v1"),
     "whole": ZooModel(streaming=False),
+    "other": ZooModel(voice="other"),
 }
-"""Models that stream when somebody looks, always, always in LangChain's own blocks of content, and never."""
+"""Models that stream when somebody looks, always, always in LangChain's own blocks of content, and never;
+and one that answers otherwise."""
 STEADY = ZooModel(streaming=True, steady=True)
 AROUND: dict[str, Callable[[list[BaseTool]], Any]] = {
     "retried": lambda tools: (
@@ -187,6 +189,22 @@ def _retagging(form: Form, tools: list[BaseTool]) -> Any:
     return _loop(_model_node(form, tools), run_tools)
 
 
+def _varying(form: Form, tools: list[BaseTool]) -> Any:
+    """Asks its model in another way from turn to turn: by its settings with other options, with a reminder at the end
+    of the messages, or another model."""
+    (varies,) = dict(form.settings).values()
+    bound = [MODELS[name].bind_tools(tools) for name in (form.model, "other")]
+
+    async def call_model(state: State) -> Any:
+        messages = state["messages"]
+        odd = number_of(messages) // 2 % 2
+        options = {"stop": ["odd"]} if odd and varies == "options" else {}
+        given = [*messages, SystemMessage("remember")] if odd and varies == "reminders" else messages
+        return {"messages": [await bound[odd if varies == "models" else 0].ainvoke(given, **options)]}
+
+    return _loop(call_model, ToolNode(tools))
+
+
 def _sync_nodes(form: Form, tools: list[BaseTool]) -> Any:
     """Sync functions only, which an async run calls in threads."""
     by_name = {tool.name: tool.model_copy() for tool in tools}
@@ -261,6 +279,7 @@ BUILDERS: dict[str, Callable[[Form, list[BaseTool]], Any]] = {
     "tool_node": _tool_node,
     "hand_written": _hand_written,
     "retagging": _retagging,
+    "varying": _varying,
     "sync_nodes": _sync_nodes,
     "fan": _fan,
     "between": _between,

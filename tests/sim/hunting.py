@@ -17,10 +17,17 @@ from tests.sim.bugs import BUGS
 from tests.sim.campaign import ZOOS
 from tests.sim.far_bugs import FAR_BUGS
 from tests.sim.pair import judge
+from tests.sim.preview_bugs import PREVIEW_BUGS
 from tests.sim.quiet import pool_given_back, quiet
 from tests.sim.stream_bugs import STREAM_BUGS
 
-CATALOGUES = {"plain": BUGS, "streaming": STREAM_BUGS, "answering": ANSWER_BUGS, "foresight": FAR_BUGS}
+CATALOGUES = {
+    "plain": BUGS,
+    "streaming": STREAM_BUGS,
+    "answering": ANSWER_BUGS,
+    "foresight": FAR_BUGS,
+    "previews": PREVIEW_BUGS,
+}
 """Seeded bugs, by the zoo that must notice them."""
 ZOO_OF = {bug: zoo for zoo, bugs in CATALOGUES.items() for bug in bugs}
 MOST = 2_000

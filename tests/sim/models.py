@@ -7,11 +7,12 @@ import json
 import re
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
@@ -92,10 +93,12 @@ class ZooModel(BaseChatModel):
     Attributes:
         streaming: Said explicitly, it streams always or never; else when somebody looks.
         steady: Its streams never fail, as it is what others fall back to.
+        voice: What it hears besides the messages, so that another one answers otherwise.
     """
 
     streaming: bool = False
     steady: bool = False
+    voice: str = ""
 
     @property
     def _llm_type(self) -> str:
@@ -104,31 +107,40 @@ class ZooModel(BaseChatModel):
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
         return self.bind(tools=[_shown(tool) for tool in tools], **kwargs)
 
-    async def _agenerate(self, messages: list[BaseMessage], *_args: Any, **_kwargs: Any) -> ChatResult:
-        turn = self._turn(messages)
-        await asyncio.sleep(turn.pace_s)
-        return ChatResult(generations=[ChatGeneration(message=_message(messages, turn))])
+    async def _agenerate(self, messages: list[BaseMessage], stop: Any = None, **_kwargs: Any) -> ChatResult:
+        with self._asked(messages, stop) as (heard, turn):
+            await asyncio.sleep(turn.pace_s)
+            return ChatResult(generations=[ChatGeneration(message=_message(heard, turn))])
 
-    def _generate(self, messages: list[BaseMessage], *_args: Any, **_kwargs: Any) -> ChatResult:
-        turn = self._turn(messages)
-        sleep(turn.pace_s)
-        return ChatResult(generations=[ChatGeneration(message=_message(messages, turn))])
+    def _generate(self, messages: list[BaseMessage], stop: Any = None, **_kwargs: Any) -> ChatResult:
+        with self._asked(messages, stop) as (heard, turn):
+            sleep(turn.pace_s)
+            return ChatResult(generations=[ChatGeneration(message=_message(heard, turn))])
 
     async def _astream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        for piece in _pieces(messages, self._turn(messages)):
-            if piece.after_s is not None:
-                await asyncio.sleep(piece.after_s)
-            yield ChatGenerationChunk(message=piece.chunk)
+        with self._asked(messages, stop) as (heard, turn):
+            for piece in _pieces(heard, turn):
+                if piece.after_s is not None:
+                    await asyncio.sleep(piece.after_s)
+                yield ChatGenerationChunk(message=piece.chunk)
 
     def _stream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
-        for piece in _pieces(messages, self._turn(messages)):
-            if piece.after_s is not None:
-                sleep(piece.after_s)
-            yield ChatGenerationChunk(message=piece.chunk)
+        with self._asked(messages, stop) as (heard, turn):
+            for piece in _pieces(heard, turn):
+                if piece.after_s is not None:
+                    sleep(piece.after_s)
+                yield ChatGenerationChunk(message=piece.chunk)
+
+    @contextmanager
+    def _asked(self, messages: Sequence[BaseMessage], stop: Any) -> Iterator[tuple[Sequence[BaseMessage], Turn]]:
+        """Around one request to the provider: what it hears, options included, and what it answers."""
+        heard = [*(SystemMessage(str(one)) for one in (stop, self.voice) if one), *messages]
+        with WORLDS().asking(tag_of(messages), [str(message.content) for message in messages]):
+            yield heard, self._turn(messages)
 
     def _turn(self, messages: Sequence[BaseMessage]) -> Turn:
         tag, number = tag_of(messages), number_of(messages)

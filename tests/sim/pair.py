@@ -15,7 +15,7 @@ from typing import Any
 from langgraph_speculate.core import events
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.policy import Limits
-from tests.sim import moments
+from tests.sim import asking, moments
 from tests.sim.loop import Deadlock, Mode
 from tests.sim.programs import Program
 from tests.sim.side import Seen, Side, run_side, without_ending
@@ -49,7 +49,9 @@ def judge(program: Program, mode: Mode = "fifo") -> Verdict:
     if program.ending.kind in ("cancel", "timeout"):
         verdict.mismatches += _interrupted(program, run_side(without_ending(program), False, mode), early)
         return verdict
+    verdict.mismatches += asking.broken_promises(program, early)
     if not program.racy:
+        verdict.mismatches += asking.too_often(plain, early)
         verdict.mismatches += moments.too_many_bodies(program, plain, early)
     found = list(_differences(program, plain, early))
     if found and (program.racy or _is_order_of_siblings(program, found)):
@@ -77,6 +79,12 @@ def _counts(side: Side) -> Counter[str]:
     for event in side.happened:
         if isinstance(event, events.Launched):
             counts["launched"] += 1
+        elif isinstance(event, events.PreviewBegan):
+            counts["previews"] += 1
+        elif isinstance(event, events.PreviewUsed):
+            counts["previews joined" if event.joined else "previews ready"] += 1
+        elif isinstance(event, events.PreviewWasted | events.PreviewRefused):
+            counts[f"{type(event).__name__}: {event.reason}"] += 1
         elif isinstance(event, events.CallSettled) and event.id is not None:
             counts["joined" if event.joined else "ready"] += 1
         elif isinstance(event, events.Discarded | events.Denied | events.Refused):
@@ -121,6 +129,7 @@ def _slower(program: Program, plain: Side, early: Side) -> Iterator[Mismatch]:
     """L5: the sum of what waiting for attempts in vain cost, and 5 ms a step."""
     waits = [e for e in early.happened if isinstance(e, events.CallSettled)]
     in_vain = sum(max(0.0, e.waited_s - e.tool_s) for e in waits if e.id is None)
+    in_vain += asking.in_vain_s(early)
     timeout_s = Limits(**program.limits).attempt_timeout_s
     if program.faults:  # an attempt that is slower than the call would be is waited for, up to its deadline
         in_vain += sum(min(e.waited_s, timeout_s) for e in waits if e.joined and e.id is not None)

@@ -15,6 +15,9 @@ from tests.sim.world import WORLDS
 STREAM_MODES = ("values", "updates", "messages", "custom", "tasks", "debug", "checkpoints")
 MODES = ("perfect", "noisy", "random", "wrong", "ahead", "forbidden", "raising", "slow", "default")
 """How predictors of the zoo guess."""
+MEMORIES = ("nothing", "right", "partly", "wrong", "swapped", "mixed")
+"""What a program's memory holds: nothing; what the plain run was answered with; some of that; something else for each
+call; each call's result under another; or right and wrong results by turns."""
 NEED_THEIR_CALL = ("of_call", "look_up", "of_runtime")
 """Tools that need the id of their call: they may run early only as a call that the model has made."""
 
@@ -82,6 +85,8 @@ class Program:
         ending: How visits end.
         inline: Whether all of the user's callback handlers run on the loop.
         said: What the owner says of tools besides, by tool.
+        remembered: What is remembered of tools before it begins, one of `MEMORIES`.
+        steady: Tools that answer one and the same unless something was written.
         usual_s: Seconds that the process has seen every tool take, or None if it has seen nothing.
     """
 
@@ -110,6 +115,8 @@ class Program:
     ending: Ending = Ending()
     inline: bool = True
     said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remembered: str = "nothing"
+    steady: tuple[str, ...] = ()
     usual_s: float | None = None
 
     @property

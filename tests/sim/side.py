@@ -25,6 +25,7 @@ from tests.sim.loop import Mode, Ran, Witness, active, run
 from tests.sim.models import SCRIPTS, number_of
 from tests.sim.predictors import predictor_of
 from tests.sim.programs import Program, Visit
+from tests.sim.remembering import fill
 from tests.sim.tools import TENANT
 from tests.sim.world import WORLDS, World, call_text, pick
 
@@ -229,6 +230,8 @@ def run_side(
         graph = speculate(
             plain, program.policy, predictor=predictor_of(program, told or []), observers=[at_once(happened.append)]
         )
+        if program.remembered != "nothing":
+            fill(speculation_of(graph), program, told or [])
         for name in program.tools if program.usual_s is not None else ():
             for _ in range(_ENOUGH):
                 speculation_of(graph).economy.latencies.took(name, program.usual_s)

@@ -75,6 +75,23 @@ NOTICED_AT = {
     "one_message_too_far": 6,
     "links_answer_after_their_step": 8,
     "links_outlive_a_write": 55,
+    "adopted_whatever_the_results": 3,
+    "adopted_on_other_options": 137,
+    "adopted_from_another_model": 286,
+    "adopted_on_how_the_input_begins": 136,
+    "adopted_with_results_in_other_places": 23,
+    "failed_previews_are_adopted": 148,
+    "only_what_is_written_by_then": 2,
+    "only_what_is_written_from_then_on": 24,
+    "pieces_come_twice": 24,
+    "both_are_billed": 1,
+    "mismatches_write_on": 6,
+    "taken_previews_outlive_their_call": 144,
+    "previews_outlive_their_run": 13,
+    "old_results_are_bet_on": 135,
+    "results_of_other_partitions_are_bet_on": 5,
+    "wasted_tokens_are_not_counted": 293,
+    "previews_are_forgotten": 3,
 }
 """Pairs that the hunt took, from seed 0 of the bug's zoo on."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,22 @@ class Body:
 
 
 @dataclass
+class Request:
+    """One request to the provider of the model.
+
+    Attributes:
+        tag: In which conversation.
+        heard: The texts of the messages.
+        began, ended: When, in virtual seconds; `ended` is None while it is answered.
+    """
+
+    tag: str
+    heard: list[str]
+    began: float
+    ended: float | None = None
+
+
+@dataclass
 class Span:
     """A value of one key and from when on it was current.
 
@@ -87,6 +104,7 @@ class World:
         past: All values each key ever had.
         log: Effects of tools that are not read-only, as (user, tool, arguments), in order.
         bodies: Every body that started.
+        asked: What the provider of the model was asked, in order.
     """
 
     seed: int
@@ -100,10 +118,21 @@ class World:
     log: list[tuple[str, str, str]] = field(default_factory=list)
     bodies: list[Body] = field(default_factory=list)
     draws: int = 0
+    asked: list[Request] = field(default_factory=list)
     revoked: Mapping[str, float] = field(default_factory=dict)
     _seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _tried: set[tuple[str, str, str]] = field(default_factory=set)
     _failed: set[tuple[str, int]] = field(default_factory=set)
+
+    @contextmanager
+    def asking(self, tag: str, heard: list[str]) -> Iterator[None]:
+        """Around a request to the provider of the model."""
+        request = Request(tag, heard, self.clock())
+        self.asked.append(request)
+        try:
+            yield
+        finally:
+            request.ended = self.clock()
 
     def begin(self, tool: str, args: Mapping[str, Any], config: Mapping[str, Any]) -> Job:
         """A body starts."""
