@@ -10,6 +10,7 @@ from benchmarks.guesses import Guesses
 from benchmarks.performance import Performance
 from benchmarks.variants import ORACLE, PLAIN
 from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.replay.intervals import interval
 
 
 def set_report(
@@ -40,6 +41,7 @@ def set_report(
             figures["share_of_oracle"] = _ratio(plain_s - figures["total_s"], saved_by_oracle_s)
         if name in stats:
             figures |= _speculation(stats[name]) | guesses[name].figures()
+            figures |= _previews(stats[name], plain_s - figures["total_s"])
         variants[name] = figures
     return {
         "real_calls": sum(it.executions for it in plain),
@@ -78,6 +80,16 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
             f" {f['requests_identical']}/{runs}"
             + (f"  failed {f['failed']}: {f['first_error']}" if f["failed"] else "")
         )
+    for name, f in report["variants"].items():
+        low, high = f["saved_share_interval"]
+        told = f"{name}: saved {f['saved_share'] * 100:.1f} % (95 % between {low * 100:.1f} and {high * 100:.1f})"
+        if f.get("previews_began"):
+            per = _decimal(f["tokens_per_second_saved"])
+            told += (
+                f"; {f['previews_used']} of {f['previews_began']} previews used, {f['preview_hidden_s']:.1f} s of the"
+                f" model hidden, {f['wasted_tokens']} tokens wasted, {per or '-'} for each second saved"
+            )
+        yield told
     yield f"the plain agent takes {(report['plain_over_ideal'] - 1) * 100:.1f} % more than its model and tools alone"
     yield "development data: recordings that the defaults were chosen on, not a held-out test"
     for note in report["notes"]:
@@ -93,12 +105,29 @@ def _variant(own: Sequence[Performance], plain: Sequence[Performance]) -> dict[s
         "median_s": statistics.median(it.seconds for it in own),
         "speedup": _ratio(plain_s, total_s),
         "saved_share": 1 - _ratio(total_s, plain_s),
+        "saved_share_interval": interval(
+            [(base.seconds, it.seconds) for it, base in pairs], lambda sums: 1 - _ratio(sums[1], sums[0])
+        ),
         "saved_share_median": statistics.median(1 - _ratio(it.seconds, base.seconds) for it, base in pairs),
         "amplification": _ratio(sum(it.executions for it in own), sum(it.executions for it in plain)),
         "transcripts_identical": sum(it.transcript == base.transcript for it, base in pairs),
         "writes_identical": sum(it.writes == base.writes for it, base in pairs),
         "failed": len(errors),
         "first_error": errors[0] if errors else None,
+    }
+
+
+def _previews(stats: Stats, saved_s: float) -> dict[str, Any]:
+    found = stats.previews
+    return {
+        "previews_began": found.began,
+        "previews_used": found.used,
+        "previews_joined": found.joined,
+        "previews_wasted": dict(found.wasted),
+        "previews_refused": dict(found.refused),
+        "preview_hidden_s": found.hidden_s,
+        "wasted_tokens": found.wasted_tokens,
+        "tokens_per_second_saved": found.wasted_tokens / saved_s if saved_s > 0 else None,
     }
 
 

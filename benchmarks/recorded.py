@@ -6,6 +6,9 @@ A server on loopback streams the recorded messages of the model to `ChatOpenAI`,
 a delay, and `create_agent` runs the loop. Learned from 70 % of the tasks, measured on runs of the others: the plain
 agent, ours, ours with an oracle, ours with a predictor that is always wrong, and eager-tools-langgraph, in turns.
 
+`--variant 'model ahead' --variant both` measure what the model's next calls save that are started on what tools
+answered in the training part, alone and beside ours.
+
 With `--virtual` nobody waits: the model is in this process and time is virtual, so that many settings can be compared:
 
     python -m benchmarks.recorded FILE --virtual --tool-latency 1x,0.33x,2.7x --thrift 0,0.5,1
@@ -37,6 +40,8 @@ from benchmarks.script import ModelPace, Player, Script, Step, middle_step_s, re
 from benchmarks.surroundings import undisturbed
 from benchmarks.traces import Run, read, split
 from benchmarks.variants import (
+    AHEAD,
+    BOTH,
     EAGER,
     EAGER_INSTALLED,
     ORACLE,
@@ -48,6 +53,7 @@ from benchmarks.variants import (
     Oracle,
     eager_agent,
     plain_agent,
+    previewing_agent,
     speculating_agent,
     taught_by,
 )
@@ -102,6 +108,7 @@ class Settings:
         frozen: The predictor stops learning where the test part begins.
         variants: Which agents, besides the plain one.
         virtual: In virtual time, without a server.
+        previews: Settings of the policies of agents that start model calls ahead.
         ours: What our agents are called, with the settings of their policies.
     """
 
@@ -114,6 +121,7 @@ class Settings:
     frozen: bool
     variants: tuple[str, ...]
     virtual: bool = False
+    previews: Mapping[str, Any] = field(default_factory=dict)
     ours: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {OURS: {}})
 
 
@@ -182,6 +190,11 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
         for name in settings.variants:
             if name in others:
                 made[name] = speculating_agent(model, tools, material.reading, others[name])
+            elif name in (AHEAD, BOTH):
+                made[name] = previewing_agent(
+                    model, tools, material.reading, taught(material, settings), material.train,
+                    alone=name == AHEAD, **settings.previews,
+                )  # fmt: skip
             elif name == EAGER:
                 made[name] = eager_agent(model, tools, material.reading)
         return made
@@ -349,8 +362,15 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--thrift", type=_thrifts, metavar="T,…", help="compare ours at these, such as 0,0.5,1")
     parser.add_argument("--frozen", action="store_true", help="stop learning where the test part begins")
     parser.add_argument(
-        "--variant", action="append", choices=[OURS, ORACLE, WRONG, EAGER], help="default: all that can run"
+        "--variant",
+        action="append",
+        choices=[OURS, ORACLE, WRONG, AHEAD, BOTH, EAGER],
+        help=f"default: all that can run, but for {AHEAD} and {BOTH}",
     )
+    parser.add_argument(
+        "--token-price", type=_token_price, metavar="IN,OUT",
+        help="what a million tokens cost where model calls start ahead (default: the policy's, of a dear model)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser
@@ -368,6 +388,11 @@ def _latencies(text: str) -> tuple[Latency, ...]:
         return tuple(Latency.parse(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _token_price(text: str) -> dict[str, Any]:
+    read, written = (float(part) for part in text.split(","))
+    return {"token_prices": {"*": {"input": read, "output": written}}}
 
 
 def _thrifts(text: str) -> dict[str, Mapping[str, Any]]:
@@ -388,10 +413,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--virtual is for the async interface")
     peer = [EAGER] if EAGER_INSTALLED and not (options.sync or options.virtual) else []
     everyone = [OURS, ORACLE, WRONG, *peer]
-    chosen = tuple(name for name in options.variant or everyone if name in everyone)
+    chosen = tuple(name for name in options.variant or everyone if name in (*everyone, AHEAD, BOTH))
     settings = Settings(
         options.model_pace, None, options.runs, options.seed, max(options.concurrency, 1), options.sync,
-        options.frozen, chosen, options.virtual, options.thrift or {OURS: {}},
+        options.frozen, chosen, options.virtual, options.token_price or {}, options.thrift or {OURS: {}},
     )  # fmt: skip
     try:
         materials = [prepare(path, settings) for path in options.traces]

@@ -21,11 +21,15 @@ from langchain_core.tools import BaseTool
 from benchmarks.script import Script
 from benchmarks.traces import Run
 from benchmarks.world import world_of_run
-from langgraph_speculate import SpeculationPolicy, speculate
+from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, Predictor
+from langgraph_speculate.core.memory import Memory, Reading, Result
+from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.predict import default_predictor
 
 PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
+AHEAD, BOTH = "model ahead", "both"
 EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
 SYSTEM_PROMPT = "You are a helpful assistant. Use the tools."
 _MISTAKES = 3  # guesses of the always-wrong predictor for each message: as many as may run
@@ -121,6 +125,43 @@ def taught_by(runs: Iterable[Run]) -> Predictor:
         for history, calls in run.decisions():
             predictor.learn(history, calls)
     return predictor
+
+
+def previewing_agent(
+    model: BaseChatModel,
+    tools: Sequence[BaseTool],
+    reading: Mapping[str, bool],
+    predictor: Predictor,
+    runs: Iterable[Run],
+    *,
+    alone: bool,
+    **settings: Any,
+) -> Any:
+    """The agent whose model calls start on what tools answered in *runs*; *alone*, no tool runs ahead besides.
+
+    Threads are worlds of their own here, but what tools answered in others is known to all.
+    """
+    limits = {"limits": {"max_in_flight": 0}} if alone else {}
+    shared = {"shared_results": True}
+    agent = speculating_agent(model, tools, reading, predictor, declared=shared, model_ahead=True, **limits, **settings)
+    memory = speculation_of(agent).memory
+    if memory is not None:
+        for run in runs:
+            remember(memory, run)
+    return agent
+
+
+def remember(memory: Memory, run: Run) -> None:
+    """Let a memory know what the tools of a recorded run answered."""
+    calls: dict[str, Call] = {}
+    for event in run.events:
+        calls.update((str(call["id"]), Call(call["name"], call["args"])) for call in event.get("tool_calls") or ())
+        call = calls.pop(str(event.get("tool_call_id")), None) if event["role"] == "tool" else None
+        if call is None or not isinstance(event.get("content"), str):
+            continue
+        result = Result.of(result_in(ToolMessage(event["content"], name=call.name, tool_call_id="")))
+        if result is not None:
+            memory.learn("shared", call.name, call.key, result, Reading(frozenset(), Epochs(), 0))
 
 
 def model_turns(history: History) -> int:
