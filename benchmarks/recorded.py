@@ -41,12 +41,12 @@ from benchmarks.surroundings import undisturbed
 from benchmarks.traces import Run, read, split
 from benchmarks.variants import (
     AHEAD,
-    BOTH,
     EAGER,
     EAGER_INSTALLED,
     ORACLE,
     OURS,
     PLAIN,
+    WITH_AHEAD,
     WRONG,
     AlwaysWrong,
     Frozen,
@@ -190,7 +190,7 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
         for name in settings.variants:
             if name in others:
                 made[name] = speculating_agent(model, tools, material.reading, others[name])
-            elif name in (AHEAD, BOTH):
+            elif name in (AHEAD, WITH_AHEAD):
                 made[name] = previewing_agent(
                     model, tools, material.reading, taught(material, settings), material.train,
                     alone=name == AHEAD, **settings.previews,
@@ -364,8 +364,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--variant",
         action="append",
-        choices=[OURS, ORACLE, WRONG, AHEAD, BOTH, EAGER],
-        help=f"default: all that can run, but for {AHEAD} and {BOTH}",
+        choices=[OURS, ORACLE, WRONG, AHEAD, WITH_AHEAD, EAGER],
+        help=f"default: all that can run, but for {AHEAD} and {WITH_AHEAD}",
     )
     parser.add_argument(
         "--token-price", type=_token_price, metavar="IN,OUT",
@@ -413,7 +413,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--virtual is for the async interface")
     peer = [EAGER] if EAGER_INSTALLED and not (options.sync or options.virtual) else []
     everyone = [OURS, ORACLE, WRONG, *peer]
-    chosen = tuple(name for name in options.variant or everyone if name in (*everyone, AHEAD, BOTH))
+    chosen = tuple(name for name in options.variant or everyone if name in (*everyone, AHEAD, WITH_AHEAD))
     settings = Settings(
         options.model_pace, None, options.runs, options.seed, max(options.concurrency, 1), options.sync,
         options.frozen, chosen, options.virtual, options.token_price or {}, options.thrift or {OURS: {}},

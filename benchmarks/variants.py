@@ -29,7 +29,7 @@ from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.predict import default_predictor
 
 PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
-AHEAD, BOTH = "model ahead", "both"
+AHEAD, WITH_AHEAD = "model ahead", "both"
 EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
 SYSTEM_PROMPT = "You are a helpful assistant. Use the tools."
 _MISTAKES = 3  # guesses of the always-wrong predictor for each message: as many as may run

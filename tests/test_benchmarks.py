@@ -42,7 +42,18 @@ from benchmarks.services import Api, Service, Slots, TooManyRequests, Use
 from benchmarks.streaming import EAGER_START, Schedule
 from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
-from benchmarks.variants import EAGER, EAGER_INSTALLED, ORACLE, OURS, PLAIN, WRONG, Frozen, Guessing
+from benchmarks.variants import (
+    AHEAD,
+    EAGER,
+    EAGER_INSTALLED,
+    ORACLE,
+    OURS,
+    PLAIN,
+    WITH_AHEAD,
+    WRONG,
+    Frozen,
+    Guessing,
+)
 from benchmarks.virtual import in_virtual_time
 from benchmarks.wire import completions, contradicted_at, differences
 from benchmarks.world import World
@@ -337,6 +348,23 @@ def test_virtual_time_plays_the_same_runs(recording: Path, capsys: pytest.Captur
     assert report["variants"][PLAIN]["median_s"] == pytest.approx(0.21)
     assert report["variants"][ORACLE]["median_s"] == pytest.approx(0.17)
     assert report["variants"][WRONG]["median_s"] == pytest.approx(0.21)
+
+
+def test_model_calls_start_on_what_tools_answered_in_the_training_part(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The write says "done" to everybody, so the message after it is there sooner; alone no tool runs early."""
+    options = ["--virtual", "--variant", AHEAD, "--variant", WITH_AHEAD, "--token-price", "0,0"]
+    (report,) = played(capsys, recording, *options)["sets"]
+    assert list(report["variants"]) == [PLAIN, AHEAD, WITH_AHEAD]
+    for name, figures in report["variants"].items():
+        assert (figures["transcripts_identical"], figures["failed"]) == (report["test_runs"], 0), name
+    alone = report["variants"][AHEAD]
+    assert (alone["launched"], alone["amplification"]) == (0, 1.0)
+    assert alone["previews_used"] >= report["test_runs"]
+    assert alone["saved_share"] > 0
+    low, high = alone["saved_share_interval"]
+    assert low <= alone["saved_share"] <= high
 
 
 def test_thrifts_and_tool_times_are_compared(recording: Path, capsys: pytest.CaptureFixture[str]):
