@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, get_args
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Discard, Speculation, State
+from langgraph_speculate.observe.preview_runs import PreviewRuns
 from langgraph_speculate.observe.run_trees import Child, Sums, add, digest, facts_of, millis, score
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class RunTrace:
         self._sums: Sums | None = None
         self._guesses: dict[str, _Guess] = {}
         self._why: dict[str, str] = {}
+        self._latest: RunTree | None = None
+        self._previews = PreviewRuns()
 
     # -- what the host tells -----------------------------------------------------------------------------------------
 
@@ -124,7 +127,7 @@ class RunTrace:
         """
         if not path:
             return
-        self._steps[turn] = path[-1]
+        self._steps[turn] = self._latest = path[-1]
         self._why = {}
         if self._sums is None:
             self._sums = Sums([run for run in path if _INSIDE_A_GRAPH not in run.metadata], self._mode)
@@ -218,6 +221,8 @@ class RunTrace:
                     self._wasted(id)
                 case events.RunClosed():
                     over = True
+                case _:
+                    self._previews.take(event, self._latest)
         if over:
             self._closed(sums)
 
@@ -251,7 +256,7 @@ class RunTrace:
             if guess.speculation.state is State.COMMITTED and self._guesses.pop(id, None) is not None:
                 reason = {"reason": Discard.ABANDONED.value}
                 self._send(guess, _waste("wasted"), {**facts_of(guess.speculation, "wasted"), **reason})
-        around, self._steps, sums.around = sums.around, {}, ()
+        around, self._steps, self._latest, sums.around = sums.around, {}, None, ()
         if self._scored and around and sums.own["calls"]:
             rate = round(sums.own["hits"] / sums.own["calls"], 4)
             scores = {"speculation_saved_ms": sums.own["hidden_ms"], "speculation_hit_rate": rate}

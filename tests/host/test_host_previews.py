@@ -37,6 +37,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_openai import ChatOpenAI
 from langgraph.config import get_stream_writer
+from langsmith_server import LangSmithServer
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
@@ -623,3 +624,29 @@ def test_a_sync_run_that_ends_leaves_no_thread_at_work():
     assert speculation_of(graph).stats().previews.began == sum(
         [speculation_of(graph).stats().previews.used, *speculation_of(graph).stats().previews.wasted.values()]
     )
+
+
+# -- traces ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_langsmith_shows_each_preview_below_the_step_that_it_was_started_beside(way: str):
+    """
+    With what it was bet on and what became of it; a used one names the step that took it over.
+    """
+    shop = Shop()
+    graph = wrapped(agent_graph(shop.model(), [shop.tool()]))
+    drive(graph, way)
+    shop.found[2] = "another"
+    with LangSmithServer() as server, server.tracing():
+        drive(graph, way)
+    (used,), (wasted,) = server.tagged("speculation:adopted"), server.tagged("speculation:wasted")
+    assert [run.name for run in (used, wasted)] == ["speculate model"] * 2
+    assert {run.id for run in server.tagged("speculation:model-ahead")} == {used.id, wasted.id}
+    assert {server.runs[run.parent].name for run in (used, wasted)} == {"model"}
+    assert server.runs[used.speculation["adopted_step_id"]].name == "model"
+    assert used.speculation["adopted_step_id"] != used.parent
+    assert used.speculation["tools"] == "look"
+    assert wasted.speculation["reason"] in ("result", "messages")
+    assert wasted.speculation["wasted_tokens"] > 0
+    assert not [run.name for run in server.runs.values() if run.pending]

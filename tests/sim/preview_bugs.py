@@ -141,6 +141,7 @@ def both_are_billed() -> Iterator[None]:
     def asked(self: Previewer, given: Any) -> None:
         preview = real(self, given)
         if preview is not None:
+            self.took(preview)
             self.let_go(preview)
 
     with patch.object(Previewer, "asked", asked):
