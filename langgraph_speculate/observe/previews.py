@@ -33,6 +33,10 @@ class PreviewCounts:
     wasted_tokens: int = 0
     wasted_cost: float = 0.0
 
+    def __str__(self) -> str:
+        used = f"{self.used} of {self.began} previews of the model used, {self.hidden_s:.2f} s hidden"
+        return f"{used}, {self.wasted_tokens} tokens wasted"
+
 
 class PreviewTally:
     """Running sums behind one `PreviewCounts`.

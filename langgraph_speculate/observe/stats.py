@@ -71,6 +71,8 @@ class Stats(Counts):
             made = f"{counts.real_calls:>5}  {counts.hits:>4}  {counts.launched:>8}  {counts.wasted:>7}"
             lines.append(f"{name:<{width}}  {made}  {counts.hidden_s:>8.2f}  {counts.wasted_s:>8.2f}")
         lines.append(f"{self.runs} runs, {self.turns} turns; {self.foreseen} of {self.real_calls} calls foreseen")
+        if self.previews.began:
+            lines.append(str(self.previews))
         for title, reasons in (("held back", self.denied), ("discarded", self.discarded)):
             if reasons:
                 ordered = sorted(reasons.items(), key=lambda row: (-row[1], row[0]))

@@ -127,6 +127,7 @@ def test_what_was_remembered_right_is_taken_over_and_nobody_can_tell(build: Call
     assert reasons(happened) == ["used", "used"]
     assert shop.asked == 3
     assert speculation_of(graph).stats().previews.hidden_s > PACE_S
+    assert "previews of the model used" in str(speculation_of(graph).stats())
 
 
 @pytest.mark.parametrize("way", WAYS)

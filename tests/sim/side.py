@@ -230,8 +230,8 @@ def run_side(
         graph = speculate(
             plain, program.policy, predictor=predictor_of(program, told or []), observers=[at_once(happened.append)]
         )
-        if program.remembered != "nothing":
-            fill(speculation_of(graph), program, told or [])
+        if told and program.remembered != "nothing":
+            fill(speculation_of(graph), program, told)
         for name in program.tools if program.usual_s is not None else ():
             for _ in range(_ENOUGH):
                 speculation_of(graph).economy.latencies.took(name, program.usual_s)
