@@ -351,7 +351,7 @@ def _is_host_variable() -> None:
 
     mine: ContextVar[str] = ContextVar("mine")
     with LangSmithServer() as server, server.tracing():
-        found = set_around_a_model()
+        found = contextvars.Context().run(set_around_a_model)  # not where other tests have left theirs
     assert [variable for variable in found if not compat.is_host_variable(variable)] == [mine]
     assert compat.var_child_runnable_config in found
 
