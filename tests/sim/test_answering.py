@@ -8,7 +8,7 @@ from tests.sim.__main__ import command_of
 from tests.sim.answering import ZOO
 from tests.sim.campaign import Tally, campaign
 
-PAIRS = 1_000
+PAIRS = 500
 JOBS = 2
 
 

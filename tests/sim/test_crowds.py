@@ -8,7 +8,7 @@ from tests.sim.__main__ import command_of
 from tests.sim.campaign import Tally, campaign
 from tests.sim.crowds import ZOO
 
-PAIRS = 400
+PAIRS = 250
 JOBS = 2
 
 

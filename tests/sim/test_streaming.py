@@ -1,4 +1,4 @@
-"""The campaign of streaming programs in every run of the tests: 5,000 pairs without a broken promise."""
+"""The campaign of streaming programs: no pair breaks a promise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.sim.side import run_side
 from tests.sim.streaming import ZOO
 from tests.sim.streams import CUT_SHORT, ENDINGS, SHAPES, Said, Stream, message_of, pieces_of
 
-PAIRS = 2_500
+PAIRS = 1_250
 JOBS = 2
 
 
