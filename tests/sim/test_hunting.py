@@ -99,6 +99,7 @@ AT_ONCE = {
     "repeats_of_any_call_of_the_tool": 9,
     "tainted_results_are_adopted": 1,
     "repeats_outlive_writes": 34,
+    "a_failed_body_answers_for_both": 47,
 }
 """Where that pair's program races, which takes a thousand runs of the plain graph to rule out: one that does not."""
 
