@@ -13,9 +13,11 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langgraph_speculate.core.calls import canonical_bytes, size_of
-from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.core.calls import Call, canonical_bytes, size_of
+from langgraph_speculate.core.facts import ToolFacts
+from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.policy import ToolPolicy
 
 _LOYAL: Final = 2.0
 """How many trials of a call what is known of its tool weighs."""
@@ -88,6 +90,12 @@ class Reading:
     tags: frozenset[str]
     epochs: Epochs
     epoch: int
+
+    @classmethod
+    def of(cls, call: Call, tool: ToolFacts | None, epochs: Epochs) -> Reading:
+        """What a call reads that begins now: of one that writes, nothing makes the result old."""
+        tags = frozenset() if tool is None or tool.writes else render(tool.reads, call.args)
+        return cls(tags, epochs, epochs.now)
 
     @property
     def is_old(self) -> bool:
@@ -212,6 +220,13 @@ class Memory:
         self._kept.pop(at, None)  # a mapping that counts sizes must not find that an entry has grown
         if result is not None:
             self._kept[at] = Kept(result, reading, trials, max(size, _LEAST_SIZE))
+
+
+def shelf_of(tool: ToolPolicy | None, partition: str) -> str | None:
+    """Whose results of a tool are remembered together: a partition's, or everybody's; None for nobody's."""
+    if tool is not None and tool.private:
+        return None
+    return "shared" if tool is not None and tool.shared_results else f"of {partition}"
 
 
 def _belief(call: Trials, tool: Trials) -> float:

@@ -9,11 +9,11 @@ spent anyway. One that is wrong has read all of its input for nothing. All runs 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from langgraph_speculate.core.breaker import LEAST, Breaker, switched
 from langgraph_speculate.core.events import Switched
@@ -21,6 +21,8 @@ from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.worth import Prices, net, value
 from langgraph_speculate.policy import Limits, TokenPrice
 
+TOKEN_CHARS: Final = 4
+"""Characters of text that a token takes, about."""
 _HOUR_S: Final = 3600.0
 _UNKNOWN_OUTPUT: Final = 200
 """Tokens that a model is thought to write of which nothing is known."""
@@ -51,6 +53,16 @@ class Tokens(NamedTuple):
     output: int
     cached: int = 0
 
+    @classmethod
+    def counted(cls, usage: Any) -> Tokens | None:
+        """What a provider counted, as LangChain's `usage_metadata` says it; None where that says nothing.
+
+        >>> Tokens.counted({"input_tokens": 900, "output_tokens": 20, "input_token_details": {"cache_read": 512}})
+        Tokens(input=900, output=20, cached=512)
+        """
+        read, written = (_count(usage, name) for name in ("input_tokens", "output_tokens"))
+        return cls(read, written, _count(_field(usage, "input_token_details"), "cache_read")) if read else None
+
     @property
     def total(self) -> int:
         """All that count against a budget."""
@@ -72,6 +84,15 @@ class Bet:
     tools: Sequence[str]
     probability: float
     tokens: Tokens
+
+
+def _count(usage: Any, name: str) -> int:
+    found = _field(usage, name)
+    return found if isinstance(found, int) and found > 0 else 0
+
+
+def _field(usage: Any, name: str) -> Any:
+    return usage.get(name) if isinstance(usage, Mapping) else None
 
 
 def _dear(_model: str) -> TokenPrice:

@@ -29,7 +29,6 @@ from langgraph_speculate.core.history import History, Origin, partition_of
 from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.marks import Marks
-from langgraph_speculate.core.memory import Kept, Memory
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.stakes import Stakes
@@ -44,6 +43,7 @@ from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.explanation import Explanation, held_back, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
+from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.toolbox import Toolbox
@@ -52,7 +52,7 @@ from langgraph_speculate.observe.langsmith import Tracing
 from langgraph_speculate.observe.observers import EVERYWHERE, Audience, Observer
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.patterns import PatternSource, open_patterns
-from langgraph_speculate.policy import Level, Limits, SpeculationPolicy
+from langgraph_speculate.policy import Level, SpeculationPolicy
 from langgraph_speculate.policy.checks import printable
 
 _LOG = logging.getLogger("langgraph_speculate")
@@ -60,8 +60,6 @@ _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate 
 
 _THREADS = 4096  # whose early bodies are counted
 _BREAKERS = 1024  # of patterns and tools, those used last
-_HABITS = 4096  # of tools, those used last
-_RESULTS = 65_536  # that are remembered at most, however small
 
 
 class Engine:
@@ -113,7 +111,7 @@ class Engine:
         latencies, restraints = Latencies(), Restraints(self._breakers, self.brakes, prices)
         stakes = Stakes(prices, latencies, policy.price_of, policy.limits)
         self.economy = Economy(latencies, prices, restraints, in_process, stakes)
-        self.memory = _memory(policy.limits) if policy.model_ahead else None
+        self.memory = bounded_memory(policy.limits) if policy.model_ahead else None
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.imagined = replace(self.economy, restraints=Restraints(breakers, Onlooker(self.brakes), prices))
         self.patterns = None if patterns is None else self._keeper(patterns)
@@ -298,13 +296,6 @@ class Engine:
                 world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
                 self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
             return epochs
-
-
-def _memory(limits: Limits) -> Memory:
-    """Where results of tools are remembered for previews, within bounds."""
-    least = limits.max_memory_bytes / _RESULTS
-    kept: LRUCache[Any, Kept] = LRUCache(limits.max_memory_bytes, getsizeof=lambda kept: max(kept.size, least))
-    return Memory(kept, LRUCache(_HABITS), min(limits.max_result_bytes, limits.max_memory_bytes))
 
 
 class _Locked:

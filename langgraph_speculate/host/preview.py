@@ -19,7 +19,7 @@ from langchain_core.messages import BaseMessage
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.history import text_of
 from langgraph_speculate.core.memory import Result
-from langgraph_speculate.core.stakes import Tokens
+from langgraph_speculate.core.stakes import TOKEN_CHARS, Tokens
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.inputs import Form, ModelInput
 from langgraph_speculate.host.sandbox import Sandbox
@@ -29,7 +29,6 @@ VENUES: Mapping[str, str] = {"_generate": THREAD, "_stream": THREAD, "_agenerate
 """Where each of a model's bodies runs ahead."""
 
 _FOREVER_S = 86_400.0  # a model has time-outs of its own
-_TOKEN_CHARS = 4
 
 
 class Preview:
@@ -202,7 +201,7 @@ class Preview:
             return counted
         # One that is not streamed is written to its end, whether anybody is there to take it or not.
         whole = self.given.method in ("_generate", "_agenerate")
-        written = sum(map(length_of, messages)) // _TOKEN_CHARS
+        written = sum(map(length_of, messages)) // TOKEN_CHARS
         return self._tokens if whole else self._tokens._replace(output=written)
 
 
@@ -223,16 +222,12 @@ def call_ids(piece: Any) -> list[str]:
 
 def counted_in(message: Any) -> Tokens | None:
     """The tokens that a provider says a message took, or None where it says nothing."""
-    usage = getattr(message, "usage_metadata", None)
-    if not usage or not usage.get("input_tokens"):
-        return None
-    cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
-    return Tokens(usage["input_tokens"], usage.get("output_tokens") or 0, cached)
+    return Tokens.counted(getattr(message, "usage_metadata", None))
 
 
 def estimated(messages: Iterable[BaseMessage]) -> int:
     """About how many tokens messages take."""
-    return sum(map(length_of, messages)) // _TOKEN_CHARS
+    return sum(map(length_of, messages)) // TOKEN_CHARS
 
 
 def length_of(message: BaseMessage) -> int:

@@ -19,8 +19,7 @@ from langchain_core.messages.utils import message_chunk_to_message
 
 from langgraph_speculate.core.calls import Call, Outcome, key_of
 from langgraph_speculate.core.history import Origin, text_of
-from langgraph_speculate.core.memory import Expectation, Memory, Reading, Result
-from langgraph_speculate.core.resources import render
+from langgraph_speculate.core.memory import Expectation, Memory, Reading, Result, shelf_of
 from langgraph_speculate.core.stakes import Bet, Tokens
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host import clock
@@ -69,7 +68,7 @@ class Previewer:
         self._driver = driver
         self._toolbox = toolbox
         self._memory = memory
-        self._partition = f"of {origin.partition}"
+        self._partition = origin.partition
         self._steps: dict[str, _Step] = {}  # by the id of each of its calls
         self._readings: dict[str, tuple[Call, Reading]] = {}  # by the id of the call
         self._pending: list[Preview] = []
@@ -266,15 +265,12 @@ class Previewer:
         if self._engine.is_private(tool):
             return None
         entry = self._toolbox.get(tool)
-        policy = None if entry is None else entry.facts.rule.tool
-        return "shared" if policy is not None and policy.shared_results else self._partition
+        return shelf_of(None if entry is None else entry.facts.rule.tool, self._partition)
 
     def _reading(self, call: Call) -> Reading:
-        """What a call that starts now may read: of one that writes, nothing makes the result old."""
-        entry, epochs = self._toolbox.get(call.name), self._driver.session.view.epochs
-        facts = None if entry is None else entry.facts
-        tags = frozenset() if facts is None or facts.writes else render(facts.reads, call.args)
-        return Reading(tags, epochs, epochs.now)
+        """What a call that starts now may read."""
+        entry = self._toolbox.get(call.name)
+        return Reading.of(call, None if entry is None else entry.facts, self._driver.session.view.epochs)
 
 
 def _difference(preview: Preview, given: ModelInput) -> str | None:
