@@ -1,7 +1,8 @@
 """Neutral trace lines: one run a line, the one format that mining, evaluation and replay read.
 
 `{"id", "task_id", "events": [{"role", "content", "tool_calls": [{"id", "name", "args": {}}], "tool_call_id", "name",
-"t", "duration_s"}]}`; further fields are kept and mean nothing. `docs/traces.md` describes it for people.
+"t", "duration_s", "usage_metadata"}]}`; further fields are kept and mean nothing. `docs/traces.md` describes it for
+people.
 """
 
 from __future__ import annotations

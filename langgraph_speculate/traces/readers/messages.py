@@ -162,7 +162,9 @@ def _events(message: Any) -> list[Event]:
         return [*answers, *([{"role": role, "content": said}] if said and role == "user" else [])]
     times = {name: plain[name] for name in ("t", "duration_s") if isinstance(plain.get(name), int | float)}
     if role == "assistant":
-        return [{"role": role, "content": said, "tool_calls": _calls(plain, parts), **times}]
+        counted = plain.get("usage_metadata")
+        usage = {"usage_metadata": dict(counted)} if isinstance(counted, Mapping) else {}
+        return [{"role": role, "content": said, "tool_calls": _calls(plain, parts), **usage, **times}]
     if role == "tool":
         call = plain.get("tool_call_id") or plain.get("name")
         named = {"name": plain["name"]} if isinstance(plain.get("name"), str) else {}
@@ -184,7 +186,7 @@ def _plain(message: Any) -> Any:
         return message
     if isinstance(message, list | tuple) and len(message) == 2 and _role_named(message[0]):
         return {"role": message[0], "content": message[1]}
-    fields = ("type", "content", "tool_calls", "tool_call_id", "name", "status", "additional_kwargs")
+    fields = ("type", "content", "tool_calls", "tool_call_id", "name", "status", "usage_metadata", "additional_kwargs")
     return {name: getattr(message, name, None) for name in fields} if getattr(message, "type", None) else None
 
 
