@@ -6,7 +6,7 @@ second that had been played by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +18,7 @@ from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.oracle import Oracle
 from langgraph_speculate.replay.player import Play, Played
+from langgraph_speculate.replay.recollection import remember
 from langgraph_speculate.replay.script import Script
 from langgraph_speculate.replay.simulation import Process
 from langgraph_speculate.replay.stage import Stage
@@ -28,6 +29,8 @@ from langgraph_speculate.traces.effects import READING, WRITING, told_apart
 from langgraph_speculate.traces.learner import few_collections
 from langgraph_speculate.traces.runs import Run
 
+TOOLS_ALONE = "tools alone"
+"""The variant that is played beside one with `model_ahead`."""
 _EPOCH_S = 1e6  # between the variants of one replay, so that none remembers what another did to a service
 
 
@@ -42,6 +45,7 @@ class Forecast:
         first: Runs of the part to learn from; those of the other part are played.
         learned: Runs of it that it really learned from.
         assumed: Whether tools counted as reading by their names, because there was no policy.
+        mute: Whether previews were asked about, and nothing can be said: no result of a tool was recorded.
         variants: The first is what was asked about.
     """
 
@@ -51,7 +55,13 @@ class Forecast:
     first: int
     learned: int
     assumed: bool
+    mute: bool
     variants: Sequence[Variant]
+
+    @property
+    def tools_alone(self) -> Variant | None:
+        """What was asked about without `model_ahead`, where that was asked about."""
+        return next((variant for variant in self.variants if variant.name == TOOLS_ALONE), None)
 
 
 def forecast(
@@ -61,6 +71,7 @@ def forecast(
     method: Method | None = None,
     model: Times | None = None,
     tools: Sequence[tuple[str, Times]] = (),
+    settings: Mapping[str, object] | None = None,
     compare: Mapping[str, Mapping[str, object]] | None = None,
     taught: Callable[[], Predictor] = default_predictor,
     progress: Progress | None = None,
@@ -73,7 +84,8 @@ def forecast(
         method: How to replay.
         model: How long the model's messages take; None: as recorded.
         tools: How long tools take, by name or glob; as recorded where none matches.
-        compare: Further variants by name, as settings that differ from *policy*.
+        settings: Those that differ from *policy*, such as `{"model_ahead": True}`.
+        compare: Further variants by name, as settings that differ from *policy* and *settings*.
         taught: Makes the predictor that learns from the first part.
         progress: Given words and a number of steps (None: unknown); yields what to call after each. None: tells nobody.
 
@@ -85,7 +97,11 @@ def forecast(
     survey = surveyed(recordings, clockwork, progress)
     first, total = method.first_part(survey)
     both = survey.both if policy is None else frozenset()
-    settings = policy if policy is not None else _by_names(survey)
+    asked = replace(policy if policy is not None else _by_names(survey), **(settings or {}))  # type: ignore[arg-type]
+    mute = asked.model_ahead and not survey.known["results"]
+    if mute:
+        asked = replace(asked, model_ahead=False)
+    beside = {TOOLS_ALONE: {"model_ahead": False}} if asked.model_ahead else {}
     known = {f"{name}{ending}" for name in survey.effects for ending in ("", *(_ENDINGS if name in both else ()))}
 
     def runs(part: bool) -> Iterator[Run]:
@@ -93,31 +109,37 @@ def forecast(
             if first(number, run) is part:
                 yield told_apart(run, both)
 
-    def teach(words: str) -> tuple[Predictor, int]:
-        predictor, learned = taught(), 0
+    def teach(words: str, stage: Stage) -> int:
+        learned = 0
         old = max(0, total - method.lessons) if method.lessons else 0
         with progress(words, total - old) as advance:
             for run in islice(runs(True), old, None):
                 learned += 1
                 for history, calls in run.decisions():
-                    predictor.learn(history, calls)
+                    stage.predictor.learn(history, calls)
+                remember(run, stage)
                 advance()
-        return predictor, learned
+        return learned
 
     variants: list[Variant] = []
     scripts: list[Script] = []
     now, learned = 0.0, 0
     with few_collections():
-        for name, differs in {"": {}, **(compare or {})}.items():
-            predictor, learned = teach(f"learning {name}".strip())  # what one variant sees, another must not know
+        for name, differs in {"": {}, **beside, **(compare or {})}.items():
+            varied = replace(asked, **differs)  # type: ignore[arg-type]
+            # What one variant sees, another must not know.
+            stage = Stage(varied, taught(), known, clockwork, reads_streams=method.streams, now=now + _EPOCH_S)
+            learned = teach(f"learning {name}".strip(), stage)
             scripts = scripts or method.sample(runs(False), survey.runs - total)
             if not scripts:
                 raise TraceError("no run is left to play; record more, or learn from a smaller share (--train)")
-            asked = replace(settings, **differs)  # type: ignore[arg-type]
             with progress(f"playing {name}".strip(), len(scripts)) as advance:
-                variant, now = _play(name, asked, predictor, known, scripts, clockwork, method, now, advance)
-            variants.append(variant)
-    return Forecast(survey, clockwork, method, total, learned, policy is None, variants)
+                fast = _played(scripts, stage, method.concurrency, True, advance)
+            idle = Stage(varied, stage.predictor, known, clockwork, now=stage.simulation.now + _EPOCH_S)
+            plain = _played(scripts, idle, method.concurrency, False, _nothing)
+            now = idle.simulation.now
+            variants.append(_variant(name, scripts, stage, plain, fast, method.seed))
+    return Forecast(survey, clockwork, method, total, learned, policy is None, mute, variants)
 
 
 _ENDINGS = (f"_{READING}", f"_{WRITING}")
@@ -133,30 +155,16 @@ def _by_names(survey: Survey) -> SpeculationPolicy:
     return SpeculationPolicy(tools=entries)
 
 
-def _play(
-    name: str,
-    policy: SpeculationPolicy,
-    predictor: Predictor,
-    tools: Iterable[str],
-    scripts: Sequence[Script],
-    clockwork: Clockwork,
-    method: Method,
-    now: float,
-    advance: Advance,
-) -> tuple[Variant, float]:
-    """Play all scripts under one policy, the plain agent first; returns what came of it, and when it ended."""
-    names = frozenset(tools)
-    both: list[list[Played]] = []
-    for ahead in (False, True):
-        stage = Stage(policy, predictor, names, clockwork, reads_streams=method.streams, now=now + _EPOCH_S)
-        both.append(_played(scripts, stage, method.concurrency, ahead, advance if ahead else _nothing))
-        now = stage.simulation.now
+def _variant(
+    name: str, scripts: Sequence[Script], stage: Stage, plain: Sequence[Played], fast: Sequence[Played], seed: int
+) -> Variant:
+    """What came of a stage that all scripts were played on, next to the plain agent."""
     oracle = Oracle(stage)
     runs = [
-        RunTimes(plain.seconds, fast.seconds, plain.seconds - oracle.saves(script), plain.tool_s)
-        for script, plain, fast in zip(scripts, *both, strict=True)
+        RunTimes(one.seconds, ahead.seconds, one.seconds - oracle.saves(script), one.tool_s)
+        for script, one, ahead in zip(scripts, plain, fast, strict=True)
     ]
-    return Variant(name, policy, runs, stage.collector.snapshot(), method.seed), now
+    return Variant(name, stage.policy, runs, stage.collector.snapshot(), seed)
 
 
 def _played(scripts: Sequence[Script], stage: Stage, concurrency: int, ahead: bool, advance: Advance) -> list[Played]:

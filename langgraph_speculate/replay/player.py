@@ -25,6 +25,7 @@ from langgraph_speculate.core.slots import Guest
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.toolbox import TASK, keyable
+from langgraph_speculate.replay.previewer import Previewer
 from langgraph_speculate.replay.script import RecordedCall, Script, Step
 from langgraph_speculate.replay.simulation import Gate, Process
 from langgraph_speculate.replay.stage import Stage as Place
@@ -111,6 +112,8 @@ class Play:
         self.session = Session(f"r{place.next_run()}", view, place.policy.limits, None, place.economy)
         self._bodies: dict[str, Body] = {}
         self._ahead = ahead
+        memory = place.memory if ahead else None
+        self._previewer = None if memory is None else Previewer(memory, place, script, self.session)
 
     def process(self) -> Process:
         """Play it from its beginning to its end."""
@@ -122,13 +125,16 @@ class Play:
             yield from [self.place.simulation.start(self._call(made, f"t{at}")) for made in step.calls]
             self.played.tool_s += self.place.simulation.now - asked
         self.played.seconds = self.place.simulation.now - began
+        if self._previewer is not None:
+            self._previewer.close()
         if self._ahead:
             self.do(self.session.close(self.place.simulation.now))
         self.place.publish(self.session)
 
     def _write(self, step: Step, at: int, turn: _Turn | None) -> Process:
         """The model writes its message."""
-        began = self.place.simulation.now
+        asked = self.place.simulation.now
+        began = asked if self._previewer is None else self._previewer.asked()
         seconds = self.place.clockwork.of_step(step, self.script, at)
         if turn is not None:
             turn.begin()
@@ -137,6 +143,8 @@ class Play:
                     yield began + share * seconds
                     turn.reading.event(event)
         yield began + seconds
+        if self._previewer is not None:
+            self._previewer.wrote(seconds if began == asked else None)
         if turn is not None:
             turn.end()
 
@@ -151,6 +159,8 @@ class Play:
             answer, commands = session.resolve(call, facts, TASK, arrived, call_id=made.id)
             self.do(commands)
         joined = isinstance(answer, Join)
+        if self._previewer is not None and (joined or answer is MISS):
+            self._previewer.tool_runs(made)
         if isinstance(answer, Join):
             waited_for = answer.speculation
             yield self._bodies[waited_for.id].over
@@ -159,6 +169,7 @@ class Play:
         now = place.simulation.now
         if isinstance(answer, Commit):
             place.brakes.adopted(call.name, facts.rule.tool, arrived)
+            self._answered(made)
             hit = answer.speculation
             if facts.rule.tool is not None and facts.rule.tool.read_through:
                 session.remember(Remembered.of(hit), made.result, len(made.result), now)
@@ -189,7 +200,12 @@ class Play:
             if draft is not None:
                 session.remember(draft, made.result, len(made.result), now)
             session.end_call(tags, now)
+            self._answered(made)
             self._settle(made, turn, now, hit=None, joined=False, waited_s=now - arrived, tool_s=now - began)
+
+    def _answered(self, made: RecordedCall) -> None:
+        if self._previewer is not None:
+            self._previewer.tool_ended(made)
 
     def _settle(self, made: RecordedCall, turn: str, now: float, **how: object) -> None:
         self.session.settle(made.call.name, now=now, call=made.id, turn=turn, **how)  # type: ignore[arg-type]

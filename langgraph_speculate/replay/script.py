@@ -9,9 +9,9 @@ from typing import Any
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.history import History, Origin, text_of
+from langgraph_speculate.core.stakes import TOKEN_CHARS, Tokens
 from langgraph_speculate.traces.runs import Run
 
-_TOKEN_CHARS = 4
 _FIRST_LOOK = 40  # characters of text after which the engine looks at it first; then whenever it has doubled
 
 
@@ -42,6 +42,9 @@ class Step:
         calls: What it asks for.
         seconds: How long it took, or None where the recording does not say.
         timed: Whether it took any time: not a greeting before anybody spoke.
+        follows: Whether the model was told nothing since its message before but what tools answered.
+        given: Characters that it was given, about.
+        tokens: What its provider counted, or None where the recording does not say.
     """
 
     history: History
@@ -49,6 +52,19 @@ class Step:
     calls: Sequence[RecordedCall]
     seconds: float | None
     timed: bool
+    follows: bool = False
+    given: int = 0
+    tokens: Tokens | None = None
+
+    @property
+    def length(self) -> int:
+        """Characters that it wrote, about."""
+        return len(self.text) + sum(len(str(made.call.args)) for made in self.calls)
+
+    @property
+    def writes(self) -> int:
+        """Tokens that it wrote, as they were counted, or about."""
+        return self.length // TOKEN_CHARS if self.tokens is None else self.tokens.output
 
     def pieces(self) -> Iterator[tuple[float, Mapping[str, Any]]]:
         """What the model streams: (share of the step's time at which it is there, event), as far as it matters.
@@ -109,14 +125,18 @@ class Script:
 
 def _steps(run: Run) -> Iterator[Step]:
     origin = Origin(thread=run.id, run=run.id)
-    history, spoken = History(origin=origin), False
+    history, spoken, follows, given = History(origin=origin), False, False, 0
     for index, event in enumerate(run.events):
-        role = event.get("role")
-        spoken = spoken or role == "user"
-        if role != "assistant":
-            continue
-        history = History.from_messages(run.events[:index], history, origin)
-        yield Step(history, text_of(event.get("content")), _calls(run, index), event.get("duration_s"), spoken)
+        role, text = event.get("role"), text_of(event.get("content"))
+        spoken, follows = spoken or role == "user", follows and role in ("tool", "assistant")
+        if role == "assistant":
+            history = History.from_messages(run.events[:index], history, origin)
+            calls, tokens = _calls(run, index), Tokens.counted(event.get("usage_metadata"))
+            step = Step(history, text, calls, event.get("duration_s"), spoken, follows, given, tokens)
+            yield step
+            follows, given = True, given + step.length
+        else:
+            given += len(text)
 
 
 def _calls(run: Run, index: int) -> list[RecordedCall]:
@@ -145,7 +165,7 @@ def _arguments(args: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tokens(piece: str) -> int:
-    return -(-len(piece) // _TOKEN_CHARS)
+    return -(-len(piece) // TOKEN_CHARS)
 
 
 def _delta(index: int, delta: Mapping[str, Any]) -> Mapping[str, Any]:

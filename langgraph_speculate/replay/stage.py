@@ -19,9 +19,11 @@ from langgraph_speculate.core.history import History
 from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.stakes import Stakes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.host.brakes import Brakes
 from langgraph_speculate.host.forecast import Forecaster
+from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.toolbox import TASK, THREAD
 from langgraph_speculate.observe.stats import StatsCollector
 from langgraph_speculate.policy import SpeculationPolicy
@@ -101,6 +103,8 @@ class Stage:
 
     Attributes:
         collector: Adds up what happens.
+        memory: What tools answered before; None where no model call is started ahead (`model_ahead`).
+        model: Whose tokens are paid for, by its name in the policy: recordings do not name it.
     """
 
     width = WIDTH
@@ -120,11 +124,16 @@ class Stage:
         self.clockwork = clockwork
         self.reads_streams = reads_streams
         self.simulation = Simulation(now)
+        self.predictor = predictor
         self.forecaster = Forecaster(predictor, _ignore)
         self.brakes = Brakes(policy, _ignore)
         prices = Prices(policy.thrift, policy.value_per_second)
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
-        self.economy = Economy(Latencies(), prices, Restraints(breakers, self.brakes, prices))
+        latencies = Latencies()
+        stakes = Stakes(prices, latencies, policy.price_of, policy.limits)
+        self.economy = Economy(latencies, prices, Restraints(breakers, self.brakes, prices), stakes=stakes)
+        self.memory = bounded_memory(policy.limits) if policy.model_ahead else None
+        self.model = dearest(policy)
         self.collector = StatsCollector(tools.__contains__)
         self._tools = tools
         self._facts: dict[str, ToolFacts] = {}
@@ -172,6 +181,11 @@ class Stage:
     def publish(self, session: Session) -> None:
         """Add up what has happened in a run."""
         self.collector.add(session.take_events())
+
+
+def dearest(policy: SpeculationPolicy) -> str:
+    """The dearest model that a policy has a price for, by what it reads; empty if it has none for any."""
+    return max(policy.token_prices, key=lambda name: policy.token_prices[name].input, default="")
 
 
 def _ignore(cause: str, message: str) -> None:

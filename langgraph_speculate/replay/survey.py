@@ -29,6 +29,7 @@ class Survey:
         effects: For each tool, how many of its calls only read (True), and how many do not.
         timed: Steps and calls whose times were recorded.
         steps: Messages of the model.
+        known: Calls whose results were recorded (`results`), and messages whose tokens were (`tokens`).
     """
 
     runs: int = 0
@@ -37,6 +38,7 @@ class Survey:
     tasks: Counter[str] = field(default_factory=Counter)
     effects: dict[str, Counter[bool]] = field(default_factory=dict)
     timed: Counter[str] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
 
     def see(self, run: Run, script: Script) -> None:
         """Take in one run."""
@@ -45,9 +47,11 @@ class Survey:
         for step in script.steps:
             self.steps += step.timed
             self.timed["steps"] += step.timed and step.seconds is not None
+            self.known["tokens"] += step.timed and step.tokens is not None
             for made in step.calls:
                 self.calls += 1
                 self.timed["calls"] += made.seconds is not None
+                self.known["results"] += bool(made.result)
                 self.effects.setdefault(made.call.name, Counter())[is_read_only(made.call)] += 1
 
     @property
