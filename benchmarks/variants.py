@@ -23,10 +23,10 @@ from benchmarks.traces import Run
 from benchmarks.world import world_of_run
 from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, Predictor
-from langgraph_speculate.core.memory import Memory, Reading, Result
+from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.resources import Epochs
-from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.predict import default_predictor
+from langgraph_speculate.replay.recollection import Recollection
 
 PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
 AHEAD, WITH_AHEAD = "model ahead", "both"
@@ -144,24 +144,14 @@ def previewing_agent(
     limits = {"limits": {"max_in_flight": 0}} if alone else {}
     shared = {"shared_results": True}
     agent = speculating_agent(model, tools, reading, predictor, declared=shared, model_ahead=True, **limits, **settings)
-    memory = speculation_of(agent).memory
-    if memory is not None:
-        for run in runs:
-            remember(memory, run)
+    engine = speculation_of(agent)
+
+    def facts(tool: str) -> ToolFacts:
+        return ToolFacts(tool, engine.policy.rule_for(tool))
+
+    for run in runs if engine.memory is not None else ():
+        Recollection(engine.memory, facts, run.id, Epochs()).take_in(run)
     return agent
-
-
-def remember(memory: Memory, run: Run) -> None:
-    """Let a memory know what the tools of a recorded run answered."""
-    calls: dict[str, Call] = {}
-    for event in run.events:
-        calls.update((str(call["id"]), Call(call["name"], call["args"])) for call in event.get("tool_calls") or ())
-        call = calls.pop(str(event.get("tool_call_id")), None) if event["role"] == "tool" else None
-        if call is None or not isinstance(event.get("content"), str):
-            continue
-        result = Result.of(result_in(ToolMessage(event["content"], name=call.name, tool_call_id="")))
-        if result is not None:
-            memory.learn("shared", call.name, call.key, result, Reading(frozenset(), Epochs(), 0))
 
 
 def model_turns(history: History) -> int:
