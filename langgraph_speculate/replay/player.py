@@ -19,13 +19,13 @@ from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.provenance import provenance
 from langgraph_speculate.core.repeats import Remembered
-from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.slots import Guest
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.toolbox import TASK, keyable
 from langgraph_speculate.replay.previewer import Previewer
+from langgraph_speculate.replay.recollection import Recollection
 from langgraph_speculate.replay.script import RecordedCall, Script, Step
 from langgraph_speculate.replay.simulation import Gate, Process
 from langgraph_speculate.replay.stage import Stage as Place
@@ -108,12 +108,15 @@ class Play:
         self.script = script
         self.place = place
         self.played = Played()
-        view = RunView(place.level, None, Epochs(script.id))
+        partition, epochs = place.whose(script.id)
+        view = RunView(place.level, None, epochs)
         self.session = Session(f"r{place.next_run()}", view, place.policy.limits, None, place.economy)
         self._bodies: dict[str, Body] = {}
         self._ahead = ahead
-        memory = place.memory if ahead else None
-        self._previewer = None if memory is None else Previewer(memory, place, script, self.session)
+        self._previewer: Previewer | None = None
+        if ahead and place.memory is not None:
+            recollection = Recollection(place.memory, place.facts, partition, epochs)
+            self._previewer = Previewer(recollection, place, script, self.session)
 
     def process(self) -> Process:
         """Play it from its beginning to its end."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from langgraph_speculate.core.memory import Expectation, Memory
+from langgraph_speculate.core.memory import Expectation
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.stakes import TOKEN_CHARS, Bet, Tokens
 from langgraph_speculate.replay.recollection import Recollection
@@ -45,14 +45,14 @@ class Previewer:
     """What one played run makes of its model calls and real tool calls.
 
     Args:
-        memory: What tools answered before.
+        recollection: What tools answered before.
         place: Where the run is played.
         script: The run.
         session: Its session.
     """
 
-    def __init__(self, memory: Memory, place: Stage, script: Script, session: Session) -> None:
-        self._recollection = Recollection(memory, place, script, session.view.epochs)
+    def __init__(self, recollection: Recollection, place: Stage, script: Script, session: Session) -> None:
+        self._recollection = recollection
         self._place = place
         self._script = script
         self._session = session

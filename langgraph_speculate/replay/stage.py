@@ -17,6 +17,7 @@ from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.latency import Latencies
+from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.stakes import Stakes
@@ -134,6 +135,7 @@ class Stage:
         self.economy = Economy(latencies, prices, Restraints(breakers, self.brakes, prices), stakes=stakes)
         self.memory = bounded_memory(policy.limits) if policy.model_ahead else None
         self.model = dearest(policy)
+        self._epochs = Epochs()
         self.collector = StatsCollector(tools.__contains__)
         self._tools = tools
         self._facts: dict[str, ToolFacts] = {}
@@ -143,6 +145,13 @@ class Stage:
     def next_run(self) -> int:
         """A number for a run."""
         return next(self._runs)
+
+    def whose(self, run: str) -> tuple[str, Epochs]:
+        """On whose data a run works, and its epochs.
+
+        Recordings do not say whose they are. Where the policy keeps users apart, each run is one of its own.
+        """
+        return (run, Epochs(run)) if self.policy.partition_by else ("", self._epochs)
 
     def facts(self, tool: str) -> ToolFacts:
         """What the gate is told of a tool that the model has called."""
