@@ -5,6 +5,8 @@
 All learn from the same tasks and play the same runs of the others, with the same times. The agents run LangGraph, our
 engine and tools in virtual time (`benchmarks.recorded --virtual`), or with `--real-time` a model server, too: one of
 them at the level `declared`, which is what is foretold, and one at the level `shadow`, which runs nothing ahead.
+
+With `--model-ahead` it is what starting the model's next calls on remembered results saves, alone and beside tools.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recorded import Latency, Settings, measure, prepare
+from benchmarks.recorded import Latency, Material, Settings, measure, prepare
 from benchmarks.script import ModelPace, split_by_effect
-from benchmarks.variants import ORACLE, OURS
+from benchmarks.variants import AHEAD, ORACLE, OURS, WITH_AHEAD
 from langgraph_speculate.policy import SpeculationPolicy
-from langgraph_speculate.replay.forecast import forecast
+from langgraph_speculate.replay.forecast import Forecast, forecast
 from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.outlook import figures
 from langgraph_speculate.replay.times import Times
@@ -28,20 +31,15 @@ from langgraph_speculate.traces import read_runs
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
 _STEP_S = 0.4
+_PRICES = {"token_prices": {"*": {"input": 0.25, "output": 2.0}}}
 SHADOW = "shadow"
 
 
 def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: int) -> dict[str, Any]:
     """The forecast for one file, and what was measured."""
     tool_s = latency.seconds(_STEP_S)
-    settings = Settings(
-        pace=ModelPace("fixed", _STEP_S),
-        tool_latency_s=tool_s,
-        runs=runs,
-        seed=seed,
-        concurrency=4,
-        sync=False,
-        frozen=False,
+    settings = replace(
+        _settings(tool_s, seed, runs),
         variants=(OURS, ORACLE),
         virtual=not real_time,
         ours={OURS: {}, SHADOW: {"level": "shadow"}},
@@ -49,14 +47,7 @@ def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: 
     material = prepare(path, settings)
     measured = measure(material, settings, lambda _: None)
     played = {script.id for script in material.scripts}
-    every = [*material.train, *(run for run in split_by_effect(list(read_runs(path)))[0] if run.id in played)]
-    found = forecast(
-        lambda: iter(every),
-        SpeculationPolicy(tools={name: {"read_only": reads} for name, reads in material.reading.items()}),  # type: ignore[arg-type]
-        method=Method(by="time", train=len(material.train) / len(every), seed=seed, runs=0),
-        model=Times("fixed", _STEP_S),
-        tools=[("*", Times("fixed", tool_s))],
-    )
+    found = forecast_of(path, material, settings)
     told = figures(found.variants[0])
     ours, oracle, shadow = (measured["variants"][name] for name in (OURS, ORACLE, SHADOW))
     foretold = shadow["shadow"]["hidden_s"] / shadow["total_s"]
@@ -78,6 +69,55 @@ def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: 
     }
 
 
+def previews_compared(path: Path, latency: Latency, seed: int, *, runs: int) -> dict[str, Any]:
+    """The forecast of `model_ahead` for one file, alone and beside tools that run ahead, and what was measured."""
+    tool_s = latency.seconds(_STEP_S)
+    settings = replace(_settings(tool_s, seed, runs), variants=(AHEAD, WITH_AHEAD), previews=_PRICES)
+    material = prepare(path, settings)
+    measured = measure(material, settings, lambda _: None)["variants"]
+    row: dict[str, Any] = {"set": material.name, "tool_latency_s": tool_s, "runs": len(material.scripts)}
+    for name, limits in ((AHEAD, {"max_in_flight": 0}), (WITH_AHEAD, {})):
+        found = forecast_of(path, material, settings, limits=limits, model_ahead=True, **_PRICES)
+        told, seen = figures(found.variants[0]), measured[name]
+        row[name] = {
+            "saved": {"forecast": told["saved_share"]["value"], "measured": seen["saved_share"]},
+            "used": {"forecast": told["previews"]["used"], "measured": seen["previews_used"]},
+            "began": {"forecast": told["previews"]["began"], "measured": seen["previews_began"]},
+            "tokens": {"forecast": told["previews"]["wasted_tokens"], "measured": seen["wasted_tokens"]},
+            "off_by": abs(told["saved_share"]["value"] - seen["saved_share"]),
+            "allowed": max(0.1 * seen["saved_share"], 0.01),
+        }
+    return row
+
+
+def forecast_of(path: Path, material: Material, settings: Settings, **policy: Any) -> Forecast:
+    """The forecast of the runs that are measured, learned from those that the agents learned from."""
+    played = {script.id for script in material.scripts}
+    every = [*material.train, *(run for run in split_by_effect(list(read_runs(path)))[0] if run.id in played)]
+    tools = {name: {"read_only": reads, "shared_results": True} for name, reads in material.reading.items()}
+    return forecast(
+        lambda: iter(every),
+        SpeculationPolicy(tools=tools, partition_by=("thread_id",), **policy),  # type: ignore[arg-type]
+        method=Method(by="time", train=len(material.train) / len(every), seed=settings.seed, runs=0),
+        model=Times("fixed", _STEP_S),
+        tools=[("*", Times("fixed", material.latency_s))],
+    )
+
+
+def _settings(tool_s: float, seed: int, runs: int) -> Settings:
+    return Settings(
+        pace=ModelPace("fixed", _STEP_S),
+        tool_latency_s=tool_s,
+        runs=runs,
+        seed=seed,
+        concurrency=4,
+        sync=False,
+        frozen=False,
+        variants=(),
+        virtual=True,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; 1 when a forecast was further off than allowed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.forecasts", description=_FIRST_LINE)
@@ -86,18 +126,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=0, help="the most runs to play (0: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws the split (0)")
     parser.add_argument("--real-time", action="store_true", help="measure with a model server and real waits")
+    parser.add_argument("--model-ahead", action="store_true", help="compare what model calls save that start ahead")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args(arguments)
-    rows = [
-        compared(path, Latency.parse(text), given.seed, real_time=given.real_time, runs=given.runs)
-        for path in given.traces
-        for text in given.tool_latency.split(",")
-    ]
+    asked = [(path, Latency.parse(text)) for path in given.traces for text in given.tool_latency.split(",")]
+    if given.model_ahead:
+        return _tell_previews([previews_compared(*one, given.seed, runs=given.runs) for one in asked], given.json)
+    rows = [compared(*one, given.seed, real_time=given.real_time, runs=given.runs) for one in asked]
     if given.json:
         print(json.dumps(rows, indent=1))
     else:
         print("\n".join(_table(rows)))
     return int(any(max(row["off_by"], row["shadow_off_by"]) > row["allowed"] for row in rows))
+
+
+def _tell_previews(rows: Sequence[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print("Forecast and measured: saved %, previews used of those that began, tokens in vain")
+    for row, name in ((row, name) for row in rows if not as_json for name in (AHEAD, WITH_AHEAD)):
+        told = row[name]
+        cells = (
+            f"{told['saved'][who] * 100:5.2f} {told['used'][who]:4} of {told['began'][who]:3} {told['tokens'][who]:7}"
+            for who in ("forecast", "measured")
+        )
+        print(f"{row['set']:18} {row['tool_latency_s']:5.2f} {name:12} {' | '.join(cells)}")
+    return int(any(row[name]["off_by"] > row[name]["allowed"] for row in rows for name in (AHEAD, WITH_AHEAD)))
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -27,7 +27,8 @@ class KeepApart(StrEnum):
 @app.command(
     epilog="Examples: langgraph-speculate replay checkpoints.sqlite; langgraph-speculate replay runs.jsonl --policy "
     "speculate.toml --compare thrift=0,0.5,1; langgraph-speculate replay runs.jsonl --tool-latency get_order=0.3 "
-    "--tool-latency 'search_*=lognormal:1.2' --model-pace 2; langgraph-speculate replay langsmith:my-project --json"
+    "--tool-latency 'search_*=lognormal:1.2' --model-pace 2; langgraph-speculate replay runs.jsonl --model-ahead "
+    "--token-price 0.25,2; langgraph-speculate replay langsmith:my-project --json"
 )
 def replay(
     context: typer.Context,
@@ -55,6 +56,13 @@ def replay(
     compare: Annotated[
         list[str] | None,
         typer.Option(metavar="SETTING=V,V", help="Also with other settings, such as thrift=0,0.5,1. May be repeated."),
+    ] = None,
+    model_ahead: Annotated[
+        bool, typer.Option("--model-ahead", help="Also start the model's next calls on remembered results.")
+    ] = False,
+    token_price: Annotated[
+        str | None,
+        typer.Option(metavar="IN,OUT", help="What a million tokens cost, read and written: prices what is in vain."),
     ] = None,
     split: Annotated[
         KeepApart, typer.Option(help="Learn from other tasks, or from earlier runs.", case_sensitive=False)
@@ -124,6 +132,7 @@ def replay(
             method=method,
             model=pace,
             tools=tool_times(tool_latency or ()),
+            settings=_settings(model_ahead, token_price),
             compare=_variants(compare or ()),
             taught=partial(taught_by, patterns),
             progress=partial(progress_on, notes),
@@ -183,6 +192,18 @@ def _from_logs(logs: Iterable[str], said: Iterable[str], seed: int, as_json: boo
         typer.echo(json.dumps(described(found), ensure_ascii=False))
     else:
         show_rehearsal(found, Console())
+
+
+def _settings(model_ahead: bool, token_price: str | None) -> dict[str, object]:
+    """What the command line says instead of the policy."""
+    settings: dict[str, object] = {"model_ahead": True} if model_ahead else {}
+    if token_price is not None:
+        try:
+            read, written = map(float, token_price.split(","))
+        except ValueError:
+            fail(f"--token-price {token_price}: takes two prices of a million tokens, read and written, such as 0.25,2")
+        settings["token_prices"] = {"*": {"input": read, "output": written}}
+    return settings
 
 
 _COMPARED = ("thrift", "value_per_second")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langgraph_speculate.observe.tallies import Counts
-from langgraph_speculate.replay import rehearsal
+from langgraph_speculate.replay import ahead, rehearsal
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, pays, percent, verdict
 from langgraph_speculate.replay.rehearsal import Rehearsal
@@ -21,7 +21,8 @@ _TOOLS = 15
 def show(found: Forecast, console: Console) -> None:
     """Print a forecast."""
     told = [figures(variant) for variant in found.variants]
-    table = _figures(_ROWS, told, [variant.name or "as asked" for variant in found.variants])
+    rows = [*_ROWS, *(_PREVIEWS if found.tools_alone is not None else ())]
+    table = _figures(rows, told, [variant.name or "as asked" for variant in found.variants])
     _show(pays(found), verdict(found), table, found.variants[0].stats.by_tool, assumptions(found), console)
 
 
@@ -84,6 +85,11 @@ _ROWS: Sequence[_Row] = (
     ("of the wait for tools", lambda told: percent(told["hidden_share"])),
     ("launched, hits", lambda told: f"{told['launched']}, {told['hits']}"),
     ("in vain", _in_vain),
+)
+_PREVIEWS: Sequence[_Row] = (
+    ("previews used", lambda told: ahead.rows(told)[0]),
+    ("of the model hidden", lambda told: ahead.rows(told)[1]),
+    ("tokens in vain, cost", lambda told: ahead.rows(told)[2]),
 )
 
 

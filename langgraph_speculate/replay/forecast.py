@@ -18,7 +18,6 @@ from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.oracle import Oracle
 from langgraph_speculate.replay.player import Play, Played
-from langgraph_speculate.replay.recollection import Recollection
 from langgraph_speculate.replay.script import Script
 from langgraph_speculate.replay.simulation import Process
 from langgraph_speculate.replay.stage import Stage
@@ -117,8 +116,8 @@ def forecast(
                 learned += 1
                 for history, calls in run.decisions():
                     stage.predictor.learn(history, calls)
-                if stage.memory is not None:
-                    Recollection(stage.memory, stage.facts, *stage.whose(run.id)).take_in(run)
+                if (recollection := stage.recollection(run.id)) is not None:
+                    recollection.take_in(run)
                 advance()
         return learned
 

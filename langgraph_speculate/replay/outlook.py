@@ -9,6 +9,7 @@ from typing import Any
 from langgraph_speculate.core.worth import Prices, value
 from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.replay import ahead
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.survey import Survey
 from langgraph_speculate.replay.times import Times
@@ -16,6 +17,7 @@ from langgraph_speculate.replay.variant import Compared, Share, Variant
 
 _FEW_CALLS = 30  # below which shares say little
 _WORTHWHILE = 0.02  # of the plain time, below which nobody should bother
+_DIGITS = 6  # of seconds: sums of floats differ by less
 _POOR = 0.25  # of what perfect one-step prediction saves
 
 
@@ -27,6 +29,7 @@ def figures(variant: Variant) -> dict[str, Any]:
         "oracle_s": round(variant.total("oracle"), 3),
         "oracle_share": _share(variant.perfect),
         **counted(variant.stats, variant.stats.by_tool),
+        "previews": ahead.figures(variant),
     }
 
 
@@ -134,7 +137,8 @@ def best(found: Forecast) -> Variant:
 
     def worth(variant: Variant) -> float:
         saved, stats = variant.total("plain") - variant.total("ahead"), variant.stats
-        return value(hidden_s=saved, wasted_s=stats.wasted_s, cost=stats.wasted_cost, prices=prices)
+        cost = stats.wasted_cost + stats.previews.wasted_cost
+        return round(value(hidden_s=saved, wasted_s=stats.wasted_s, cost=cost, prices=prices), _DIGITS)
 
     return max(found.variants, key=worth)
 
@@ -148,6 +152,7 @@ def verdict(found: Forecast) -> Iterator[str]:
         f"Tools are {percent(ratio(tools, plain))} of the time; perfect one-step prediction would save "
         f"{percent(variant.perfect.value)}."
     )
+    yield from ahead.verdict(found)
     yield from _reasons(found, variant)
 
 
@@ -195,7 +200,12 @@ def assumptions(found: Forecast) -> Iterator[str]:
     yield from _of_tools(clockwork.tools, survey, clockwork.guessed, clockwork.step_s)
     if not method.streams:
         yield "The model does not stream: calls start when their message is complete."
-    yield "Writes of one run do not disturb another, and no second body is started beside one that overruns."
+    yield from ahead.assumptions(found)
+    if found.variants[0].policy.partition_by:
+        yield "Each run counts as a user of its own: whose they are is not recorded, and the policy keeps users apart."
+    else:
+        yield "All runs count as one user's: what one writes, others may have read (partition_by keeps users apart)."
+    yield "No second body is started beside one that overruns."
 
 
 def _of_model(model: Times, survey: Survey, step_s: float, known: bool) -> str:

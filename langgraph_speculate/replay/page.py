@@ -5,16 +5,17 @@ from __future__ import annotations
 from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.pages.charts import bar_chart
 from langgraph_speculate.pages.document import render
+from langgraph_speculate.replay import ahead
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, verdict
 from langgraph_speculate.replay.variant import Variant
 
-_BARS = (("plain", "plain"), ("ahead", "expected"), ("oracle", "perfect"))
 _TOOLS = 40  # rows of the table by tool; the rest are counted
 _HEADINGS = (
     *("policy", "plain s", "expected s", "perfect s", "saved %", "95 % between", "of perfect %", "tool wait hidden %"),
     *("launched", "hits", "in vain", "wasted s"),
 )
+_PREVIEWS = ("previews used", "model hidden", "tokens in vain, cost")
 _BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "never ran ahead because")
 
 
@@ -26,13 +27,14 @@ def page(found: Forecast) -> str:
     """
     first = found.variants[0]
     tools = [_tool(*row) for row in by_tool(first.stats.by_tool)]
+    previews = found.tools_alone is not None
     return render(
         "replay/page.html.j2",
         title="What speculation would save",
         verdict=list(verdict(found)),
-        times=bar_chart("Seconds of all runs", [(label, first.total(name)) for name, label in _BARS], unit="s"),
-        headings=_HEADINGS,
-        variants=[_row(variant) for variant in found.variants],
+        times=bar_chart("Seconds of all runs", _bars(found), unit="s"),
+        headings=(*_HEADINGS, *(_PREVIEWS if previews else ())),
+        variants=[_row(variant, previews) for variant in found.variants],
         by_tool=_BY_TOOL,
         tools=tools[:_TOOLS],
         more=max(0, len(tools) - _TOOLS),
@@ -40,7 +42,15 @@ def page(found: Forecast) -> str:
     )
 
 
-def _row(variant: Variant) -> tuple[str, ...]:
+def _bars(found: Forecast) -> list[tuple[str, float]]:
+    first, alone = found.variants[0], found.tools_alone
+    expected = [("expected", first.total("ahead"))]
+    if alone is not None:
+        expected = [("tools ahead", alone.total("ahead")), ("model ahead", first.total("ahead"))]
+    return [("plain", first.total("plain")), *expected, ("perfect", first.total("oracle"))]
+
+
+def _row(variant: Variant, previews: bool) -> tuple[str, ...]:
     told = figures(variant)
     saved, perfect = told["saved_share"], told["oracle_share"]["value"]
     low, high = saved["interval"]
@@ -53,6 +63,7 @@ def _row(variant: Variant) -> tuple[str, ...]:
         _percent(told["hidden_share"]),
         *(str(told[name]) for name in ("launched", "hits", "wasted")),
         f"{told['wasted_s']:.1f}",
+        *(ahead.rows(told) if previews else ()),
     )
 
 

@@ -25,7 +25,6 @@ from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.toolbox import TASK, keyable
 from langgraph_speculate.replay.previewer import Previewer
-from langgraph_speculate.replay.recollection import Recollection
 from langgraph_speculate.replay.script import RecordedCall, Script, Step
 from langgraph_speculate.replay.simulation import Gate, Process
 from langgraph_speculate.replay.stage import Stage as Place
@@ -108,15 +107,12 @@ class Play:
         self.script = script
         self.place = place
         self.played = Played()
-        partition, epochs = place.whose(script.id)
-        view = RunView(place.level, None, epochs)
+        view = RunView(place.level, None, place.epochs(script.id))
         self.session = Session(f"r{place.next_run()}", view, place.policy.limits, None, place.economy)
         self._bodies: dict[str, Body] = {}
         self._ahead = ahead
-        self._previewer: Previewer | None = None
-        if ahead and place.memory is not None:
-            recollection = Recollection(place.memory, place.facts, partition, epochs)
-            self._previewer = Previewer(recollection, place, script, self.session)
+        recollection = place.recollection(script.id, view.epochs) if ahead else None
+        self._previewer = None if recollection is None else Previewer(recollection, place, script, self.session)
 
     def process(self) -> Process:
         """Play it from its beginning to its end."""

@@ -139,7 +139,7 @@ class Previewer:
         now = self._place.simulation.now
         # Only a stream can be stopped in the midst of what it writes.
         share = preview.passed(now) / preview.seconds if preview.seconds and self._place.reads_streams else 1.0
-        spent = preview.tokens._replace(output=int(preview.tokens.output * share))
+        spent = preview.tokens._replace(output=round(preview.tokens.output * share))
         self._session.previews.wasted(preview.id, why, spent, now)
         self._session.previews.ended(preview.id)
 

@@ -28,6 +28,7 @@ from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.toolbox import TASK, THREAD
 from langgraph_speculate.observe.stats import StatsCollector
 from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.replay.recollection import Recollection
 from langgraph_speculate.replay.simulation import Gate, Simulation
 from langgraph_speculate.replay.times import Clockwork
 
@@ -146,12 +147,16 @@ class Stage:
         """A number for a run."""
         return next(self._runs)
 
-    def whose(self, run: str) -> tuple[str, Epochs]:
-        """On whose data a run works, and its epochs.
+    def epochs(self, run: str) -> Epochs:
+        """Of what a run reads and writes: where the policy keeps users apart, each run is taken for one of its own."""
+        return Epochs(run) if self.policy.partition_by else self._epochs
 
-        Recordings do not say whose they are. Where the policy keeps users apart, each run is one of its own.
-        """
-        return (run, Epochs(run)) if self.policy.partition_by else ("", self._epochs)
+    def recollection(self, run: str, epochs: Epochs | None = None) -> Recollection | None:
+        """A run's share in what is remembered, or None where nothing is."""
+        if self.memory is None:
+            return None
+        partition = run if self.policy.partition_by else ""
+        return Recollection(self.memory, self.facts, partition, epochs or self.epochs(run))
 
     def facts(self, tool: str) -> ToolFacts:
         """What the gate is told of a tool that the model has called."""
