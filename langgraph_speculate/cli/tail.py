@@ -81,7 +81,8 @@ def _table_on(console: Console) -> Iterator[Callable[[Event], None]]:
             figures = (counts.real_calls, counts.hits, counts.wasted)
             seconds = (counts.hidden_s, counts.wasted_s)
             table.add_row(Text(name), *map(str, figures), *(f"{one:.2f}" for one in seconds))
-        return Group(table, Text(f"{stats.runs} runs ended", style="dim"), *(Text(line) for line in latest))
+        ended = f"{stats.runs} runs ended" + (f"; {stats.previews}" if stats.previews.began else "")
+        return Group(table, Text(ended, style="dim"), *(Text(line) for line in latest))
 
     with Live(get_renderable=shown, console=console, refresh_per_second=5):
 

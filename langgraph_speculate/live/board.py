@@ -33,7 +33,8 @@ class Row:
     Attributes:
         run: The run's id.
         id: Unique in the run.
-        kind: `model` for a model call, `call` for a real call, `guess` for a speculation.
+        kind: `model` for a model call, `call` for a real call, `guess` for a speculation, `preview` for a
+            model call that was started on remembered results.
         name: The model's name, if it has one, or the tool's.
         began: Seconds since the run began.
         ended: The same, or None while it lasts.
@@ -148,6 +149,12 @@ class Board:
                 self._end(run, id, now, reason)
             case events.CallSettled():
                 self._settle(run, event, now)
+            case events.PreviewBegan(preview=id, model=model):
+                self._add(Row(run.id, id, "preview", _short(model), now))
+            case events.PreviewUsed(preview=id, hidden_s=hidden_s):
+                self._end(run, id, now, "taken", hidden_s)
+            case events.PreviewWasted(preview=id, reason=reason):
+                self._end(run, id, now, reason)
             case events.RunClosed():
                 run.ended = now
 
@@ -174,13 +181,16 @@ class Board:
         run.rows += 1
         self._rows[row.run, row.id] = (self.version, row)
 
-    def _end(self, run: RunLine, id: str, now: float, outcome: str | None) -> None:
+    def _end(self, run: RunLine, id: str, now: float, outcome: str | None, saved_s: float | None = None) -> None:
         """A row has ended, unless it had before; what came of it may be known later."""
         _, row = self._rows.get((run.id, id), (0, None))
         if row is None:
             return
         ended = now if row.ended is None else row.ended
-        self._rows[run.id, id] = (self.version, replace(row, ended=ended, outcome=outcome or row.outcome))
+        self._rows[run.id, id] = (
+            self.version,
+            replace(row, ended=ended, outcome=outcome or row.outcome, saved_s=saved_s),
+        )
         self._rows.move_to_end((run.id, id))
 
 

@@ -1,5 +1,6 @@
 "use strict";
 const REDRAW_MS = 250, RETRY_MS = 3000;
+const EARLY = ["guess", "preview"]; // kinds of rows that may come to nothing
 const at = (id) => document.getElementById(id);
 let runs = new Map(), rows = new Map(), ahead = 0; // how far the server's clock is ahead of this one, in seconds
 
@@ -89,7 +90,7 @@ function showTimeline() {
 
 function lineOf(row, end) {
   const line = element("tr"), name = element("th", row.name), when = element("td", "", "when");
-  const until = row.ended ?? end, vain = row.kind === "guess" && row.outcome !== null && row.outcome !== "taken";
+  const until = row.ended ?? end, vain = EARLY.includes(row.kind) && row.outcome !== null && row.outcome !== "taken";
   name.scope = "row";
   name.title = row.name;
   name.append(element("span", (row.name && " ") + row.kind, "kind"));
@@ -105,7 +106,7 @@ function lineOf(row, end) {
 }
 
 function outcomeOf(row) {
-  const outcome = (row.outcome ?? (row.ended === null ? "running" : row.kind === "guess" ? "waiting" : "")).replaceAll("_", " ");
+  const outcome = (row.outcome ?? (row.ended === null ? "running" : EARLY.includes(row.kind) ? "waiting" : "")).replaceAll("_", " ");
   return row.saved_s === null ? outcome : `${outcome}, saved ${Math.round(row.saved_s * 1000)} ms`;
 }
 

@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 from langgraph_speculate.core import events
+from langgraph_speculate.observe.previews import PreviewTally
 from langgraph_speculate.policy.checks import printable
 
 _RUNS = 4_096  # that are under way at one time; a run that never ends makes room
@@ -17,6 +18,7 @@ class _Sums:
     count: Counter[str] = field(default_factory=Counter)
     wasted_s: float = 0.0
     would_hide_s: float = 0.0
+    previews: PreviewTally = field(default_factory=PreviewTally)
 
 
 class LogLines:
@@ -61,6 +63,8 @@ class LogLines:
             case events.RunClosed():
                 self._logger.log(self._level, "speculation: %s", self.line(event))
                 self._runs.pop(event.run, None)
+            case events.PreviewBegan() | events.PreviewUsed() | events.PreviewWasted():
+                self._of(event.run).previews.take(event)
 
     def line(self, closed: events.RunClosed) -> str:
         """What a run came to, so far as it was seen; bodies that end after it are not counted."""
@@ -71,10 +75,11 @@ class LogLines:
                 f"would be adopted, {sums.would_hide_s:.2f} s hidden; {sums.count['imagined']} launched, "
                 f"{sums.count['wasted']} in vain, {sums.wasted_s:.2f} s wasted; nothing ran"
             )
+        previews = sums.previews.counts()
         return (
             f"run {printable(closed.run)}: {closed.hits} of {sums.count['calls']} calls adopted, "
             f"{closed.hidden_s:.2f} s hidden; {closed.launched} launched, {sums.count['wasted']} in vain, "
-            f"{sums.wasted_s:.2f} s wasted"
+            f"{sums.wasted_s:.2f} s wasted" + (f"; {previews}" if previews.began else "")
         )
 
     def _of(self, run: str) -> _Sums:
@@ -111,6 +116,15 @@ def told(event: events.Event) -> str | None:
             return f"shadow   {printable(tool)}: would {'join' if joined else 'hit'} and save {tool_s - waited_s:.2f} s"
         case events.ShadowWasted(tool=tool, reason=reason):
             return f"shadow   {printable(tool)}: would be wasted: {printable(reason)}"
+        case events.PreviewBegan(model=model, tools=tools, probability=probability):
+            listed = ", ".join(map(printable, tools))
+            return f"preview  {printable(model)}: begins beside {listed}, {probability:.0%} likely"
+        case events.PreviewUsed(model=model, joined=joined, hidden_s=hidden_s):
+            return f"preview  {printable(model)}: {'joined' if joined else 'used'}, saved {hidden_s:.2f} s"
+        case events.PreviewWasted(model=model, reason=reason, tokens=tokens):
+            return f"preview  {printable(model)}: wasted, {printable(reason)}; {tokens} tokens"
+        case events.PreviewRefused(model=model, reason=reason):
+            return f"preview  {printable(model)}: not begun, {printable(reason)}"
         case events.Switched(scope=scope, name=name, state=state, reason=reason):
             return f"switched {scope} {printable(name)}: {state} ({reason})"
         case events.RunClosed(hits=hits, hidden_s=hidden_s):

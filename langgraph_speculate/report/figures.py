@@ -135,6 +135,8 @@ class Figures:
                 run.hidden_s += tool_s - waited_s
             case events.StepSettled(tool_s=tool_s, waited_s=waited_s) if run.level != "shadow":
                 run.hidden_s += tool_s - waited_s
+            case events.PreviewUsed(hidden_s=hidden_s):
+                run.hidden_s += hidden_s
             case events.Wrote(began=began):
                 self.writes += began
             case events.RunBegan(wall=wall, graph=graph, level=level):

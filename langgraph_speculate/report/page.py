@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from langgraph_speculate.observe.previews import PreviewCounts
 from langgraph_speculate.observe.stats import ShadowCounts, Stats
 from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.pages.document import render
 from langgraph_speculate.pages.scale import ticks
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.report import tables
+from langgraph_speculate.report import previews, tables
 from langgraph_speculate.report.choice import Pick
 from langgraph_speculate.report.figures import Figures
 from langgraph_speculate.report.runs import Run
-from langgraph_speculate.report.summary import plain_s, sentence, shadow_s
+from langgraph_speculate.report.summary import hidden_s, plain_s, sentence, shadow_s
 from langgraph_speculate.report.timeline import KINDS, LABELS, MODEL, Span, Timeline, timeline
 from langgraph_speculate.report.words import count, names, percent, seconds
 
@@ -34,6 +35,11 @@ _MEANT = (
         "next), what was always the same (constant), calls made before at such a moment (memory).",
     ),
     ("wasted", "Tool time of calls that ran ahead and that nobody asked for. The agent did not wait for them."),
+    (
+        "preview",
+        "The model’s next call, started on what tools answered before while they run, and used only if the model is "
+        "then asked the very same. One in vain costs tokens.",
+    ),
     (
         "would have",
         "At the level shadow nothing runs ahead. What would have is decided as ever; how long it would have taken is "
@@ -79,6 +85,8 @@ def page(figures: Figures, notes: Sequence[str] = ()) -> str:
         more_denials=max(0, len(figures.denials) - tables.ROWS),
         waste=tables.waste(figures.waste),
         imagined_waste=tables.waste(figures.imagined_waste),
+        previews=previews.rows(stats.previews),
+        previews_told=previews.told(stats.previews),
         meant=_MEANT,
     )
 
@@ -128,6 +136,7 @@ def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
     counts: Counts = stats.shadow if foretells else stats
     would = "would have been " if foretells else ""
     without_s = shadow_s(figures) if foretells else plain_s(figures)
+    saved_s = counts.hidden_s if foretells else hidden_s(stats)
     answered = f"{counts.hits:,} of {count(counts.real_calls, 'call')}"
     cost = f", cost {counts.wasted_cost:.4g}" if counts.wasted_cost else ""
     vain = f"{counts.wasted:,} of {counts.launched:,} launched{cost}"
@@ -142,8 +151,14 @@ def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
         ),
         (seconds(counts.wasted_s), f"{would}wasted", vain),
         (f"{counts.amplification:.2f}", "bodies for each call", "1 without speculation"),
-        (seconds(without_s), "without speculation", f"{seconds(without_s - counts.hidden_s)} with it"),
+        (seconds(without_s), "without speculation", f"{seconds(without_s - saved_s)} with it"),
+        *(_preview_card(stats.previews) if stats.previews.began else ()),
     ]
+
+
+def _preview_card(previews: PreviewCounts) -> list[tuple[str, str, str]]:
+    told = f"{seconds(previews.hidden_s)} of the model hidden, {previews.wasted_tokens:,} tokens wasted"
+    return [(percent(previews.used, previews.began), "of previews used", told)]
 
 
 def _unknown(shadow: ShadowCounts) -> str:

@@ -21,7 +21,8 @@ class Run:
         began: Seconds on the host's monotonic clock, as `ended`.
         wall: What a calendar's clock showed at its beginning, in seconds since 1970; 0 if nobody looked.
         level: The level of its policy; empty if nobody said.
-        hidden_s: Seconds of tool time that nobody waited for; at the level `shadow`, that nobody would have.
+        hidden_s: Seconds of tools and of the model that nobody waited for; at the level `shadow`, of tools that nobody
+            would have.
         wasted_s: Tool-seconds that ran in vain, or would have.
         happened: Its events, without those beyond the first 2000.
         bins: Which bin of probability each guess is in that has no end yet, by its id.

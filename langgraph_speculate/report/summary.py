@@ -40,14 +40,17 @@ def _foretold(figures: Figures, shadow: Counts) -> str:
 
 
 def _told(figures: Figures, stats: Stats) -> str:
-    if not stats.launched:
+    previews = stats.previews
+    if not stats.launched and not previews.began:
         foreseen = f"{stats.foreseen:,} of {count(stats.real_calls, 'call')} were foreseen"
         return f"Nothing ran ahead; {foreseen}, and the tools took {seconds(stats.hidden_s + stats.tool_wait_s)}."
-    saved = "Saved" if stats.hidden_s >= 0 else "Lost"
+    saved_s, whole_s = hidden_s(stats), plain_s(figures)
     parts = [
-        f"{saved} {percent(abs(stats.hidden_s), plain_s(figures))} of {seconds(plain_s(figures))}",
-        f"hid {percent(stats.hidden_s, stats.hidden_s + stats.tool_wait_s)} of the wait for tools",
-        f"wasted {seconds(stats.wasted_s)} of tool time",
+        f"{'Saved' if saved_s >= 0 else 'Lost'} {percent(abs(saved_s), whole_s)} of {seconds(whole_s)}",
+        f"hid {percent(stats.hidden_s, stats.hidden_s + stats.tool_wait_s)} of the wait for tools"
+        + (f" and {seconds(previews.hidden_s)} of the model" if previews.used else ""),
+        f"wasted {seconds(stats.wasted_s)} of tool time"
+        + (f" and {count(previews.wasted_tokens, 'token')}" if previews.began else ""),
         f"ran {names(sorted(figures.early_writes))} ahead, which may write"
         if figures.early_writes
         else "wrote nothing",
@@ -58,7 +61,12 @@ def _told(figures: Figures, stats: Stats) -> str:
 def plain_s(figures: Figures) -> float:
     """Seconds that all runs would have taken if nothing had run ahead."""
     under_way = sum(run.seconds for run in figures.runs.unfinished())
-    return figures.seconds + under_way + figures.stats().hidden_s
+    return figures.seconds + under_way + hidden_s(figures.stats())
+
+
+def hidden_s(stats: Stats) -> float:
+    """Seconds that nobody waited for: of tools that ran ahead, and of the model's steps that did."""
+    return stats.hidden_s + stats.previews.hidden_s
 
 
 def shadow_s(figures: Figures) -> float:

@@ -10,15 +10,18 @@ from typing import Literal, TypeVar, get_args
 from langgraph_speculate.core import events
 from langgraph_speculate.core.speculation import HEDGE
 from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.report import previews
 from langgraph_speculate.report.remedies import advice, meaning
 from langgraph_speculate.report.words import names, percent, seconds
 
 E = TypeVar("E", bound=events.Event)
 
-Kind = Literal["model", "wait", "ready", "joined", "vain", "warm", "imagined", "futile", "denied"]
+Kind = Literal["model", "preview", "spent", "wait", "ready", "joined", "vain", "warm", "imagined", "futile", "denied"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LABELS: Mapping[Kind, str] = {
     "model": "model writes",
+    "preview": "model started ahead, used",
+    "spent": "model started ahead in vain",
     "wait": "agent waits for a tool",
     "ready": "ran ahead, ready in time",
     "joined": "ran ahead, waited for",
@@ -29,6 +32,7 @@ LABELS: Mapping[Kind, str] = {
     "denied": "may not run ahead",
 }
 MODEL = "model"
+_BELOW: frozenset[Kind] = frozenset({"wait", "preview", "spent"})  # other spans of their lane
 _LATEST = 1e12  # seconds; a log may say anything
 _STAGES: Mapping[str, str] = {
     "begin": "before the model had written anything",
@@ -116,11 +120,11 @@ def timeline(run: str, happened: Iterable[events.Event], most: int = 150) -> Tim
 
 
 def _packed(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """The spans, each in the first row of its lane that is free by then; speculations above, what waits below them."""
+    """The spans, each in the first row of its lane that is free by then; waits and previews below others."""
     free: dict[tuple[str, bool], list[float]] = defaultdict(list)
     placed: list[tuple[Span, bool, int]] = []
     for span in spans:
-        below = span.kind == "wait"
+        below = span.kind in _BELOW
         rows = free[span.lane, below]
         row = next((row for row, until in enumerate(rows) if until <= span.began), len(rows))
         rows[row : row + 1] = [span.ended]
@@ -148,6 +152,7 @@ class _Record:
     def spans(self) -> Iterator[Span]:
         """Everything that took time, and what was not allowed to."""
         yield from self._model()
+        yield from self._previews()
         yield from self._waits()
         yield from self._speculations()
         yield from self._imagined()
@@ -171,6 +176,19 @@ class _Record:
             yield Span(
                 "model", MODEL, turn.at, until, f"The model wrote for {seconds(until - turn.at)} and {said}; {told}."
             )
+
+    def _previews(self) -> Iterator[Span]:
+        used = {event.preview: event for event in self._of(events.PreviewUsed)}
+        wasted = {event.preview: event for event in self._of(events.PreviewWasted)}
+        for began in self._of(events.PreviewBegan):
+            taken, lost = used.get(began.preview), wasted.get(began.preview)
+            end, until = taken or lost, self.ended
+            if taken is not None:  # from here on it is the model's step
+                until = taken.at if taken.joined else min(taken.at, began.at + max(0.0, taken.hidden_s))
+            elif lost is not None:
+                until = lost.at
+            kind: Kind = "spent" if taken is None else "preview"
+            yield Span(kind, MODEL, began.at, until, previews.story(began, end))
 
     def _waits(self) -> Iterator[Span]:
         for call in self._of(events.CallSettled):

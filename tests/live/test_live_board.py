@@ -71,6 +71,21 @@ def test_a_run_becomes_rows_with_their_outcomes():
     assert [tool["name"] for tool in told["tools"]] == ["look", "find"]
 
 
+def test_model_calls_that_start_ahead_are_rows_too():
+    """
+    One that was used, with what it saved, and one that was not, with the reason.
+    """
+    board = Board()
+    run = Script(board)
+    for id in ("r:p1", "r:p2"):
+        run.tell(events.PreviewBegan, preview=id, model="scripted", probability=0.9, tools=("look",), tokens=9)
+    run.tell(events.PreviewUsed, preview="r:p1", model="scripted", joined=True, hidden_s=0.2)
+    run.tell(events.PreviewWasted, preview="r:p2", model="scripted", reason="result", tokens=9, cost=0.0)
+
+    assert sorted(shown(board)) == [("preview", "scripted", "result"), ("preview", "scripted", "taken")]
+    assert sorted(row["saved_s"] or 0 for row in told_by(board)["rows"]) == [0, 0.2]
+
+
 def test_a_reader_is_told_what_has_changed_since():
     """
     A row that has ended is told once more, the others are not.

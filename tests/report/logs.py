@@ -112,6 +112,38 @@ def shadow_run(run: str = "s", began: float = 300.0, tool: str = "get_order") ->
     return told.events
 
 
+def previewing_run(run: str = "p", began: float = 400.0) -> list[Event]:
+    """A run of 4 s whose tool takes 1 s, three times: the model's next step began with it, was right, wrong, refused.
+
+    The first was joined when 1 s of it had passed; the second stopped after 1 s, and 900 tokens.
+    """
+    told, right, wrong = _Told(run, began), f"{run}:p1", f"{run}:p2"
+    waited = {"tool": "get_order", "tool_s": 1.0, "waited_s": 1.0}
+    told.at(0, events.RunBegan, partition="p", world="w", max_in_flight=4, max_per_turn=3, max_per_run=60,
+            max_wasted_per_run=20, level="declared")  # fmt: skip
+    told.at(0, events.TurnBegan, turn="t1", model="gpt")
+    told.at(0.2, events.TurnEnded, turn="t1", calls=("get_order",), foreseen=0)
+    told.at(0.2, events.PreviewBegan, preview=right, model="gpt", probability=0.9, tools=("get_order",), tokens=1000)
+    told.at(1.2, events.CallSettled, id=None, joined=False, **waited)
+    told.at(1.2, events.StepSettled, **waited)
+    told.at(1.2, events.TurnBegan, turn="t2", model="gpt")
+    told.at(1.2, events.PreviewUsed, preview=right, model="gpt", joined=True, hidden_s=1.0)
+    told.at(1.5, events.TurnEnded, turn="t2", calls=("get_order",), foreseen=0)
+    told.at(1.5, events.PreviewBegan, preview=wrong, model="gpt", probability=0.8, tools=("get_order",), tokens=1100)
+    told.at(2.5, events.PreviewWasted, preview=wrong, model="gpt", reason="result", tokens=900, cost=0.5)
+    told.at(2.5, events.CallSettled, id=None, joined=False, **waited)
+    told.at(2.5, events.StepSettled, **waited)
+    told.at(2.5, events.TurnBegan, turn="t3", model="gpt")
+    told.at(2.6, events.TurnEnded, turn="t3", calls=("get_order",), foreseen=0)
+    told.at(2.6, events.PreviewRefused, model="gpt", reason="worth")
+    told.at(3.6, events.CallSettled, id=None, joined=False, **waited)
+    told.at(3.6, events.StepSettled, **waited)
+    told.at(3.6, events.TurnBegan, turn="t4", model="gpt")
+    told.at(4, events.TurnEnded, turn="t4", calls=(), foreseen=0)
+    told.at(4, events.RunClosed, launched=0, hits=0, hidden_s=0.0)
+    return told.events
+
+
 def write(path: Path, happened: list[Event]) -> Path:
     """The events as a log."""
     path.write_text("".join(f"{json.dumps(as_json(event))}\n" for event in happened), "utf-8")
