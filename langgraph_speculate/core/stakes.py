@@ -186,6 +186,10 @@ class Stakes:
         cost = self.cost(bet.model, tokens)
         self._settled(bet.model, value(hidden_s=0.0, wasted_s=0.0, cost=cost, prices=self._prices), now)
 
+    def off(self, now: float) -> Iterator[tuple[str, Breaker]]:
+        """Models none of whose previews are made for a while, as they cost more than they save."""
+        return ((name, one) for name, one in self._breakers.items() if one.state == "off" and now < one.due)
+
     def take_switches(self) -> Sequence[Switched]:
         """Which models' previews went off and on since this was last asked."""
         switches, self._switches = self._switches, []

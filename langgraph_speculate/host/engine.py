@@ -40,7 +40,7 @@ from langgraph_speculate.host import clock
 from langgraph_speculate.host.brakes import Brakes, Onlooker
 from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
-from langgraph_speculate.host.explanation import Explanation, held_back, verdict_on
+from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper
 from langgraph_speculate.host.memory import bounded_memory
@@ -139,7 +139,10 @@ class Engine:
         return self._collector.snapshot()
 
     def explain(self) -> Explanation:
-        """For each tool whether it may run ahead, and why: the same gate that decides in a run."""
+        """For each tool whether it may run ahead, and why: the same gate that decides in a run.
+
+        Its `models` are those whose calls are not started ahead although `model_ahead` is set.
+        """
         now, level = clock.now(), self.policy.effective_level()
         verdicts = []
         for toolbox, blocked in self.views:
@@ -150,7 +153,9 @@ class Engine:
                 with self.lock:
                     breaker = self._breakers.off(facts.name, now)
                 verdicts.append(held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view))
-        return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool))
+        with self.lock:
+            models = list(models_held_back(self.unpreviewable, self.economy.stakes.off(now), now))
+        return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool), models)
 
     def events(self, observer: Observer) -> Callable[[], None]:
         """Call *observer* with every event from now on; returns a function that takes it off again.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.breaker import Breaker
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.facts import RunView, ToolFacts
 from langgraph_speculate.core.gate import Deny, Reason, decide, forbids
+from langgraph_speculate.core.stakes import Objection
 from langgraph_speculate.host.service import Service
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy.checks import printable
@@ -39,10 +42,23 @@ class ToolVerdict:
 
 
 class Explanation(tuple[ToolVerdict, ...]):
-    """One verdict a tool; `str()` makes it a table."""
+    """One verdict a tool; `str()` makes it a table.
+
+    Attributes:
+        models: The same for models whose calls are not started ahead although `model_ahead` is set; the name is theirs.
+    """
+
+    models: tuple[ToolVerdict, ...]
+
+    def __new__(cls, tools: Iterable[ToolVerdict] = (), models: Iterable[ToolVerdict] = ()) -> Self:
+        """Verdicts on tools, and on models."""
+        made = super().__new__(cls, tools)
+        made.models = tuple(models)
+        return made
 
     def __str__(self) -> str:
-        return "\n".join(str(verdict) for verdict in self) or "this graph has no tools that speculation can reach"
+        tools = [str(verdict) for verdict in self] or ["this graph has no tools that speculation can reach"]
+        return "\n".join([*tools, *map(str, self.models)])
 
 
 def verdict_on(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict:
@@ -73,8 +89,29 @@ def held_back(facts: ToolFacts, service: Service | None, breaker: Breaker | None
         cause = f"its service answered {service.status}" if service.status else "attempts failed one after the other"
         reason, detail = Refusal.COOLING_DOWN, f"{cause}; it is left alone for {service.resting_until - now:.0f} s"
     elif breaker is not None:
-        cause = f"{breaker.count} guesses cost {-breaker.worth:.3g} s more than they saved"
+        cause = _lost("guesses", breaker)
         reason, detail = Refusal.BREAKER, f"{cause}; they are only scored for {breaker.due - now:.0f} s"
     else:
         return None
     return ToolVerdict(facts.name, False, reason.value, detail, facts.rule.origin)
+
+
+def models_held_back(
+    unpreviewable: Mapping[tuple[type, str, bool], str], off: Iterable[tuple[str, Breaker]], now: float
+) -> Iterator[ToolVerdict]:
+    """Models whose calls are not started ahead.
+
+    Args:
+        unpreviewable: Why calls of a class of models are not.
+        off: Models whose previews cost more than they save.
+        now: Seconds on the monotonic clock.
+    """
+    for name, why in dict.fromkeys((kind.__name__, why) for (kind, *_), why in unpreviewable.items()):
+        yield ToolVerdict(name, False, "unpreviewable", why, "model_ahead")
+    for name, breaker in off:
+        detail = f"{_lost('previews', breaker)}; none begins for {breaker.due - now:.0f} s"
+        yield ToolVerdict(name or "model", False, Objection.BREAKER.value, detail, "model_ahead")
+
+
+def _lost(what: str, breaker: Breaker) -> str:
+    return f"{breaker.count} {what} cost {-breaker.worth:.3g} s more than they saved"

@@ -42,7 +42,9 @@ from langsmith_server import LangSmithServer
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.core.events import Event
+from langgraph_speculate.core.stakes import Bet, Tokens
 from langgraph_speculate.demo.loopback import LoopbackServer, Pace, Reply
+from langgraph_speculate.host import clock
 from langgraph_speculate.observe.observers import at_once
 
 PACE_S = 0.12
@@ -377,6 +379,28 @@ def test_a_model_that_shows_more_than_its_answer_is_not_previewed_again():
     assert seen == ["told"] * 6
     assert "used" not in reasons(happened)
     assert len(reasons(happened)) <= 2
+    told = speculation_of(graph).explain()
+    assert [(verdict.tool, verdict.reason, verdict.origin) for verdict in told.models] == [
+        ("Telling", "unpreviewable", "model_ahead")
+    ]
+    assert str(told).splitlines()[-1].startswith("no  Telling")
+
+
+def test_a_model_whose_previews_cost_too_much_is_explained():
+    """
+    For as long as none of them begins.
+    """
+    now = clock.now()
+    graph = wrapped(agent_graph(Shop().model(), [Shop().tool()]))
+    stakes, bet = speculation_of(graph).economy.stakes, Bet("gpt", ["get_order"], 0.9, Tokens(100_000, 100))
+    for _ in range(16):
+        stakes.made(bet)
+        stakes.ended(bet)
+        stakes.lost(bet, bet.tokens, now)
+    (verdict,) = speculation_of(graph).explain().models
+
+    assert (verdict.tool, verdict.allowed, verdict.reason) == ("gpt", False, "breaker")
+    assert verdict.detail.startswith("16 previews cost")
 
 
 class _Tokens(Seen):
