@@ -84,6 +84,7 @@ def previews_compared(path: Path, latency: Latency, seed: int, *, runs: int) -> 
             "used": {"forecast": told["previews"]["used"], "measured": seen["previews_used"]},
             "began": {"forecast": told["previews"]["began"], "measured": seen["previews_began"]},
             "tokens": {"forecast": told["previews"]["wasted_tokens"], "measured": seen["wasted_tokens"]},
+            "interval": seen["saved_share_interval"],
             "off_by": abs(told["saved_share"]["value"] - seen["saved_share"]),
             "allowed": max(0.1 * seen["saved_share"], 0.01),
         }
