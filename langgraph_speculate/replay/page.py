@@ -15,7 +15,7 @@ _HEADINGS = (
     *("policy", "plain s", "expected s", "perfect s", "saved %", "95 % between", "of perfect %", "tool wait hidden %"),
     *("launched", "hits", "in vain", "wasted s"),
 )
-_PREVIEWS = ("previews used", "model hidden", "tokens in vain, cost")
+_PREVIEWS = ("policy", "previews used", "of the model hidden", "tokens in vain, cost")
 _BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "never ran ahead because")
 
 
@@ -27,14 +27,15 @@ def page(found: Forecast) -> str:
     """
     first = found.variants[0]
     tools = [_tool(*row) for row in by_tool(first.stats.by_tool)]
-    previews = found.tools_alone is not None
     return render(
         "replay/page.html.j2",
         title="What speculation would save",
         verdict=list(verdict(found)),
         times=bar_chart("Seconds of all runs", _bars(found), unit="s"),
-        headings=(*_HEADINGS, *(_PREVIEWS if previews else ())),
-        variants=[_row(variant, previews) for variant in found.variants],
+        headings=_HEADINGS,
+        variants=[_row(variant) for variant in found.variants],
+        previews=_previews(found),
+        of_previews=_PREVIEWS,
         by_tool=_BY_TOOL,
         tools=tools[:_TOOLS],
         more=max(0, len(tools) - _TOOLS),
@@ -50,7 +51,13 @@ def _bars(found: Forecast) -> list[tuple[str, float]]:
     return [("plain", first.total("plain")), *expected, ("perfect", first.total("oracle"))]
 
 
-def _row(variant: Variant, previews: bool) -> tuple[str, ...]:
+def _previews(found: Forecast) -> list[tuple[str, ...]]:
+    """What came of previews, where they were asked about."""
+    asked = [variant for variant in found.variants if variant.policy.model_ahead]
+    return [(variant.name or "as asked", *ahead.rows(figures(variant))) for variant in asked]
+
+
+def _row(variant: Variant) -> tuple[str, ...]:
     told = figures(variant)
     saved, perfect = told["saved_share"], told["oracle_share"]["value"]
     low, high = saved["interval"]
@@ -63,7 +70,6 @@ def _row(variant: Variant, previews: bool) -> tuple[str, ...]:
         _percent(told["hidden_share"]),
         *(str(told[name]) for name in ("launched", "hits", "wasted")),
         f"{told['wasted_s']:.1f}",
-        *(ahead.rows(told) if previews else ()),
     )
 
 

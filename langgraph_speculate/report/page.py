@@ -158,7 +158,7 @@ def _cards(figures: Figures, stats: Stats) -> list[tuple[str, str, str]]:
 
 def _preview_card(previews: PreviewCounts) -> list[tuple[str, str, str]]:
     told = f"{seconds(previews.hidden_s)} of the model hidden, {previews.wasted_tokens:,} tokens wasted"
-    return [(percent(previews.used, previews.began), "of previews used", told)]
+    return [(percent(previews.used, previews.began), "previews used", told)]
 
 
 def _unknown(shadow: ShadowCounts) -> str:
