@@ -126,6 +126,25 @@ def test_memory_that_is_always_wrong_switches_itself_off_within_twenty_turns():
     assert [switch.state for switch in made.take_switches()] == ["probing", "on"]
 
 
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"input_tokens": 900, "output_tokens": 20}, Tokens(900, 20)),
+        ({"input_tokens": 900, "input_token_details": {"cache_read": 512}}, Tokens(900, 0, 512)),
+        ({"input_tokens": 900, "output_tokens": "many", "input_token_details": None}, Tokens(900, 0)),
+        ({"input_tokens": -1}, None),
+        ({}, None),
+        ("900", None),
+        (None, None),
+    ],
+)
+def test_what_a_provider_counted_is_believed_as_far_as_it_makes_sense(usage: Any, counted: Tokens | None):
+    """
+    Recordings may say anything.
+    """
+    assert Tokens.counted(usage) == counted
+
+
 def test_what_a_model_writes_is_learned():
     """
     Until something is known, a guess.

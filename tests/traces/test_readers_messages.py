@@ -134,6 +134,18 @@ def test_errors_of_tools_are_kept():
     assert [event["status"] for event in events_of([failed, dumpd(failed), block])] == ["error"] * 3
 
 
+@pytest.mark.parametrize("dump", [list, messages_to_dict, lambda messages: [dumpd(one) for one in messages]])
+def test_tokens_that_a_provider_counted_are_kept(dump: Any):
+    """
+    As LangChain's messages say them; where nobody counted, nothing is said.
+    """
+    usage = {"input_tokens": 900, "output_tokens": 20, "total_tokens": 920}
+    counted, other = events_of(dump([AIMessage("sent", usage_metadata=usage), AIMessage("sent")]))
+
+    assert counted["usage_metadata"] == usage
+    assert "usage_metadata" not in other
+
+
 def test_prompts_are_kept_as_such():
     """
     A developer's message is the system's.
