@@ -35,7 +35,7 @@ class Proposal:
         stage: How much of the model's message is known.
         call_id: The id of the model's own call, if its tool is handed that and it is known.
         depth: How far ahead: 1 for the message that is being written, 2 for the one after it, and so on.
-        parent: The speculation whose call it takes for granted, if any.
+        parent: The speculation whose call it takes for granted, or the preview, if any.
     """
 
     candidate: Candidate
@@ -86,7 +86,7 @@ class Proposal:
         )
 
     def further(self, depth: int, parent: str | None, chance: float) -> Proposal:
-        """The same *depth* messages ahead, behind *parent*, which comes true with a probability of *chance*."""
+        """The same *depth* messages ahead, resting on *parent*, which comes true with a probability of *chance*."""
         candidate = replace(self.candidate, probability=self.candidate.probability * chance)
         return replace(self, candidate=candidate, depth=depth, parent=parent)
 

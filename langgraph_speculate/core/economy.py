@@ -26,6 +26,7 @@ class Economy:
         restraints: Breakers, and what the services bear.
         in_process: How many attempts of all graphs run in this process.
         stakes: What previews of model calls may cost.
+        previews: Whether there are any.
     """
 
     latencies: Latencies = field(default_factory=Latencies)
@@ -33,6 +34,7 @@ class Economy:
     restraints: Restraints = field(default_factory=Restraints)
     in_process: Callable[[], int] = _idle
     stakes: Stakes = field(default_factory=Stakes)
+    previews: bool = False
 
     def estimate(self, tool: str, policy: ToolPolicy, ahead: Ahead, load: float, now: float) -> Estimate:
         """What is expected of launching a guess of *tool* now, should its call come.

@@ -250,10 +250,14 @@ class Launches(RunState):
         speculation = self.table.get(id)
         if speculation is None or speculation.ended_at is not None or speculation.state is State.PROMOTED:
             return False, []
-        for turn, opened in self._open.items():
-            if speculation in self._of(turn, opened):  # once the model has written it, there may be a slot again
-                opened.started[speculation.call.key] -= 1
+        self._unstart(speculation)  # once the model has written it, there may be a slot again
         return True, self._drop([speculation], "preempt", Discard.YIELDED, now)
+
+    def _unstart(self, speculation: Speculation) -> None:
+        """As if it had never been started: open turns may start its call."""
+        for turn, opened in self._open.items():
+            if speculation in self._of(turn, opened):
+                opened.started[speculation.call.key] -= 1
 
     def _drop(self, lost: Iterable[Speculation], event: str, reason: Discard, now: float) -> list[Command]:
         """Discard these, and then what rests on them."""

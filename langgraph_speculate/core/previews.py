@@ -71,6 +71,11 @@ class Previews:
         if bet is not None:
             self._stakes.ended(bet)
 
+    def chance(self, id: str) -> float | None:
+        """How likely it is that a preview will be used, or None once that is known."""
+        bet = self._open.get(id)
+        return None if bet is None else bet.probability
+
     def used(self, id: str, hidden_s: float, joined: bool, now: float) -> None:
         """A real call has something of what it writes; so many seconds of it had passed when that call came."""
         bet = self._open.pop(id, None)

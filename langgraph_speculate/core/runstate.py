@@ -54,7 +54,7 @@ class RunState:
         self._economy = economy or Economy()
         self._journal = self._opened_journal(title)
         self._budget = Budget(limits, self.table, Counter() if thread is None else thread, self._economy)
-        self._pace = Pace(self._economy.latencies, limits.max_depth)
+        self._pace = Pace(self._economy.latencies, limits.max_depth + self._economy.previews)
         self._restraints = self._economy.restraints
         self._repeats = Repeats()
         self.warm_ups = WarmUps(run, view, limits, self.table, self._journal, self._economy)

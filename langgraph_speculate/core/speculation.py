@@ -118,8 +118,8 @@ class Speculation:
         source: Its candidate's source.
         stage: How much of the message was known at launch.
         depth: How far ahead it was launched: 1 for the message that was being written, 2 for the one after it, …
-        parent: The speculation whose call it takes for granted; None once the model has made that call, and where it
-            takes none for granted.
+        parent: The speculation whose call it takes for granted, or the preview; None once the model has made that call,
+            or has taken that preview over, and where nothing is taken for granted.
         call_id: The id of the model's own call, for a tool that is handed it; only that call may adopt the result.
         venue: Where it runs (`"task"` or `"thread"`); only a real call of the same venue may adopt it.
         reads: Tags of the resources it reads.

@@ -68,7 +68,7 @@ class Table:
         self.confirm(speculation)
 
     def lineage(self, id: str) -> list[Speculation]:
-        """Those that rest on that guess, be it on one that rests on it, oldest first."""
+        """Those that rest on that guess or preview, be it on a guess that rests on it, oldest first."""
         found, ids = [], {id}
         for speculation in self:  # none is older than what it rests on
             if speculation.parent in ids:
@@ -79,9 +79,13 @@ class Table:
     def confirm(self, speculation: Speculation) -> None:
         """The model has made its call: neither it nor what takes that call for granted rests on a guess any more."""
         speculation.parent = None
-        for other in self:
-            if other.parent == speculation.id:
-                other.parent = None
+        self.release(speculation.id)
+
+    def release(self, id: str) -> None:
+        """What rests on that guess, or on that preview, is taken for granted no more."""
+        for speculation in self:
+            if speculation.parent == id:
+                speculation.parent = None
 
     def finish(self, id: str, outcome: Outcome, now: float, rejected: Discard | None) -> Speculation | None:
         """A body ended. With *rejected* its outcome cannot be used; returns the speculation, or None if unknown."""

@@ -110,7 +110,7 @@ class Engine:
         prices = Prices(policy.thrift, policy.value_per_second)
         latencies, restraints = Latencies(), Restraints(self._breakers, self.brakes, prices)
         stakes = Stakes(prices, latencies, policy.price_of, policy.limits)
-        self.economy = Economy(latencies, prices, restraints, in_process, stakes)
+        self.economy = Economy(latencies, prices, restraints, in_process, stakes, policy.model_ahead)
         self.memory = bounded_memory(policy.limits) if policy.model_ahead else None
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.imagined = replace(self.economy, restraints=Restraints(breakers, Onlooker(self.brakes), prices))

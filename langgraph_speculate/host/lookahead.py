@@ -2,7 +2,8 @@
 
 A predictor is asked with the history that there would be then: once when a guess is launched, without its result, and
 once more with the result, if that is there before the model asks for it. When a message is complete, its calls are no
-guesses any more, but their results are still to come: that moment gains most where tools are slow.
+guesses any more, but their results are still to come: that moment gains most where tools are slow. Nobody needs to be
+asked where a preview of the model has written the next message.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from langgraph_speculate.core.calls import Call, key_of
+from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host.driver import Driver
@@ -22,6 +24,8 @@ from langgraph_speculate.host.runner import Attempt
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
+
+_PREVIEW = "preview"  # as the source of a guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Lookahead:
 
         def start(guess: Speculation) -> Attempt[Speculation]:
             key = guess.call.key
-            if self._is_on:
+            if self._bequeaths:
                 self._raw[guess.id] = made.raw[key]
             return self._proposer.attempt(guess, made.bodies[key], place, self._ended)
 
@@ -68,13 +72,18 @@ class Lookahead:
 
     @cached_property
     def _is_on(self) -> bool:
-        """Whether anything may come of it."""
+        """Whether a predictor is asked further."""
         far = self._driver.session.limits.max_depth > 1
         return far and self._engine.forecaster.inline and self._proposer.may_launch()
 
+    @cached_property
+    def _bequeaths(self) -> bool:
+        """Whether a message may find guesses that were launched for it before it began."""
+        return self._is_on or (self._engine.memory is not None and self._proposer.may_launch())
+
     def inherited(self, turn: str) -> list[tuple[Call, Call]]:
         """What was launched for a turn before it began: calls as bodies receive them, and as the model writes them."""
-        guesses = self._driver.session.guesses_for(turn) if self._is_on else ()
+        guesses = self._driver.session.guesses_for(turn) if self._bequeaths else ()
         # One that another thread is about to start may be missing: then the stream says nothing of it.
         return [(guess.call, raw) for guess in guesses if (raw := self._raw.get(guess.id)) is not None]
 
@@ -92,12 +101,29 @@ class Lookahead:
             received: Those of them whose tools have speculations, as their bodies receive them.
             text: What it says besides.
         """
-        if not self._looks(spot.turn, None) or not calls or any(map(self._proposer.ends_foresight, calls)):
+        if not self._looks(spot.turn, None) or not self.may_look_past(calls):
             return
         ready = {guess.call.key for guess in self._driver.session.table.ready}
         if len(received) == len(calls) and ready.issuperset(map(key_of, received)):
             return  # the next message begins at once, with all results there
         self._look(None, Spot(spot.turn, spot.history.after(calls, text=text), spot.place))
+
+    def may_look_past(self, calls: Sequence[Call]) -> bool:
+        """Whether there may be guesses about the message after one with these calls."""
+        return bool(calls) and not any(map(self._proposer.ends_foresight, calls))
+
+    def past_preview(self, spot: Spot, preview: str, call: Call, id: str | None) -> None:
+        """A preview has written a call, with that id, of the message after the one at *spot*: launch it."""
+        made = self._proposer.propose([Candidate(call, 1.0, _PREVIEW)], spot.history, spot.place, call_id=id, depth=2)
+        session, headroom = self._driver.session, _headroom(made)
+        self._driver.decide(
+            lambda now: session.previewed(spot.turn, preview, made.proposals[0], now, headroom),
+            self.starting(made, spot.place),
+        )
+
+    def take_back(self, preview: str) -> None:
+        """What a preview wrote of its calls is void."""
+        self._driver.decide(lambda now: self._driver.session.preview_revised(preview, now))
 
     def _ended(self, guess: Speculation) -> None:
         """A body has ended: with its result, more may be known of what comes after it."""
@@ -128,11 +154,14 @@ class Lookahead:
         if candidates:
             # How far ahead it is, if beyond the next message, is the session's to say.
             made = self._proposer.propose(candidates, spot.history, spot.place, depth=2)
-            # How many calls a limit will leave by then is not known yet.
-            headroom = None if made.headroom is None else 0
             self._driver.decide(
-                lambda now: session.looked_ahead(spot.turn, parent, made.proposals, now, headroom),
+                lambda now: session.looked_ahead(spot.turn, parent, made.proposals, now, _headroom(made)),
                 self.starting(made, spot.place),
             )
         for guess in session.guesses_after(parent):
             self._past(guess, spot)
+
+
+def _headroom(made: Proposed) -> int | None:
+    """How many more calls limits leave: by the next message that is not known yet."""
+    return None if made.headroom is None else 0

@@ -39,6 +39,7 @@ class Preview:
         given: What the model is given.
         expected: What the tools are expected to answer, by the id of the call.
         tokens: About what it reads, and writes to its end.
+        wrote: Is handed each piece as it comes.
 
     Attributes:
         venue: Where it runs.
@@ -52,7 +53,14 @@ class Preview:
 
     call_id: str | None = None
 
-    def __init__(self, id: str, given: ModelInput, expected: Mapping[str, Result], tokens: Tokens) -> None:
+    def __init__(
+        self,
+        id: str,
+        given: ModelInput,
+        expected: Mapping[str, Result],
+        tokens: Tokens,
+        wrote: Callable[[Any], None],
+    ) -> None:
         self.id = id
         self.venue = VENUES[given.method]
         self.expected = expected
@@ -68,6 +76,7 @@ class Preview:
         )
         self.given = given
         self._tokens = tokens
+        self._wrote = wrote
         self._pieces: list[Any] = []
         self._outcome: Outcome | None = None
         self._changed: Future[None] = Future()
@@ -131,6 +140,7 @@ class Preview:
         with self._lock:
             self._pieces.append(piece)
         self._tell()
+        self._wrote(piece)
 
     def end(self, outcome: Outcome, now: float) -> None:
         """Its body ended."""
@@ -195,7 +205,7 @@ class Preview:
         """What it has read and written so far: as its provider counted it, or about."""
         if self.form is None:
             return Tokens(0, 0)
-        messages = [message for piece in self._pieces for message in _messages_of(piece)]
+        messages = [message for piece in self._pieces for message in messages_of(piece)]
         counted = next((tokens for message in reversed(messages) if (tokens := counted_in(message))), None)
         if counted is not None:
             return counted
@@ -205,7 +215,8 @@ class Preview:
         return self._tokens if whole else self._tokens._replace(output=written)
 
 
-def _messages_of(piece: Any) -> list[BaseMessage]:
+def messages_of(piece: Any) -> list[Any]:
+    """The messages in a piece."""
     generations = getattr(piece, "generations", None)
     return [piece.message] if generations is None else [one.message for one in generations]
 
@@ -214,7 +225,7 @@ def call_ids(piece: Any) -> list[str]:
     """The ids of the calls that a piece begins, or holds."""
     return [
         call["id"]
-        for message in _messages_of(piece)
+        for message in messages_of(piece)
         for call in getattr(message, "tool_call_chunks", None) or getattr(message, "tool_calls", None) or ()
         if call.get("id")
     ]

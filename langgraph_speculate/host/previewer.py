@@ -8,7 +8,7 @@ next, if nothing has changed. Whether it was given that is looked at when it is,
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -23,8 +23,10 @@ from langgraph_speculate.core.memory import Expectation, Memory, Reading, Result
 from langgraph_speculate.core.stakes import Bet, Tokens
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.continuation import Continuation
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.inputs import ModelInput, result_in
+from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.model import name_of
 from langgraph_speculate.host.preview import Preview, counted_in, estimated
 from langgraph_speculate.host.results import handed_over, text_shown
@@ -44,11 +46,13 @@ class _Step:
     Attributes:
         given: What the model was given for it.
         message: The message, once it is final.
+        spot: Where it was written.
         considered: Whether a preview of what follows it was thought of.
     """
 
     given: ModelInput
     message: Any = None
+    spot: Spot | None = None
     considered: bool = False
 
 
@@ -61,9 +65,19 @@ class Previewer:
         toolbox: The graph's tools.
         memory: What tools answered before.
         origin: Whose run it is.
+        lookahead: Launches the calls that previews write.
     """
 
-    def __init__(self, engine: Engine, driver: Driver, toolbox: Toolbox, memory: Memory, origin: Origin) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        driver: Driver,
+        toolbox: Toolbox,
+        memory: Memory,
+        origin: Origin,
+        lookahead: Lookahead,
+    ) -> None:
+        self._lookahead = lookahead
         self._engine = engine
         self._driver = driver
         self._toolbox = toolbox
@@ -101,7 +115,7 @@ class Previewer:
         if preview.trouble is None and not preview.shown:
             preview.shown = True
             session, hidden_s, joined = self._driver.session, preview.hid_s, preview.joined
-            self._driver.note(lambda now: session.previews.used(preview.id, hidden_s, joined, now))
+            self._driver.note(lambda now: session.preview_used(preview.id, hidden_s, joined, now))
 
     def wrote(self, given: ModelInput, calls: Iterable[str], seconds: float | None) -> None:
         """The model's body has written calls with these ids, in so many seconds if it did so now."""
@@ -119,16 +133,15 @@ class Previewer:
             attempt.taken = False  # should it wind down beyond the end of the run, that waits for it
         self._driver.runner.cancel([preview.id])
         if not preview.shown:
-            preview.shown = True
-            why, spent = preview.trouble or "unasked", preview.spent()
-            self._driver.note(partial(self._driver.session.previews.wasted, preview.id, why, spent))
+            preview.shown, why = True, preview.trouble or "unasked"
+            self._driver.decide(partial(self._driver.session.preview_wasted, preview.id, why, preview.spent()))
 
-    def message(self, message: Any) -> None:
-        """A message of the model is final: what was started for it and not taken over never will be."""
+    def message(self, message: Any, spot: Spot | None) -> None:
+        """A message of the model is final, written at *spot*: what ran ahead and was not taken over never will be."""
         self._waste(self._pending, "unasked")
         steps = {id(step): step for call in _calls_of(message) if (step := self._steps.get(call["id"])) is not None}
         for step in steps.values():
-            step.message = message
+            step.message, step.spot = message, spot
             tokens = counted_in(message)
             if tokens is not None:
                 self._engine.economy.stakes.wrote(name_of(step.given.model), tokens.output)
@@ -191,11 +204,18 @@ class Previewer:
         id: str | None = self._driver.answer(lambda now: (session.previews.begin(bet, now), []), nothing)
         if id is None:
             return
-        preview = Preview(id, given, {id: one.result for id, one in expected.items()}, bet.tokens)
+        reads, results_by_id = self._reader(id, step, calls), {id: one.result for id, one in expected.items()}
+        preview = Preview(id, given, results_by_id, bet.tokens, reads)
         self._pending.append(preview)
         self._driver.runner.start(Attempt(preview, preview.sandbox, preview.body, self._ended, _LONGEST_S))
         if self._closed:  # in the meantime, in another thread
             self._waste([preview], "run_ended")
+
+    def _reader(self, preview: str, step: _Step, calls: Mapping[str, Call]) -> Callable[[Any], None]:
+        """What reads the pieces of a preview of what follows *step*."""
+        if step.spot is None or not self._lookahead.may_look_past(list(calls.values())):
+            return _unread
+        return Continuation(preview, step.spot, self._lookahead).piece
 
     def _bars(self, given: ModelInput) -> bool:
         """Whether no call like this one may run ahead, which is told once."""
@@ -217,6 +237,8 @@ class Previewer:
         if outcome.taint is not None:
             self._engine.unpreviewable[preview.given.kind] = f"it uses {outcome.taint}"
         preview.end(outcome, now)
+        if preview.trouble is not None:
+            self._lookahead.take_back(preview.id)
         self._driver.note(lambda now: self._driver.session.previews.ended(preview.id))
 
     def _waste(self, previews: Iterable[Preview], why: str) -> None:
@@ -226,7 +248,7 @@ class Previewer:
             preview.shown = True
             spent = preview.spent()
             self.let_go(preview)
-            self._driver.note(partial(self._driver.session.previews.wasted, preview.id, why, spent))
+            self._driver.decide(partial(self._driver.session.preview_wasted, preview.id, why, spent))
 
     def _take(self, preview: Preview) -> bool:
         """Whether nobody has taken a preview, over or off, until now."""
@@ -271,6 +293,10 @@ class Previewer:
         """What a call that starts now may read."""
         entry = self._toolbox.get(call.name)
         return Reading.of(call, None if entry is None else entry.facts, self._driver.session.view.epochs)
+
+
+def _unread(piece: Any) -> None:
+    """Nothing may be launched for what it says."""
 
 
 def _difference(preview: Preview, given: ModelInput) -> str | None:

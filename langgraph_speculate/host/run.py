@@ -19,6 +19,7 @@ from langgraph_speculate.core.shadow import ShadowSession
 from langgraph_speculate.host.calls import RealCalls
 from langgraph_speculate.host.compat import RUN_KEY
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.runner import Runner, wind_down
@@ -74,9 +75,9 @@ class Run:
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
-        memory = engine.memory
-        self.previewer = None if memory is None else Previewer(engine, self._driver, toolbox, memory, origin)
-        self.turns = Turns(engine, self._driver, proposer, warmer, origin, self.previewer)
+        lookahead, memory = Lookahead(engine, self._driver, proposer), engine.memory
+        self.previewer = None if memory is None else Previewer(engine, self._driver, toolbox, memory, origin, lookahead)
+        self.turns = Turns(engine, self._driver, proposer, warmer, origin, lookahead, self.previewer)
         self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async, self.previewer)
 
     # -- the model ---------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class Turns:
         proposer: Makes attempts out of candidates.
         warmer: Warms tools up.
         origin: Whose run it is.
+        lookahead: Launches what reaches beyond the message being written.
         previewer: Starts the model's next call on remembered results, or None.
 
     Attributes:
@@ -62,6 +63,7 @@ class Turns:
         proposer: Proposer,
         warmer: Warmer,
         origin: Origin,
+        lookahead: Lookahead,
         previewer: Previewer | None = None,
     ) -> None:
         self._engine = engine
@@ -70,7 +72,7 @@ class Turns:
         self._origin = origin
         self._proposer = proposer
         self._previewer = previewer
-        self._lookahead = Lookahead(engine, driver, proposer)
+        self._lookahead = lookahead
         self.asking: dict[str, str] = {}
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
@@ -117,12 +119,13 @@ class Turns:
         """The model's message is final."""
         made = getattr(message, "tool_calls", None) or ()
         self.asking.update((call["id"], id) for call in made if call.get("id"))
+        turn = self._open.get(id)
         if self._previewer is not None:
-            self._previewer.message(message)
+            self._previewer.message(message, None if turn is None else turn.spot)
         if _is_broken_off(message):
             self.abort(id)
             return
-        turn = self._open.pop(id, None)
+        self._open.pop(id, None)
         raw = [Call(call["name"], call["args"]) for call in made]
         alive = self._driver.session.alive_tools()
         received = [self._as_received(call, turn) for call in raw if call.name in alive]

@@ -31,8 +31,9 @@ class Violation:
         rule: Which: `order` (a run's records are complete, and neither its time nor its epochs run backwards),
             `lifecycle` (launched once, one end), `commit` (nothing discarded, failed, outdated, foreign, or twice),
             `stale` (nothing that was written between launch and use), `closed` (nothing after the end of a run),
-            `level` (nothing runs ahead at the level `shadow`), `budget` (the run's limits), `ledger` (what a run counts
-            is what its records have), `partition` (runs of one partition share their resources).
+            `lineage` (nothing outlives what it rests on), `level` (nothing runs ahead at the level `shadow`), `budget`
+            (the run's limits), `ledger` (what a run counts is what its records have), `partition` (runs of one
+            partition share their resources).
         run: The run.
         id: The speculation, or None.
         record: The number of the record that breaks it, from 1: in a log, the line.

@@ -27,6 +27,7 @@ class Standing:
         at: The record that brought it there.
         failed: Its body ended, but not well.
         running: Its body runs.
+        called: A message has called its tool since it was launched.
         committed, settled: The records that said so, or 0.
         twin: The speculation that the same real call waits for beside it, or None.
     """
@@ -36,6 +37,7 @@ class Standing:
     state: State = State.RUNNING
     failed: bool = False
     running: bool = True
+    called: bool = False
     committed: int = 0
     settled: int = 0
     twin: Standing | None = field(default=None, repr=False, compare=False)
@@ -59,6 +61,7 @@ class Replay:
         began: Its first record.
         report: Takes what is wrong.
         known: Its speculations by id.
+        previews: Whether its previews of the model's next message may yet be used, by id.
         closed: The record that closed it, or 0.
         discarded: How many speculations were, of guesses (True) and of calls that the model had written (False).
         at: When the latest record happened.
@@ -67,6 +70,7 @@ class Replay:
     began: events.RunBegan
     report: Report
     known: dict[str, Standing] = field(default_factory=dict)
+    previews: dict[str, bool] = field(default_factory=dict)
     closed: int = 0
     discarded: Counter[bool] = field(default_factory=Counter)
     at: float = float("-inf")
@@ -106,6 +110,17 @@ class Replay:
                 self._settle(event, standing, record)
             case events.TurnEnded(calls=calls):
                 self._made = calls
+                for standing in self.known.values():
+                    standing.called = standing.called or standing.launched.tool in calls
+            case events.PreviewBegan(preview=preview):
+                self.previews[preview] = True
+            case events.PreviewUsed(preview=preview):
+                self.previews[preview] = False
+            case events.PreviewWasted(preview=preview):
+                self.previews[preview] = False
+                # What is the answer of a real call, or may be, does not fall with it.
+                children = [(id, self.known[id]) for id in self._resting_on(preview)]
+                self._orphans += [id for id, one in children if one.state is not State.PROMOTED and not one.called]
             case events.RunClosed():
                 self._close(event, record)
 
@@ -114,7 +129,7 @@ class Replay:
             if not self.known[id].over:
                 parent = self.known[id].launched.parent
                 self.report(
-                    "lineage", id, record, f"lives on, but {parent}, which it took for granted, is contradicted"
+                    "lineage", id, record, f"lives on, but {parent}, which it took for granted, came to nothing"
                 )
         self._orphans, self._made = [], ()
 
@@ -134,7 +149,11 @@ class Replay:
         standing = self.known[event.id] = Standing(event, record)
         running = sum(standing.running for standing in self.known.values())
         self._spend("max_in_flight", running, event.id, record)
-        if not 1 <= event.depth <= self.began.max_depth:
+        may_come = self.previews.get(event.parent or "")
+        if may_come is False:
+            self.report("lineage", event.id, record, f"launched, but {event.parent}, which it rests on, is over")
+        # A preview writes the message after the one whose calls are under way.
+        if not 1 <= event.depth <= self.began.max_depth + (may_come is not None):
             told = f"launched {event.depth} messages ahead, and max_depth is {self.began.max_depth}"
             self.report("budget", event.id, record, told)
         if standing.is_guess:
@@ -201,13 +220,16 @@ class Replay:
         standing.state, standing.at = State.DISCARDED, record
         self.discarded[standing.is_guess] += 1
         if event.reason == Discard.CONTRADICTED:
-            children = [id for id, other in self.known.items() if other.launched.parent == event.id and not other.over]
+            children = self._resting_on(event.id)
             # A message that makes the call of one of them confirms it, whatever it makes of the others.
             self._orphans += [id for id in children if self.known[id].launched.tool not in self._made]
         if standing.is_guess and event.reason in (Discard.CONTRADICTED, Discard.PREEMPTED):
             launched = standing.launched
             self._per_turn[launched.turn, launched.depth] -= 1  # another may take its place
         self._spend("max_wasted_per_run", self.discarded[standing.is_guess], event.id, record)
+
+    def _resting_on(self, parent: str) -> list[str]:
+        return [id for id, other in self.known.items() if other.launched.parent == parent and not other.over]
 
     def _wasted(self, event: events.Wasted, standing: Standing, record: int) -> None:
         standing.running = False

@@ -403,7 +403,7 @@ def test_an_audit_notices_what_lives_on_although_its_guess_was_contradicted(monk
     session.begin_turn("t2", 2.0)
     found = audit(session.take_events())
     assert [(violation.rule, violation.id) for violation in found] == [("lineage", second.id)]
-    assert violation_text(found) == [f"lives on, but {first.id}, which it took for granted, is contradicted"]
+    assert violation_text(found) == [f"lives on, but {first.id}, which it took for granted, came to nothing"]
 
 
 def violation_text(found: list[Any]) -> list[str]:

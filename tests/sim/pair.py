@@ -76,9 +76,11 @@ def _is_order_of_siblings(program: Program, found: list[Mismatch]) -> bool:
 
 def _counts(side: Side) -> Counter[str]:
     counts: Counter[str] = Counter()
+    by_previews = {e.id for e in side.happened if isinstance(e, events.Launched) and e.source == moments.PREVIEW}
     for event in side.happened:
         if isinstance(event, events.Launched):
             counts["launched"] += 1
+            counts["launched by previews"] += event.source == moments.PREVIEW
         elif isinstance(event, events.PreviewBegan):
             counts["previews"] += 1
         elif isinstance(event, events.PreviewUsed):
@@ -87,6 +89,7 @@ def _counts(side: Side) -> Counter[str]:
             counts[f"{type(event).__name__}: {event.reason}"] += 1
         elif isinstance(event, events.CallSettled) and event.id is not None:
             counts["joined" if event.joined else "ready"] += 1
+            counts["adopted from previews"] += event.id in by_previews
         elif isinstance(event, events.Discarded | events.Denied | events.Refused):
             counts[f"{type(event).__name__.lower()}: {event.reason}"] += 1
     return counts
@@ -268,7 +271,8 @@ def _too_old(program: Program, side: Side) -> Iterator[Mismatch]:
 def _may_be_from(program: Program, seen: Seen, turn: float) -> float:
     """When the first model turn began in which a call of the turn that began at *turn* may have been launched."""
     begun = sorted(asked.started for asked in seen.asked.values() if asked.started <= turn)
-    return min([turn, *begun[-Limits(**program.limits).max_depth :]])
+    reach = Limits(**program.limits).max_depth + program.policy.get("model_ahead", False)
+    return min([turn, *begun[-reach:]])
 
 
 def _handed_out_twice(side: Side) -> Iterator[Mismatch]:
