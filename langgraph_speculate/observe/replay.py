@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from langgraph_speculate.core import events
-from langgraph_speculate.core.speculation import TRANSITIONS, Discard, Stage, State, step
+from langgraph_speculate.core.speculation import HEDGE, TRANSITIONS, Discard, Stage, State, step
 
 Report = Callable[[str, "str | None", int, str], None]
 """Takes rule, id of a speculation or None, number of the record, and what contradicts what."""
@@ -152,8 +152,9 @@ class Replay:
         may_come = self.previews.get(event.parent or "")
         if may_come is False:
             self.report("lineage", event.id, record, f"launched, but {event.parent}, which it rests on, is over")
-        # A preview writes the message after the one whose calls are under way.
-        if not 1 <= event.depth <= self.began.max_depth + (may_come is not None):
+        # A preview writes the message after the one whose calls are under way, and a second body is of the first's.
+        reach = self.began.max_depth + (may_come is not None or event.source == HEDGE)
+        if not 1 <= event.depth <= reach:
             told = f"launched {event.depth} messages ahead, and max_depth is {self.began.max_depth}"
             self.report("budget", event.id, record, told)
         if standing.is_guess:

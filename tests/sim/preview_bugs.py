@@ -8,13 +8,19 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from langgraph_speculate.core import stakes
+from langgraph_speculate.core import launches, stakes
+from langgraph_speculate.core.foresight import Foresight
+from langgraph_speculate.core.gate import ALLOW
 from langgraph_speculate.core.memory import Reading
 from langgraph_speculate.core.previews import Previews
-from langgraph_speculate.host import adopt_model, inputs, previewer
+from langgraph_speculate.core.session import Session
+from langgraph_speculate.host import adopt_model, inputs, previewer, proposer
 from langgraph_speculate.host.inputs import Form
+from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.preview import Preview
 from langgraph_speculate.host.previewer import Previewer
+from tests.sim.far_bugs import FAR_BUGS
+from tests.sim.moments import PREVIEW
 
 PREVIEW_BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
 
@@ -199,4 +205,48 @@ def wasted_tokens_are_not_counted() -> Iterator[None]:
 def previews_are_forgotten() -> Iterator[None]:
     """One that nobody takes is not counted as wasted."""
     with patch.object(Previews, "wasted", lambda self, *args: None):
+        yield
+
+
+# -- what is launched because a preview wrote it ---------------------------------------------------------------------
+
+
+@bug
+def branches_outlive_their_preview() -> Iterator[None]:
+    with patch.object(Foresight, "preview_revised", lambda self, id, now: []):
+        yield
+
+
+@bug
+def calls_of_previews_answer_others_of_their_tool() -> Iterator[None]:
+    """Which arguments the preview had written does not count."""
+    real = Session.end_turn
+
+    def end_turn(self: Session, turn: str, calls: Any, coerced: Any, now: float) -> Any:
+        for speculation in self.table:
+            if speculation.source == PREVIEW:
+                alike = [call for call in coerced if call.name == speculation.call.name]
+                speculation.call = (alike or [speculation.call])[0]
+        return real(self, turn, calls, coerced, now)
+
+    with patch.object(Session, "end_turn", end_turn):
+        yield
+
+
+PREVIEW_BUGS["calls_of_previews_outlive_a_write"] = FAR_BUGS["links_outlive_a_write"]
+
+
+@bug
+def calls_of_previews_pass_the_gate() -> Iterator[None]:
+    real = Lookahead.past_preview
+
+    def past_preview(self: Lookahead, *args: Any) -> None:
+        with (
+            patch.object(proposer, "forbids", lambda *args: None),
+            patch.object(launches, "forbids", lambda *args: None),
+            patch.object(launches, "decide", lambda *args, **about: ALLOW),
+        ):
+            real(self, *args)
+
+    with patch.object(Lookahead, "past_preview", past_preview):
         yield

@@ -116,3 +116,59 @@ def _failing(seed: int, draw: Draw) -> Program:
     script, last = _over_and_over(draw), draw.randrange(2, 5)
     visits = (Visit("u1", "u1", (*script[:last], replace(script[last], fails=True))),)
     return _agent(seed, draw, ("get_item",), visits=visits, limits=QUIET)
+
+
+# -- calls that previews write ---------------------------------------------------------------------------------------
+
+AMPLE = {"max_in_flight": 8, "max_per_turn": 8}
+"""Whatever a preview writes may run early."""
+
+
+def _digging(draw: Draw, names: tuple[str, ...], turns: int = 4) -> Script:
+    """Slow tools by turns with others, so that previews have the time to write."""
+    quick = (0.0, 0.02, 0.05)
+    digs = [Turn((Ask("dig", {"id": draw.choice(draw.ids)}),), draw.choice(quick)) for _ in range(turns)]
+    others = [replace(draw.turn(names, 2), pace_s=draw.choice(quick)) for _ in range(turns)]
+    return (*(turn for pair in zip(digs, others, strict=True) for turn in pair), Turn((), 0.02))
+
+
+def _continuing(seed: int, draw: Draw, names: tuple[str, ...], **program: Any) -> Program:
+    memory = program.pop("remembered", None) or draw.choice(("right", "right", "mixed", "partly", "swapped"))
+    visits = program.pop("visits", None) or (Visit("u1", "u1", _digging(draw, names)),)
+    names = tuple(dict.fromkeys(("dig", *names)))
+    return _agent(seed, draw, names, visits=visits, limits=AMPLE, remembered=memory, **program)
+
+
+@shape(weight=4)
+def _continued(seed: int, draw: Draw) -> Program:
+    names = ("get_item", "get_note", "list_items", "draw", "whoami")
+    draw.ids = draw.choice(((0, 1), (0, 1, 2, 3)))
+    return _continuing(seed, draw, names)
+
+
+@shape(weight=4)
+def _continued_beside_writes(seed: int, draw: Draw) -> Program:
+    draw.ids = (0,)
+    return _continuing(seed, draw, ("get_item", "get_item", "set_item", "clear_items", "import_data"))
+
+
+@shape(weight=2)
+def _continued_with_ids(seed: int, draw: Draw) -> Program:
+    form = Form("agent", draw.tools("dig", "get_item", "of_call"))
+    return _continuing(seed, draw, ("get_item", "of_call"), form=form)
+
+
+@shape(weight=4)
+def _continued_beside_another_run(seed: int, draw: Draw) -> Program:
+    """One run digs and reads, the other writes: what was read too early must not be used."""
+    draw.ids = (0,)
+    script = tuple(replace(turn, asks=turn.asks[:1]) for turn in _digging(draw, ("get_item",), turns=3))
+    writes = (*(Turn((draw.ask("set_item"),), draw.choice((0.1, 0.2, 0.3))) for _ in range(4)), Turn())
+    visits = (Visit("u1a", "u1", script), Visit("u1b", "u1", writes, draw.choice((0.0, 0.1, 0.25))))
+    return _continuing(seed, draw, ("get_item", "set_item"), visits=visits, racy=True, remembered="right")
+
+
+@shape(weight=2)
+def _continued_and_cancelled(seed: int, draw: Draw) -> Program:
+    ending = Ending(draw.choice(("cancel", "timeout")), 0.2 + draw.random())
+    return _continuing(seed, draw, ("get_item", "get_note"), ending=ending)
