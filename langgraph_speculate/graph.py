@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.tools import BaseTool
+from langgraph.cache.base import BaseCache
 from langsmith.utils import tracing_is_enabled
 
 from langgraph_speculate.core.candidates import Predictor
@@ -59,6 +60,7 @@ def speculate(
     *,
     tools: Sequence[BaseTool] = (),
     patterns: PatternSource | None = None,
+    memory: BaseCache[Any] | None = None,
     predictor: Predictor | None = None,
     observers: Iterable[Observer] = (),
     executor: Executor | None = None,
@@ -78,6 +80,8 @@ def speculate(
         tools: Tools that hand-written nodes fetch at run time, where they cannot be found by looking.
         patterns: Where what is learned is kept: a path (a SQLite file), a LangGraph `BaseStore`, or a `PatternStore`.
             None: in memory, gone with the process.
+        memory: Where what tools answered is kept for `model_ahead`: a LangGraph cache (`BaseCache`), such as
+            `SqliteCache`; it stays yours to close. None: in memory, gone with the process.
         predictor: Who guesses; None is `default_predictor()`, which learns from every run.
         observers: Called with every event (`langgraph_speculate.core.events`), in threads of their own: no run
             waits for them. `speculation_of(graph).flush()` returns when they have been told everything.
@@ -99,7 +103,7 @@ def speculate(
     Raises:
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
-        TypeError: *executor* is none.
+        TypeError: *executor* or *memory* is none.
         ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
@@ -121,7 +125,7 @@ def speculate(
         )
     observers = tuple(observers)
     tracing = Tracing(trace, trace_feedback)
-    given = (policy, patterns, predictor, executor) != (None,) * 4 or tracing != Tracing()
+    given = (policy, patterns, memory, predictor, executor) != (None,) * 5 or tracing != Tracing()
     asked = tools or observers or force_streaming or announce or given
     if _is_wrapped(graph) and not asked:
         return cast(G, graph)
@@ -133,7 +137,7 @@ def speculate(
     settings.check_names(found.names())
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing, announce)
+    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing, announce, memory)
     return cast(G, _wrap(found, toolboxes, engine))
 
 

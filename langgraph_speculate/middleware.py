@@ -19,6 +19,7 @@ from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResp
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
+from langgraph.cache.base import BaseCache
 from langgraph.types import TracePolicy, omit_payload
 
 from langgraph_speculate.core.candidates import Predictor
@@ -70,6 +71,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
     Args:
         policy: As in `speculate()`.
         patterns: As in `speculate()`.
+        memory: As in `speculate()`.
         predictor: As in `speculate()`.
         observers: As in `speculate()`.
         executor: As in `speculate()`.
@@ -80,7 +82,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
-        TypeError: *executor* is none.
+        TypeError: *executor* or *memory* is none.
         ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
@@ -105,6 +107,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         policy: PolicySource = None,
         *,
         patterns: PatternSource | None = None,
+        memory: BaseCache[Any] | None = None,
         predictor: Predictor | None = None,
         observers: Iterable[Observer] = (),
         executor: Executor | None = None,
@@ -118,7 +121,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
         self.speculation = Engine(
-            self._policy, guess, observers, patterns, force_streaming, executor, tracing, announce
+            self._policy, guess, observers, patterns, force_streaming, executor, tracing, announce, memory
         )
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)

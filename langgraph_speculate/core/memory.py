@@ -9,7 +9,7 @@ What comes out is an expectation. It decides whether a bet is worth it and never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from langgraph_speculate.policy import ToolPolicy
 _LOYAL: Final = 2.0
 """How many trials of a call what is known of its tool weighs."""
 _HEAVY: Final = 64.0  # trials after which old ones count half
+_RECALLED: Final = 8.0
+"""How many trials what another process saw weighs at most: a few of this one's own tell more."""
 _LEAST_SIZE: Final = 256  # bytes that an entry takes, however short its result
 
 
@@ -40,6 +42,11 @@ class Trials:
 
     hits: float
     misses: float
+
+    def at_most(self, weight: float) -> Trials:
+        """The same share of hits, of fewer trials."""
+        share = min(1.0, weight / max(self.hits + self.misses, 1e-9))
+        return Trials(self.hits * share, self.misses * share)
 
     def add(self, hit: bool) -> None:
         """It was tried once more."""
@@ -148,6 +155,20 @@ class Habits:
     last: tuple[Result, Reading] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is known of one tool in one partition, to be kept beyond the process.
+
+    Attributes:
+        again, alike: As in `Habits`.
+        results: Its calls, the latest first: key, what they were answered with, and how often that was the same again.
+    """
+
+    again: Trials
+    alike: Trials
+    results: Sequence[tuple[str, Result, Trials]]
+
+
 class Memory:
     """Results of tools, by partition.
 
@@ -212,6 +233,32 @@ class Memory:
         habits.last = (result, reading) if small else None
         self._habits[partition, tool] = habits
         self._keep((partition, tool, key), kept, result if small else None, reading, size)
+
+    def page(self, partition: str, tool: str, keys: Iterable[str]) -> Page | None:
+        """What is known of a tool and of these of its calls, if anything is."""
+        habits = self._habits.get((partition, tool))
+        if habits is None:
+            return None
+        found = [(key, self._kept.get((partition, tool, key))) for key in keys]
+        results = [(key, kept.result, kept.trials) for key, kept in found if kept is not None]
+        return Page(habits.again, habits.alike, results)
+
+    def recall(self, partition: str, tool: str, page: Page, reading: Reading) -> None:
+        """Know what a page says, beside what was learned since.
+
+        Args:
+            partition, tool: Whose page it is.
+            page: The page.
+            reading: Since when the world is known not to have changed, and in what.
+        """
+        if (partition, tool) not in self._habits:
+            again, alike = page.again.at_most(_RECALLED), page.alike.at_most(_RECALLED)
+            self._habits[partition, tool] = Habits(again, alike)
+        for key, result, trials in reversed(page.results):
+            if (partition, tool, key) not in self._kept:
+                size = max(len(result.form) + size_of(result.parts, self._most_bytes), _LEAST_SIZE)
+                if size <= self._most_bytes:
+                    self._kept[partition, tool, key] = Kept(result, reading, trials.at_most(_RECALLED), size)
 
     def _keep(
         self, at: tuple[str, str, str], kept: Kept | None, result: Result | None, reading: Reading, size: int

@@ -18,6 +18,7 @@ from uuid import uuid4
 from weakref import WeakSet, WeakValueDictionary
 
 from cachetools import LRUCache
+from langgraph.cache.base import BaseCache
 
 from langgraph_speculate.core.breaker import Breakers
 from langgraph_speculate.core.calls import Call
@@ -37,6 +38,7 @@ from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.archive import archive_of
 from langgraph_speculate.host.brakes import Brakes, Onlooker
 from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
@@ -74,15 +76,18 @@ class Engine:
         executor: Where sync bodies run that can be sent there, or None.
         tracing: What traces in LangSmith say of speculations.
         announce: Whether each adoption is told to those who stream `custom`.
+        memory: Where what tools answered is kept beyond the process; None keeps it here.
 
     Attributes:
         audience: Those who are told what happens.
         economy: What is known, and what restrains speculations.
         imagined: The same at the level `shadow`: what is imagined there restrains nothing real.
         patterns: The keeper of what is learned, or None.
+        memory: What tools answered, or None without previews.
+        archive: The keeper of that, or None.
 
     Raises:
-        TypeError: *executor* is none.
+        TypeError: *executor* or *memory* is none.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
     """
 
@@ -96,6 +101,7 @@ class Engine:
         executor: Executor | None = None,
         tracing: Tracing = Tracing(),  # noqa: B008 - frozen
         announce: bool = False,
+        memory: BaseCache[Any] | None = None,
     ) -> None:
         self.tracing = tracing
         self.force_streaming = force_streaming
@@ -123,6 +129,7 @@ class Engine:
         self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
         self.unpreviewable: dict[tuple[type, str, bool], str] = {}  # calls of models whose code tripped a wire, and why
         self._warned: set[str] = set()
+        self.archive = None if memory is None else archive_of(memory, self.memory, self.lock, self.warn)
         self._threads: LRUCache[tuple[str, bool], Counter[str]] = LRUCache(_THREADS)
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
         self._worlds = itertools.count(1)
@@ -179,6 +186,8 @@ class Engine:
         self.flush()
         if self.patterns is not None:
             self.patterns.close()
+        if self.archive is not None:
+            self.archive.close()
 
     # -- for the host ------------------------------------------------------------------------------------------------
 

@@ -7,18 +7,15 @@ unless that would hold up an event loop, and so does a process that ends for wha
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 
 from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums, add_to
 from langgraph_speculate.host.runner import running_loop
-from langgraph_speculate.host.threads import start_daemon
+from langgraph_speculate.host.threads import at_exit, start_daemon
 from langgraph_speculate.patterns import PatternStore
 from langgraph_speculate.patterns.store import SHARED
 
@@ -65,7 +62,7 @@ class Keeper:
             self._idle.wait(_PATIENCE_S)
         learner.on_new = self._met
         # A process that ends as it should writes all; the graph may be gone before.
-        self._at_exit = atexit.register(partial(_finish, weakref.WeakMethod(self._finish)))
+        self._not_at_exit = at_exit(self._finish)
 
     # -- for the graph's owner ---------------------------------------------------------------------------------------
 
@@ -93,7 +90,7 @@ class Keeper:
             if self._closed:
                 return
             self._closed = True
-        atexit.unregister(self._at_exit)
+        self._not_at_exit()
         if self._finish():
             self.store.close()
 
@@ -200,9 +197,3 @@ class Keeper:
             self._told = True
             kind = type(error).__name__  # its words may tell where the store is, or what was to be written
             _LOG.warning("patterns: the store does not take or tell what was learned (%s); runs go on", kind)
-
-
-def _finish(method: weakref.WeakMethod[Callable[[], object]]) -> None:
-    finish = method()
-    if finish is not None:
-        finish()

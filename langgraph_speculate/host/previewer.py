@@ -17,21 +17,22 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.messages.utils import message_chunk_to_message
 
-from langgraph_speculate.core.calls import Call, Outcome, key_of
-from langgraph_speculate.core.history import Origin, text_of
-from langgraph_speculate.core.memory import Expectation, Memory, Reading, Result, shelf_of
+from langgraph_speculate.core.calls import Call, Outcome
+from langgraph_speculate.core.history import text_of
+from langgraph_speculate.core.memory import Expectation, Result
 from langgraph_speculate.core.stakes import Bet, Tokens
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.continuation import Continuation
 from langgraph_speculate.host.driver import Driver
-from langgraph_speculate.host.inputs import ModelInput, result_in
+from langgraph_speculate.host.inputs import ModelInput
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.model import name_of
 from langgraph_speculate.host.preview import Preview, counted_in, estimated
+from langgraph_speculate.host.recollection import Recollection
 from langgraph_speculate.host.results import handed_over, text_shown
 from langgraph_speculate.host.runner import Attempt
-from langgraph_speculate.host.toolbox import Entry, Toolbox
+from langgraph_speculate.host.toolbox import Entry
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -62,29 +63,16 @@ class Previewer:
     Args:
         engine: What the runs of one wrapped graph share.
         driver: The run's session and runner.
-        toolbox: The graph's tools.
-        memory: What tools answered before.
-        origin: Whose run it is.
+        recollection: What the run expects its tools to answer.
         lookahead: Launches the calls that previews write.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        driver: Driver,
-        toolbox: Toolbox,
-        memory: Memory,
-        origin: Origin,
-        lookahead: Lookahead,
-    ) -> None:
-        self._lookahead = lookahead
+    def __init__(self, engine: Engine, driver: Driver, recollection: Recollection, lookahead: Lookahead) -> None:
         self._engine = engine
         self._driver = driver
-        self._toolbox = toolbox
-        self._memory = memory
-        self._partition = origin.partition
+        self._recollection = recollection
+        self._lookahead = lookahead
         self._steps: dict[str, _Step] = {}  # by the id of each of its calls
-        self._readings: dict[str, tuple[Call, Reading]] = {}  # by the id of the call
         self._pending: list[Preview] = []
         self._lock = threading.Lock()  # parallel calls of a sync run begin and end in threads of their own
         self._closed = False
@@ -93,7 +81,8 @@ class Previewer:
 
     def asked(self, given: ModelInput) -> Preview | None:
         """The model's body is called: the preview that it takes over, if there is one with that very input."""
-        self._learn(given.messages)
+        for id in self._recollection.told(given.messages):
+            self._steps.pop(id, None)
         answered = {message.tool_call_id for message in given.messages if isinstance(message, ToolMessage)}
         preview = next((one for one in self._pending if answered.issuperset(one.expected)), None)
         if preview is None:
@@ -154,14 +143,14 @@ class Previewer:
         if step is None or step.message is None:
             return
         calls = {call["id"]: Call(call["name"], call["args"]) for call in _calls_of(step.message)}
-        self._readings[id] = calls[id], self._reading(calls[id])
+        self._recollection.begun(id, calls[id])
         with self._lock:
             if step.considered or self._driver.session.closed or not self._driver.session.previews.may_begin:
                 return
             step.considered = True
         if step.message.invalid_tool_calls or len(calls) != len(step.message.tool_calls) or self._bars(step.given):
             return
-        expected = {id: self._expected(call) for id, call in calls.items()}
+        expected = {id: self._recollection.expected(call) for id, call in calls.items()}
         known = {id: one for id, one in expected.items() if one is not None}
         if len(known) == len(expected):
             self._start(step, calls, known)
@@ -187,7 +176,7 @@ class Previewer:
         self._closed = True
         self._waste(self._pending, "run_ended")
         self._steps.clear()
-        self._readings.clear()
+        self._recollection.close()
 
     # -- starting ----------------------------------------------------------------------------------------------------
 
@@ -257,42 +246,6 @@ class Previewer:
                 return False
             self._pending.remove(preview)
             return True
-
-    # -- remembering -------------------------------------------------------------------------------------------------
-
-    def _learn(self, messages: Sequence[BaseMessage]) -> None:
-        """Take in what the model is told of calls that this run made."""
-        for message in reversed(messages):
-            if not self._readings:
-                return
-            if isinstance(message, ToolMessage) and message.tool_call_id in self._readings:
-                call, reading = self._readings.pop(message.tool_call_id)
-                self._steps.pop(message.tool_call_id, None)
-                self._remember(call, reading, Result.of(handed_over(result_in(message))))
-
-    def _remember(self, call: Call, reading: Reading, result: Result | None) -> None:
-        key, where = key_of(call), self._shelf(call.name)
-        if key is not None and result is not None and where is not None:
-            self._driver.note(lambda now: self._memory.learn(where, call.name, key, result, reading))
-
-    def _expected(self, call: Call) -> Expectation | None:
-        key, where, entry = key_of(call), self._shelf(call.name), self._toolbox.get(call.name)
-        nothing: Expectation | None = None
-        if key is None or where is None or entry is None or entry.facts.return_direct:
-            return nothing
-        return self._driver.answer(lambda now: (self._memory.expect(where, call.name, key), []), nothing)
-
-    def _shelf(self, tool: str) -> str | None:
-        """The partition that results of a tool are remembered in; None if they must not be."""
-        if self._engine.is_private(tool):
-            return None
-        entry = self._toolbox.get(tool)
-        return shelf_of(None if entry is None else entry.facts.rule.tool, self._partition)
-
-    def _reading(self, call: Call) -> Reading:
-        """What a call that starts now may read."""
-        entry = self._toolbox.get(call.name)
-        return Reading.of(call, None if entry is None else entry.facts, self._driver.session.view.epochs)
 
 
 def _unread(piece: Any) -> None:

@@ -22,6 +22,7 @@ from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposer
+from langgraph_speculate.host.recollection import Recollection
 from langgraph_speculate.host.runner import Runner, wind_down
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.turns import Turns
@@ -75,8 +76,11 @@ class Run:
         self._is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
-        lookahead, memory = Lookahead(engine, self._driver, proposer), engine.memory
-        self.previewer = None if memory is None else Previewer(engine, self._driver, toolbox, memory, origin, lookahead)
+        lookahead = Lookahead(engine, self._driver, proposer)
+        self.previewer: Previewer | None = None
+        if engine.memory is not None:
+            recollection = Recollection(engine, self._driver, toolbox, engine.memory, origin)
+            self.previewer = Previewer(engine, self._driver, recollection, lookahead)
         self.turns = Turns(engine, self._driver, proposer, warmer, origin, lookahead, self.previewer)
         self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async, self.previewer)
 

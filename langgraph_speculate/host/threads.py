@@ -6,8 +6,11 @@ body never delays the exit of the process (a `ThreadPoolExecutor` would join it)
 
 from __future__ import annotations
 
+import atexit
 import threading
+import weakref
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 
 Job = Callable[[], None]
@@ -23,6 +26,22 @@ def start_daemon(work: Job, name: str) -> None:
         RuntimeError: The system has no thread to give, or the interpreter is shutting down.
     """
     threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def at_exit(finish: Callable[[], object]) -> Job:
+    """Call *finish*, a method, when the process ends as it should and its object is still there.
+
+    Returns:
+        What takes that back.
+    """
+    registered = atexit.register(partial(_call, weakref.WeakMethod(finish)))
+    return partial(atexit.unregister, registered)
+
+
+def _call(method: weakref.WeakMethod[Callable[[], object]]) -> None:
+    alive = method()
+    if alive is not None:
+        alive()
 
 
 class _Worker:

@@ -195,3 +195,60 @@ def test_what_it_expects_was_once_answered_in_that_partition(calls: list[tuple[s
                 if expected is not None:
                     assert (one, expected.result.parts["content"]) in answered
                     assert 0.0 < expected.probability < 1.0
+
+
+def turned_over(kept: Memory, *keys: str, reading: Reading | None = None) -> Memory:
+    """Another process that was given the page."""
+    page, other = kept.page("", "get", keys), memory()
+    assert page is not None
+    other.recall("", "get", page, reading or forever())
+    return other
+
+
+def test_a_page_tells_another_process_what_to_expect():
+    """
+    Results and counts come along, those of the calls that were asked for.
+    """
+    kept = told(told(memory(), *["same"] * 6, key="one"), *["same"] * 6, key="two")
+    other = turned_over(kept, "one")
+    expected = other.expect("", "get", "one")
+    assert expected is not None
+    assert (expected.result.parts["content"], expected.probability > 0.8) == ("same", True)
+    assert other.expect("", "get", "two") is None
+    assert memory().page("", "get", ["one"]) is None
+
+
+def test_what_another_process_saw_weighs_little_beside_what_this_one_does():
+    """
+    A result that never changed there and always does here is soon no longer bet on.
+    """
+    other = turned_over(told(memory(), *["same"] * 60), "k")
+    before = other.expect("", "get", "k")
+    after = told(other, *map(str, range(12))).expect("", "get", "k")
+    assert before is not None
+    assert after is not None
+    assert before.probability > 0.85 > 0.4 > after.probability
+
+
+def test_what_this_process_knows_is_not_replaced_by_what_another_did():
+    """
+    A page may arrive late.
+    """
+    mine = told(memory(), "mine", "mine")
+    page = told(memory(), "theirs", "theirs").page("", "get", ["k"])
+    assert page is not None
+    mine.recall("", "get", page, forever())
+    expected = mine.expect("", "get", "k")
+    assert expected is not None
+    assert expected.result.parts["content"] == "mine"
+
+
+def test_what_was_recalled_is_old_once_something_was_written():
+    """
+    It counts as read when its reading says, however old it is.
+    """
+    epochs = Epochs()
+    other = turned_over(told(memory(), "same", "same"), "k", reading=Reading(frozenset({"*"}), epochs, epochs.now))
+    assert other.expect("", "get", "k") is not None
+    epochs.begin_write(frozenset({"anything"}))
+    assert other.expect("", "get", "k") is None

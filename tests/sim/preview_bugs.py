@@ -14,11 +14,12 @@ from langgraph_speculate.core.gate import ALLOW
 from langgraph_speculate.core.memory import Reading
 from langgraph_speculate.core.previews import Previews
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.host import adopt_model, inputs, previewer, proposer
+from langgraph_speculate.host import adopt_model, inputs, proposer
 from langgraph_speculate.host.inputs import Form
 from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.preview import Preview
 from langgraph_speculate.host.previewer import Previewer
+from langgraph_speculate.host.recollection import Recollection
 from tests.sim.far_bugs import FAR_BUGS
 from tests.sim.moments import PREVIEW
 
@@ -190,7 +191,7 @@ def old_results_are_bet_on() -> Iterator[None]:
 
 @bug
 def results_of_other_partitions_are_bet_on() -> Iterator[None]:
-    with patch.object(previewer.Previewer, "_shelf", lambda self, tool: "of "):
+    with patch.object(Recollection, "_shelf", lambda self, tool: "of "):
         yield
 
 

@@ -11,6 +11,7 @@ from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.memory import Reading, Result
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.host.archive import hashed
 from langgraph_speculate.host.inputs import result_in
 from tests.sim.programs import Program
 from tests.sim.world import drawn
@@ -32,7 +33,7 @@ def fill(speculation: Any, program: Program, told: list[list[Any]]) -> None:
                 continue
             for _ in range(_TIMES):
                 reading = Reading(frozenset(), Epochs(), 0)
-                speculation.memory.learn(f"of {partition}", call.name, key, result, reading)
+                speculation.memory.learn(f"of {partition}", call.name, hashed(key), result, reading)
 
 
 def _answered(messages: list[Any]) -> Iterator[tuple[Call, ToolMessage]]:
