@@ -20,6 +20,7 @@ from benchmarks import (
     chains,
     decisions,
     evidence,
+    first_token,
     grid,
     learning,
     load,
@@ -910,3 +911,14 @@ def test_observing_reports_what_each_observer_costs(capsys: pytest.CaptureFixtur
     assert all(rate > 0 for rate in report["events_per_second"].values())
     assert set(report["run_ms"]) == {"without", "with"}
     assert "events a second" in "\n".join(observing.table(report))
+
+
+def test_the_first_token_is_never_later_where_model_calls_start_ahead():
+    """Whatever is remembered; and much earlier where it is right."""
+    right, wrong, mixed = first_token.report(first_token.KINDS, 2, virtual=True)
+    for one in (right, wrong, mixed):
+        for figure in ("median_s", "p95_s"):
+            assert one[AHEAD][figure] <= one[PLAIN][figure] + 1e-9
+    assert right[AHEAD]["median_s"] < 0.2 * right[PLAIN]["median_s"]
+    assert right["used"] > mixed["used"] > wrong["used"] == 0
+    assert len(list(first_token.table([right, wrong]))) == 4

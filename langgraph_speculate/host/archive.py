@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -96,6 +97,8 @@ class Archive:
 
     def changed(self, partition: str, tool: str, key: str) -> None:
         """A call was answered: write that before long."""
+        if self._closed:
+            return
         with self._lock:
             calls = self._changed[partition, tool]
             calls.pop(key, None)
@@ -121,12 +124,16 @@ class Archive:
             with self._lock:
                 wanted, self._wanted = self._wanted, {}
                 changed, self._changed = self._changed, defaultdict(dict)
-                if not wanted and not changed:
+            for work in (partial(self._read, wanted), partial(self._write, changed)):
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
+                    self._tell(error)
+            with self._lock:
+                if not self._wanted and not self._changed:
                     self._alive = False
                     self._idle.set()
                     return
-            self._read(wanted)
-            self._write(changed)
 
     def _read(self, wanted: Mapping[Name, Reading]) -> None:
         for name, page in self._pages(wanted).items():
@@ -141,21 +148,16 @@ class Archive:
                 page = self._memory.page(*name, reversed(list(calls)))
             if page is not None:
                 pairs[_place(name)] = (_text(page, known.get(name)), _KEPT_S)
-        try:
+        if pairs:
             self._cache.set(pairs)
-        except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
-            self._tell(error)
 
     def _pages(self, names: Mapping[Name, Any]) -> dict[Name, Page]:
         """Those that the cache has, as far as they can be read."""
-        places = {_place(name): name for name in names}
-        try:
-            found = self._cache.get(list(places))
-        except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
-            self._tell(error)
+        if not names:
             return {}
+        places = {_place(name): name for name in names}
         pages: dict[Name, Page] = {}
-        for place, text in found.items():
+        for place, text in self._cache.get(list(places)).items():
             try:
                 pages[places[place]] = _page(text)
             except Exception as error:  # noqa: BLE001 - it may hold anything

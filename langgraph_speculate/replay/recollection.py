@@ -10,6 +10,7 @@ from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.memory import Expectation, Memory, Reading, Result, shelf_of
 from langgraph_speculate.core.resources import Epochs, render
+from langgraph_speculate.host.archive import hashed
 from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.replay.script import RecordedCall, Script
 from langgraph_speculate.traces.runs import Run
@@ -41,13 +42,13 @@ class Recollection:
         for made, reading in self._begun:
             key, shelf, result = key_of(made.call), self._shelf(made.call), _result(made)
             if key is not None and shelf is not None and result is not None:
-                self._memory.learn(shelf, made.call.name, key, result, reading)
+                self._memory.learn(shelf, made.call.name, hashed(key), result, reading)
         self._begun.clear()
 
     def expected(self, call: Call) -> Expectation | None:
         """What a call is expected to be answered with, or None where nothing is known."""
         key, shelf = key_of(call), self._shelf(call)
-        return None if key is None or shelf is None else self._memory.expect(shelf, call.name, key)
+        return None if key is None or shelf is None else self._memory.expect(shelf, call.name, hashed(key))
 
     def take_in(self, run: Run) -> None:
         """What the tools of a run answered that was not played."""

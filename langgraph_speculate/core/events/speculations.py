@@ -16,7 +16,7 @@ class Launched(Event):
         ttl_s: Seconds for which its result may be used, or None if nobody said.
         stage: How much of the model's message was known (`core/speculation.py`, `Stage`).
         depth: How far ahead: 1 for the message that was being written, 2 for the one after it, and so on.
-        parent: The speculation whose call it takes for granted, or None.
+        parent: The speculation whose call it takes for granted, or the preview that wrote its call, or None.
         worth_s: Expected seconds saved, net of what it costs; 0 of a call that the model had written.
         cost: What the call costs in money, as its policy says, whether or not its result is used.
     """
