@@ -157,9 +157,9 @@ def _model(virtual: bool) -> Iterator[BaseChatModel]:
 def report(kinds: Sequence[str], rounds: int, *, virtual: bool, quiet: bool = True) -> list[dict[str, Any]]:
     """Measure with memories of these kinds."""
     reports = []
-    with undisturbed(), _model(virtual) as model:
-        for kind in kinds:
-            with progress(f"memory {kind}", _LESSONS + rounds, quiet=quiet) as tell:
+    with undisturbed():
+        for kind in kinds:  # a client is bound to the event loop that it was first used on
+            with _model(virtual) as model, progress(f"memory {kind}", _LESSONS + rounds, quiet=quiet) as tell:
                 playing = measure(model, kind, rounds, tell)
                 reports.append(in_virtual_time(playing) if virtual else asyncio.run(playing))
     return reports

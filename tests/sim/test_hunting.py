@@ -77,7 +77,7 @@ NOTICED_AT = {
     "links_outlive_a_write": 55,
     "adopted_whatever_the_results": 3,
     "adopted_on_other_options": 137,
-    "adopted_from_another_model": 286,
+    "adopted_from_another_model": 301,
     "adopted_on_how_the_input_begins": 136,
     "adopted_with_results_in_other_places": 23,
     "failed_previews_are_adopted": 148,
@@ -90,8 +90,12 @@ NOTICED_AT = {
     "previews_outlive_their_run": 13,
     "old_results_are_bet_on": 135,
     "results_of_other_partitions_are_bet_on": 5,
-    "wasted_tokens_are_not_counted": 293,
+    "wasted_tokens_are_not_counted": 477,
     "previews_are_forgotten": 3,
+    "branches_outlive_their_preview": 9,
+    "calls_of_previews_answer_others_of_their_tool": 672,
+    "calls_of_previews_outlive_a_write": 444,
+    "calls_of_previews_pass_the_gate": 89,
 }
 """Pairs that the hunt took, from seed 0 of the bug's zoo on."""
 

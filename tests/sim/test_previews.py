@@ -34,6 +34,8 @@ def test_previews_are_taken_over_and_thrown_away_in_every_way(tally: Tally) -> N
         assert tally.counts[f"PreviewRefused: {reason}"] > 0
     assert tally.counts["previews ready"] > 0
     assert tally.counts["previews joined"] > 0
+    assert tally.counts["adopted from previews"] > 0
+    assert tally.counts["discarded: lineage"] > 0
 
 
 def test_a_seed_with_previews_means_the_same_run_in_every_process_and_under_every_hash_seed() -> None:
