@@ -104,6 +104,7 @@ AT_ONCE = {
     "tainted_results_are_adopted": 1,
     "repeats_outlive_writes": 34,
     "a_failed_body_answers_for_both": 47,
+    "adopted_whatever_the_results": 6,
 }
 """Where that pair's program races, which takes a thousand runs of the plain graph to rule out: one that does not."""
 

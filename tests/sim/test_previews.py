@@ -9,7 +9,7 @@ from tests.sim.campaign import Tally, campaign
 from tests.sim.previews import ZOO
 from tests.sim.processes import shown_by_processes
 
-PAIRS = 500
+PAIRS = 1_000
 JOBS = 2
 
 
