@@ -77,7 +77,7 @@ def previews_compared(path: Path, latency: Latency, seed: int, *, runs: int) -> 
     measured = measure(material, settings, lambda _: None)["variants"]
     row: dict[str, Any] = {"set": material.name, "tool_latency_s": tool_s, "runs": len(material.scripts)}
     for name, limits in ((AHEAD, {"max_in_flight": 0}), (WITH_AHEAD, {})):
-        found = forecast_of(path, material, settings, limits=limits, model_ahead=True, **_PRICES)
+        found = forecast_of(path, material, settings, settings.concurrency, limits=limits, model_ahead=True, **_PRICES)
         told, seen = figures(found.variants[0]), measured[name]
         row[name] = {
             "saved": {"forecast": told["saved_share"]["value"], "measured": seen["saved_share"]},
@@ -91,15 +91,20 @@ def previews_compared(path: Path, latency: Latency, seed: int, *, runs: int) -> 
     return row
 
 
-def forecast_of(path: Path, material: Material, settings: Settings, **policy: Any) -> Forecast:
-    """The forecast of the runs that are measured, learned from those that the agents learned from."""
+def forecast_of(path: Path, material: Material, settings: Settings, concurrency: int = 1, **policy: Any) -> Forecast:
+    """The forecast of the runs that are measured, learned from those that the agents learned from.
+
+    *concurrency* matters to previews: so many may run at one instant for all runs together.
+    """
     played = {script.id for script in material.scripts}
     every = [*material.train, *(run for run in split_by_effect(list(read_runs(path)))[0] if run.id in played)]
     tools = {name: {"read_only": reads, "shared_results": True} for name, reads in material.reading.items()}
     return forecast(
         lambda: iter(every),
         SpeculationPolicy(tools=tools, partition_by=("thread_id",), **policy),  # type: ignore[arg-type]
-        method=Method(by="time", train=len(material.train) / len(every), seed=settings.seed, runs=0),
+        method=Method(
+            by="time", train=len(material.train) / len(every), seed=settings.seed, runs=0, concurrency=concurrency
+        ),
         model=Times("fixed", _STEP_S),
         tools=[("*", Times("fixed", material.latency_s))],
     )
