@@ -9,7 +9,7 @@ from tests.sim.campaign import Tally, campaign
 from tests.sim.previews import ZOO
 from tests.sim.processes import shown_by_processes
 
-PAIRS = 1_000
+PAIRS = 700
 JOBS = 2
 
 

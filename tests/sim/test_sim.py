@@ -14,7 +14,7 @@ from tests.sim.shrinking import shrunk
 from tests.sim.side import run_side
 from tests.sim.zoo import KNOWN, SHAPES, SILENT, program_of
 
-PAIRS = 2_000
+PAIRS = 1_500
 JOBS = 2
 
 

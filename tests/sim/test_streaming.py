@@ -15,7 +15,7 @@ from tests.sim.side import run_side
 from tests.sim.streaming import ZOO
 from tests.sim.streams import CUT_SHORT, ENDINGS, SHAPES, Said, Stream, message_of, pieces_of
 
-PAIRS = 1_250
+PAIRS = 1_050
 JOBS = 2
 
 
