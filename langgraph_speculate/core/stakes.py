@@ -128,7 +128,8 @@ class Stakes:
         self._price_of = price_of
         self._limits = limits or Limits()
         self._running: Counter[str] = Counter()
-        self._wasted: deque[tuple[float, int]] = deque()
+        self._wasted: deque[tuple[float, int]] = deque()  # of the last hour: when, and how many tokens
+        self._wasted_tokens = 0  # their sum, which each bet is weighed against
         self._output: dict[str, float] = {}
         self._breakers: dict[str, Breaker] = {}
         self._switches: list[Switched] = []
@@ -183,6 +184,7 @@ class Stakes:
     def lost(self, bet: Bet, tokens: Tokens, now: float) -> None:
         """Nobody wants what it wrote."""
         self._wasted.append((now, tokens.total))
+        self._wasted_tokens += tokens.total
         cost = self.cost(bet.model, tokens)
         self._settled(bet.model, value(hidden_s=0.0, wasted_s=0.0, cost=cost, prices=self._prices), now)
 
@@ -215,5 +217,5 @@ class Stakes:
 
     def _wasted_within_an_hour(self, now: float) -> int:
         while self._wasted and self._wasted[0][0] <= now - _HOUR_S:
-            self._wasted.popleft()
-        return sum(tokens for _, tokens in self._wasted)
+            self._wasted_tokens -= self._wasted.popleft()[1]
+        return self._wasted_tokens
