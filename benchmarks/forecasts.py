@@ -96,8 +96,8 @@ def forecast_of(path: Path, material: Material, settings: Settings, concurrency:
 
     *concurrency* matters to previews: so many may run at one instant for all runs together.
     """
-    played = {script.id for script in material.scripts}
-    every = [*material.train, *(run for run in split_by_effect(list(read_runs(path)))[0] if run.id in played)]
+    by_id = {run.id: run for run in split_by_effect(list(read_runs(path)))[0]}
+    every = [*material.train, *(by_id[script.id] for script in material.scripts)]  # breakers ask for the same order
     tools = {name: {"read_only": reads, "shared_results": True} for name, reads in material.reading.items()}
     return forecast(
         lambda: iter(every),

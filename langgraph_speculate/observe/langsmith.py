@@ -70,7 +70,7 @@ class _Guess:
 
     speculation: Speculation
     run: Child
-    posted: bool
+    begun: bool
     outputs: dict[str, Any] = field(default_factory=dict)
 
 
@@ -140,10 +140,10 @@ class RunTrace:
             return
         run = Child(step, _name(speculation.call.name), dict(speculation.call.args) if self._full else {})
         # An exporter to OpenTelemetry finds the parent of a span only while that is open.
-        posted = step.client.tracing_mode != "langsmith"
-        if posted:
-            run.run().post()
-        self._guesses[speculation.id] = _Guess(speculation, run, posted)
+        begun = step.client.tracing_mode != "langsmith"
+        if begun:
+            run.begin()
+        self._guesses[speculation.id] = _Guess(speculation, run, begun)
 
     @_harmless
     def ended(self, id: str, outcome: Outcome, size: int) -> None:
@@ -269,7 +269,7 @@ class RunTrace:
             facts,
             {"outcome": facts["outcome"], **guess.outputs},
             ran_s=None if ended is None else ended - began,
-            posted=guess.posted,
+            begun=guess.begun,
         )
 
 

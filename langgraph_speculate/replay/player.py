@@ -111,14 +111,15 @@ class Play:
         self.session = Session(f"r{place.next_run()}", view, place.policy.limits, None, place.economy)
         self._bodies: dict[str, Body] = {}
         self._ahead = ahead
+        self._turn: _Turn | None = None
         recollection = place.recollection(script.id, view.epochs) if ahead else None
-        self._previewer = None if recollection is None else Previewer(recollection, place, script, self.session)
+        self._previewer = None if recollection is None else Previewer(recollection, self)
 
     def process(self) -> Process:
         """Play it from its beginning to its end."""
         began = self.place.simulation.now
         for at, step in enumerate(self.script.steps):
-            turn = _Turn(f"t{at}", step, self) if self._ahead else None
+            self._turn = turn = _Turn(f"t{at}", step, self) if self._ahead else None
             yield from self._write(step, at, turn)
             asked = self.place.simulation.now
             yield from [self.place.simulation.start(self._call(made, f"t{at}")) for made in step.calls]
@@ -222,6 +223,12 @@ class Play:
                 self._bodies[command.id].stop()
         self.place.publish(self.session)
 
+    def previewed(self, preview: str, call: DraftCall) -> None:
+        """A preview of the next message has written a call."""
+        if self._turn is not None:
+            proposal, now = self._turn.proposal(Candidate(call.call(), 1.0, "preview")), self.place.simulation.now
+            self.do(self.session.previewed(self._turn.id, preview, proposal, now))
+
     def finish(self, speculation: Speculation, outcome: Outcome, size: int, started: float | None) -> None:
         """An early body has ended."""
         self.do(self.session.finish(speculation.id, outcome, size, self.place.simulation.now, started))
@@ -245,7 +252,7 @@ class _Turn:
     """One message of the model: what is expected of it, and what its stream makes of that."""
 
     def __init__(self, id: str, step: Step, play: Play) -> None:
-        self._id = id
+        self.id = id
         self._step = step
         self._play = play
         self._place = play.place
@@ -256,16 +263,16 @@ class _Turn:
     def begin(self) -> None:
         """Its model call starts."""
         session, now = self._play.session, self._place.simulation.now
-        self._play.do(session.begin_turn(self._id, now))
+        self._play.do(session.begin_turn(self.id, now))
         self._told = self._place.forecaster.further(self._step.history, self._place.width)
-        self._launch(session.predicted(self._id, self._proposals(self._told), now))
+        self._launch(session.predicted(self.id, self._proposals(self._told), now))
 
     def end(self) -> None:
         """Its message is complete."""
         session, calls = self._play.session, [made.call for made in self._step.calls]
         alive = session.alive_tools()
         wanted = [call for call in calls if call.name in alive and keyable(call) is not None]
-        self._play.do(session.end_turn(self._id, calls, wanted, self._place.simulation.now))
+        self._play.do(session.end_turn(self.id, calls, wanted, self._place.simulation.now))
         self._place.learn(self._step.history, self._step.text, calls)
 
     # -- what `Reading` tells ----------------------------------------------------------------------------------------
@@ -277,12 +284,12 @@ class _Turn:
         ruled_out, new = self._guesses.heard(draft, answer)
         if ruled_out or new:
             proposals, now = self._proposals(new, stage), self._place.simulation.now
-            self._launch(self._play.session.narrowed(self._id, ruled_out, proposals, now))
+            self._launch(self._play.session.narrowed(self.id, ruled_out, proposals, now))
 
     def written(self, call: DraftCall) -> None:
         """A call is complete: it runs now, under its own id."""
         (proposal,) = self._proposals([Candidate(call.call(), 1.0, "stream")], Stage.COMPLETE)
-        self._launch(self._play.session.written(self._id, proposal, self._place.simulation.now))
+        self._launch(self._play.session.written(self.id, proposal, self._place.simulation.now))
 
     def doubts(self) -> bool:
         """Whether what is being written contradicts a guess that has fitted so far."""
@@ -290,7 +297,7 @@ class _Turn:
 
     def revised(self) -> None:
         """What was written is void."""
-        self._play.do(self._play.session.revised(self._id, self._place.simulation.now))
+        self._play.do(self._play.session.revised(self.id, self._place.simulation.now))
 
     def failed(self, error: Exception) -> None:
         """What was written cannot be read."""
@@ -306,9 +313,10 @@ class _Turn:
         self._play.do(commands)
 
     def _proposals(self, candidates: Sequence[Candidate], stage: Stage = Stage.BEGIN) -> list[Proposal]:
-        return [self._proposal(candidate, stage) for candidate in candidates]
+        return [self.proposal(candidate, stage) for candidate in candidates]
 
-    def _proposal(self, candidate: Candidate, stage: Stage) -> Proposal:
+    def proposal(self, candidate: Candidate, stage: Stage = Stage.BEGIN) -> Proposal:
+        """A call that may be made, with what is known of it."""
         name, history = candidate.call.name, self._step.history
         facts = self._place.known(name)
         call = None if facts is None else keyable(candidate.call)

@@ -1,7 +1,8 @@
 """The previews of one run that is played: model calls that start on remembered results while its tools run.
 
 As live (`host/previewer.py`): the core says what is expected, whether the bet is worth it, and what it came to. A
-preview takes the time of the message that was recorded, and writes at its pace.
+preview takes the time of the message that was recorded, and writes at its pace. One that expects what was recorded
+writes that message, and calls that are complete in it run early; what others would have written nobody knows.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
+from langgraph_speculate.core.draft import DraftCall
+from langgraph_speculate.core.gate import ends_foresight
 from langgraph_speculate.core.memory import Expectation
-from langgraph_speculate.core.session import Session
+from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.stakes import TOKEN_CHARS, Bet, Tokens
+from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.replay.recollection import Recollection
-from langgraph_speculate.replay.script import RecordedCall, Script, Step
-from langgraph_speculate.replay.stage import Stage
+from langgraph_speculate.replay.script import RecordedCall, Step
+
+if TYPE_CHECKING:
+    from langgraph_speculate.replay.player import Play
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +53,15 @@ class Previewer:
 
     Args:
         recollection: What tools answered before.
-        place: Where the run is played.
-        script: The run.
-        session: Its session.
+        play: The run.
     """
 
-    def __init__(self, recollection: Recollection, place: Stage, script: Script, session: Session) -> None:
+    def __init__(self, recollection: Recollection, play: Play) -> None:
         self._recollection = recollection
-        self._place = place
-        self._script = script
-        self._session = session
+        self._play = play
+        self._place = play.place
+        self._script = play.script
+        self._session = play.session
         self._at = -1
         self._considered = False
         self._open: Preview | None = None
@@ -73,7 +79,7 @@ class Previewer:
             return now
         self._open = None
         joined = now < preview.began + preview.seconds
-        self._session.previews.used(preview.id, preview.passed(now), joined, now)
+        self._session.preview_used(preview.id, preview.passed(now), joined, now)
         return preview.began
 
     def wrote(self, seconds: float | None) -> None:
@@ -105,7 +111,7 @@ class Previewer:
     def tool_ended(self, made: RecordedCall) -> None:
         """A real call has its result: a preview that expects something else is stopped at once."""
         expected = None if self._open is None else self._open.expected.get(made.id)
-        if expected is not None and expected.result.parts["content"] != made.result:
+        if expected is not None and not _is(expected, made):
             self._waste("result")
 
     # -- starting and stopping ---------------------------------------------------------------------------------------
@@ -122,7 +128,19 @@ class Previewer:
         seconds = 0.0 if coming is None else place.clockwork.of_step(coming, self._script, self._at + 1)
         writes = 0 if coming is None else coming.writes
         self._open = Preview(id, expected, tokens._replace(output=writes), now, seconds)
+        if coming is not None and coming.follows and all(_is(expected[made.id], made) for made in step.calls):
+            self._go_on(self._open, step, coming)
         place.simulation.at(now + seconds, lambda: self._session.previews.ended(id))
+
+    def _go_on(self, preview: Preview, step: Step, coming: Step) -> None:
+        """Run what it writes of the message that comes, as it is written."""
+        place = self._place
+        if not coming.calls or any(ends_foresight(place.facts(made.call.name)) for made in step.calls):
+            return
+        reading = Reading(_Continuation(preview.id, self._play), reads_text=False)
+        for share, event in coming.pieces():
+            there = preview.began + preview.seconds * (share if place.reads_streams else 1.0)
+            place.simulation.at(there, lambda event=event: reading.event(event))  # type: ignore[misc]
 
     def _tokens(self, step: Step, expected: Mapping[str, Expectation]) -> Tokens:
         """About what the call reads and writes, as far as can be known before."""
@@ -140,8 +158,38 @@ class Previewer:
         # Only a stream can be stopped in the midst of what it writes.
         share = preview.passed(now) / preview.seconds if preview.seconds and self._place.reads_streams else 1.0
         spent = preview.tokens._replace(output=round(preview.tokens.output * share))
-        self._session.previews.wasted(preview.id, why, spent, now)
+        self._play.do(self._session.preview_wasted(preview.id, why, spent, now))
         self._session.previews.ended(preview.id)
 
     def _step(self, at: int) -> Step | None:
         return self._script.steps[at] if at < len(self._script.steps) else None
+
+
+class _Continuation:
+    """Launches what a preview writes, like that of `host/continuation.py`."""
+
+    def __init__(self, preview: str, play: Play) -> None:
+        self._preview = preview
+        self._play = play
+
+    def written(self, call: DraftCall) -> None:
+        """A call is complete; too late, if the preview was taken over or given up in the meantime."""
+        self._play.previewed(self._preview, call)
+
+    def heard(self, stage: Stage) -> None:
+        """Only whole calls count."""
+
+    def revised(self) -> None:
+        """A recording takes nothing back."""
+
+    def failed(self, error: Exception) -> None:
+        """What cannot be read is not run."""
+
+    def doubts(self) -> bool:
+        """No guess is compared."""
+        return False
+
+
+def _is(expected: Expectation, made: RecordedCall) -> bool:
+    """Whether a call was answered as expected."""
+    return bool(expected.result.parts["content"] == made.result)

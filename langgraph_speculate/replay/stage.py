@@ -133,7 +133,8 @@ class Stage:
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         latencies = Latencies()
         stakes = Stakes(prices, latencies, policy.price_of, policy.limits)
-        self.economy = Economy(latencies, prices, Restraints(breakers, self.brakes, prices), stakes=stakes)
+        restraints = Restraints(breakers, self.brakes, prices)
+        self.economy = Economy(latencies, prices, restraints, stakes=stakes, previews=policy.model_ahead)
         self.memory = bounded_memory(policy.limits) if policy.model_ahead else None
         self.model = dearest(policy)
         self._epochs = Epochs()

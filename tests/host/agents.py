@@ -53,7 +53,7 @@ class ScriptedModel(BaseChatModel):
 
     Args:
         script: Messages, or errors to raise.
-        pace_s: Seconds that an answer takes.
+        pace_s: Seconds that a message with calls takes. A last answer takes none: there is nothing to hide in it.
         during: Called with the number of the answer while it is "generated"; may return an awaitable in async runs.
     """
 
@@ -118,7 +118,7 @@ class ScriptedModel(BaseChatModel):
     def _think(self, messages: Sequence[BaseMessage]) -> None:
         if self.during is not None:
             self.during(sum(isinstance(message, AIMessage) for message in messages))
-        if self.pace_s:
+        if self.pace_s and self._asks(messages):
             time.sleep(self.pace_s)
 
     async def _athink(self, messages: Sequence[BaseMessage]) -> None:
@@ -126,8 +126,12 @@ class ScriptedModel(BaseChatModel):
             waiting = self.during(sum(isinstance(message, AIMessage) for message in messages))
             if inspect.isawaitable(waiting):
                 await waiting
-        if self.pace_s:
+        if self.pace_s and self._asks(messages):
             await asyncio.sleep(self.pace_s)
+
+    def _asks(self, messages: Sequence[BaseMessage]) -> bool:
+        answer = self.script[sum(isinstance(message, AIMessage) for message in messages) % len(self.script)]
+        return not isinstance(answer, AIMessage) or bool(answer.tool_calls)
 
 
 # -- predictors ------------------------------------------------------------------------------------------------------

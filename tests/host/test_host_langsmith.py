@@ -639,6 +639,27 @@ def test_hidden_inputs_and_outputs_stay_hidden(langsmith: LangSmithServer, way: 
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_speculations_are_written_wherever_their_trace_is(langsmith: LangSmithServer, way: str):
+    """
+    A trace that the SDK writes to several places has its speculations in each of them.
+    """
+    with LangSmithServer() as other:
+        client = langsmith.client()
+        places = [{"api_url": server.url, "api_key": "none", "project_name": PROJECT} for server in (langsmith, other)]
+        with tracing_context(enabled=True, client=client, replicas=places):
+            bodies, world = Bodies(3, 5, 6, 9, 10), World()
+            model = ScriptedModel(script=NOTEBOOK_SCRIPT, during=bodies.during)
+            parts = model, notebook(world, "both")
+            drive(wrapped(parts, Oracle(NOTEBOOK_SCRIPT, also=[NOISE]), bodies), way)
+        client.flush()
+
+        assert paths(langsmith) == paths(other)
+        for server in (langsmith, other):
+            assert len(server.tagged("speculation:adopted")) == 5
+            assert len(server.tagged("speculation:wasted")) == 5
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_trace_that_fails_costs_nothing_but_itself(
     langsmith: LangSmithServer, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -646,10 +667,14 @@ def test_a_trace_that_fails_costs_nothing_but_itself(
     If the SDK raises, the run goes on as ever, and the log says once that the trace does not.
     """
 
-    def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no child of mine")
+    create_run = Client.create_run
 
-    monkeypatch.setattr(RunTree, "model_copy", broken)
+    def broken(self: Client, name: str, *args: Any, **kwargs: Any) -> None:
+        if name.startswith("speculate"):
+            raise RuntimeError("no child of mine")
+        create_run(self, name, *args, **kwargs)
+
+    monkeypatch.setattr(Client, "create_run", broken)
     with caplog.at_level(logging.WARNING, "langgraph_speculate"):
         answers = traced_notebook(langsmith, way, wrapped)
 

@@ -25,7 +25,7 @@ from tests.commands import command
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "traces"
 MODEL_S, TOOL_S = 1.0, 0.6
-LOOK_UP, WRITE = Call("get_order", {"id": 7}), Call("set_order", {"id": 7})
+LOOK_UP, NEXT, WRITE = Call("get_order", {"id": 7}), Call("get_order", {"id": 8}), Call("set_order", {"id": 7})
 POLICY: Mapping[str, Any] = {
     "model_ahead": True,
     "tools": {"get_order": {"read_only": True}},
@@ -171,6 +171,44 @@ def test_a_run_that_was_learned_from_is_remembered():
 
     assert on.collector.snapshot().previews.used == 1
     assert stale.collector.snapshot().previews.began == 0
+
+
+TWO = run_of((LOOK_UP, "sent"), (NEXT, "paid"), id="two", then="")
+
+
+def test_what_a_preview_writes_is_launched_while_its_tool_runs():
+    """
+    The tool after next begins as soon as its call is written, so half of it is over when the model is asked.
+    """
+    on = stage(tool_s=2 * MODEL_S, reads_streams=False)
+    cold, *_, warm = play(on, *[TWO] * 8)
+
+    # Two messages and two tools. The second message is hidden, and of its tool what is left of the first one's time.
+    assert cold == pytest.approx(6 * MODEL_S)
+    assert warm == pytest.approx(4 * MODEL_S)
+    assert on.collector.snapshot().hits > 0
+
+
+@pytest.mark.parametrize(
+    ("tools", "run"),
+    [
+        ({"get_order": {"read_only": False}}, TWO),
+        ({"get_order": {"read_only": True}}, run_of((LOOK_UP, "lost"), (NEXT, "paid"), id="other", then="")),
+        ({"get_order": {"read_only": True}}, run_of((WRITE, "ok"), (NEXT, "paid"), id="wrote", then="")),
+    ],
+    ids=["undeclared", "a preview that is wrong", "behind a write"],
+)
+def test_what_may_not_run_or_nobody_knows_is_not_launched(tools: Any, run: Run):
+    """
+    Beyond what the recording tells, or the policy allows, nothing is launched.
+    """
+    on = stage({**POLICY, "tools": tools}, tool_s=2 * MODEL_S, reads_streams=False)
+    before = [run_of((WRITE, "ok"), (LOOK_UP, "sent"), id="before", then="")] * 3
+    play(on, *[TWO] * 7, *before)
+    before_it = on.collector.snapshot().launched
+    play(on, run)
+
+    assert on.collector.snapshot().launched == before_it
 
 
 # -- what a forecast says of it ----------------------------------------------------------------------------------------

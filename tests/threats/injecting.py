@@ -76,9 +76,9 @@ class Run:
         **entry: Any,
     ) -> None:
         seen = []
-        for wrap in (False, True):
+        for wrap in (False, True):  # nothing runs beside the plain one, so its model need not take time
             given = {"messages": [("user", "go")], "user": "ann", "lang": "de", "prefs": {"tags": ["a"]}}
-            graph = _graph(tool(), state, pace_s, extra, bare)
+            graph = _graph(tool(), state, pace_s * wrap, extra, bare)
             if wrap:
                 policy = {"tools": {"read": {"read_only": True, **entry}}}
                 graph = speculate(graph, policy, predictor=Oracle(SCRIPT))
