@@ -4,10 +4,12 @@
 
 Each agent has a process of its own, in which every run takes 20 tool turns (41 supersteps) on one event loop, in
 virtual time, so that all are in flight from the first turn to the last. The tool answers with a kilobyte, may run
-ahead, and the default predictor learns. *Peak* is the largest the process ever was. *In use* is what is allocated after
-some runs have warmed it up, and again when all are over, each time with garbage collected. Python's own allocator would
-keep whole arenas for whatever is left in them, and tells no bytes; these processes therefore use that of the C library
-(`PYTHONMALLOC=malloc`), which takes a little more. Needs Linux with glibc.
+ahead, and the default predictor learns. *Peak* is the largest the process ever was. *In use* is what is allocated,
+with garbage collected: *fresh*, *before*, and *after* all of them are over. Between the first two as many runs as are
+measured take one turn each, because what is kept of the latest runs and threads has room for thousands, and is full by
+then; so *kept* is what grows with each run, and the step from *fresh* to *before* what never grows further. Python's
+own allocator would keep whole arenas for whatever is left in them, and tells no bytes; these processes therefore use
+that of the C library (`PYTHONMALLOC=malloc`), which takes a little more. Needs Linux with glibc.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import StructuredTool
 
 from benchmarks.command import number, show
@@ -42,20 +44,22 @@ _FIRST_LINE = (__doc__ or "").split("\n")[0]
 MODEL_S, TOOL_S = 1.0, 0.5
 LIMIT_MB, MOST_KEPT = 2_000.0, 0.02
 _GROUPS = 20  # runs that start at one instant; all others start a little later
-_WARM_UP = 0.05  # of the runs
+_FIRST = 0.05  # of the runs, before anything is measured
 _RESULT = "x" * 1_000
 
 
 class PacedModel(InstantModel):
-    """Takes a second for each message."""
+    """Takes a second for each message, and as many turns as it is told."""
 
     async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         await asyncio.sleep(MODEL_S)
+        if len(messages) // 2 >= int(messages[0].text):
+            return ChatResult(generations=[ChatGeneration(message=AIMessage("done"))])
         return self._generate(messages)
 
 
 def agent() -> Any:
-    """An agent that looks something up 20 times."""
+    """An agent that looks something up as often as it is told."""
 
     async def look_up(number: int) -> str:
         """Look a number up."""
@@ -65,13 +69,13 @@ def agent() -> Any:
     return create_agent(PacedModel(), [StructuredTool.from_function(coroutine=look_up)])
 
 
-async def crowd(graph: Any, runs: int, name: str) -> None:
-    """So many runs at once."""
+async def crowd(graph: Any, runs: int, name: str, turns: int = TOOL_TURNS) -> None:
+    """So many runs at once, of so many turns each."""
 
     async def one(place: int) -> None:
         await asyncio.sleep(place % _GROUPS * MODEL_S / _GROUPS)
         config = {"recursion_limit": 2 * SUPERSTEPS, "configurable": {"thread_id": f"{name}-{place}"}}
-        await graph.ainvoke({"messages": [("user", "Look all of them up.")]}, config)
+        await graph.ainvoke({"messages": [("user", str(turns))]}, config)
 
     await asyncio.gather(*map(one, range(runs)))
 
@@ -87,7 +91,9 @@ def measured(name: str, runs: int) -> dict[str, Any]:
         # All of them answer at the same time, which is one wrong guess each, and at once enough for a breaker.
         graph = speculate(graph, {"tools": {"look_up": True}, "limits": {"cool_down_s": 0}})
     with undisturbed():
-        in_virtual_time(crowd(graph, max(1, int(runs * _WARM_UP)), "warm up"))
+        in_virtual_time(crowd(graph, max(1, int(runs * _FIRST)), "first"))
+        fresh_mb = _in_use_mb()
+        in_virtual_time(crowd(graph, runs, "warm up", turns=1))
         before_mb, base_mb = _in_use_mb(), _resident_mb("VmRSS")
         began = time.process_time()
         in_virtual_time(crowd(graph, runs, "measured"))
@@ -96,6 +102,7 @@ def measured(name: str, runs: int) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "peak_mb": (peak_mb := _resident_mb("VmHWM")),
         "peak_kb_a_run": (peak_mb - base_mb) / runs * 1e3,
+        "fresh_mb": fresh_mb,
         "before_mb": before_mb,
         "after_mb": after_mb,
         "kept": after_mb / before_mb - 1,
@@ -155,14 +162,14 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
     """The figures, for people."""
     yield f"{report['runs']} runs at once, {report['steps']} tool turns each; at most {report['limit_mb']:.0f} MB"
     yield (
-        f"{'':6} {'peak MB':>8} {'in use MB before':>17} {'after':>7} {'kept':>7} {'peak KB a run':>14}"
+        f"{'':6} {'peak MB':>8} {'in use MB fresh':>16} {'before':>7} {'after':>7} {'kept':>7} {'peak KB a run':>14}"
         f" {'CPU ms a step':>14}"
     )
     for name in (PLAIN, OURS):
         f = report[name]
         yield (
-            f"{name:6} {f['peak_mb']:8.0f} {f['before_mb']:17.1f} {f['after_mb']:7.1f} {f['kept']:+7.1%}"
-            f" {f['peak_kb_a_run']:14.0f} {f['cpu_ms_a_step']:14.2f}"
+            f"{name:6} {f['peak_mb']:8.0f} {f['fresh_mb']:16.1f} {f['before_mb']:7.1f} {f['after_mb']:7.1f}"
+            f" {f['kept']:+7.1%} {f['peak_kb_a_run']:14.0f} {f['cpu_ms_a_step']:14.2f}"
         )
     ours = report[OURS]
     yield f"{ours['hits']} of {ours['real_calls']} calls adopted" + ("" if report["within"] else "  OVER")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.candidates import Candidate
@@ -25,6 +26,12 @@ _PER_RUN = 8
 """How often one run teaches the same step (what happened last, and the tools that follow): an attacker needs many runs
 to outvote others (MINJA, arXiv 2503.03704), and a long walk of one run is no majority."""
 _STEPS = 64  # different ones that one run teaches
+
+
+@lru_cache(maxsize=1024)
+def _one(step: Hashable) -> Hashable:
+    """The first of equal steps: thousands of runs take the same ones, and are remembered with them."""
+    return step
 
 
 class PartitionedPredictor:
@@ -102,7 +109,7 @@ class PartitionedPredictor:
         if history.origin.run:
             taught = self._taught.touch(history.origin, Counter)
             last = history.events[-1] if history.events else None
-            step = verb(last.call) if isinstance(last, PastCall) else type(last), frozenset(map(verb, calls))
+            step = _one((verb(last.call) if isinstance(last, PastCall) else type(last), frozenset(map(verb, calls))))
             taught[step] += 1
             if taught[step] > _PER_RUN or len(taught) > _STEPS:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,14 @@ from langsmith.uuid import uuid7_from_datetime
 from langgraph_speculate.observe.run_trees import Child, Sums
 
 METADATA = {"thread_id": "t", "own": 1}
+
+
+REPLICAS = [{"project_name": "another"}, {"project_name": "a third", "api_key": "own"}]
+PLACES: list[dict[str, Any]] = [
+    {"project_name": "a project"},
+    {"project_name": "a project", "project_id": uuid4()},
+    {"address": agent_address("clerk", "production")},
+]
 
 
 def a_step(**settings: Any) -> RunTree:
@@ -33,7 +42,6 @@ def a_step(**settings: Any) -> RunTree:
         tags=["seq:step:1"],
         attachments={"a file": ("text/plain", b"")},
         reference_example_id=uuid4(),
-        replicas=[{"project_name": "another"}],
         dangerously_allow_filesystem=True,
         ls_client=root.client,
         parent_run=root,
@@ -44,39 +52,87 @@ def a_step(**settings: Any) -> RunTree:
     return step
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"project_name": "a project"},
-        {"project_name": "a project", "project_id": uuid4()},
-        {"address": agent_address("clerk", "production")},
-    ],
-)
-def test_a_child_is_the_one_that_the_sdk_would_make(settings: dict[str, Any]):
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the client is told of runs."""
+    told: list[dict[str, Any]] = []
+
+    def create_run(self: Client, name: str, inputs: Any, run_type: str, **rest: Any) -> None:
+        told.append({"name": name, "inputs": inputs, "run_type": run_type, **rest})
+
+    monkeypatch.setattr(Client, "create_run", create_run)
+    return told
+
+
+def said(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without what says nothing, or is the SDK's default."""
+    silent = {
+        "attachments": {},
+        "dangerously_allow_filesystem": True,
+        "events": [],
+        "serialized": body.get("serialized"),
+    }
+    return {key: value for key, value in body.items() if value is not None and silent.get(key, ...) != value}
+
+
+@pytest.mark.parametrize("replicas", [None, REPLICAS])
+@pytest.mark.parametrize("settings", PLACES)
+def test_what_is_sent_of_a_child_is_what_the_sdk_would_send(
+    sent: list[dict[str, Any]], settings: dict[str, Any], replicas: Any
+):
     """
-    Every field is that of `RunTree.create_child`, but for the metadata, which are not inherited.
+    Every field is that of `RunTree.create_child`, but for the metadata, which are not inherited; to each replica.
+    """
+    step = a_step(replicas=replicas, **settings)
+    child = Child(step, "speculate look", {"query": "x"})
+    child.send(["speculation"], {"outcome": "hit"}, {"bytes": 3}, ran_s=0.5)
+    ours = [said(body) for body in sent]
+    sent.clear()
+
+    began = ours[0]["start_time"]
+    theirs = step.create_child(
+        "speculate look", inputs={"query": "x"}, start_time=began, tags=["speculation"], run_id=child.id
+    )
+    theirs.extra = {"metadata": {"thread_id": "t", "speculation_outcome": "hit", "ls_message_view_exclude": True}}
+    theirs.end(outputs={"bytes": 3}, end_time=began + timedelta(seconds=0.5))
+    theirs.post()
+
+    assert len(ours) == (1 if replicas is None else len(REPLICAS))
+    assert ours == [said(body) for body in sent]
+
+
+@pytest.mark.parametrize("settings", PLACES)
+def test_a_child_that_is_told_of_when_it_begins_is_sent_as_the_sdk_would(
+    sent: list[dict[str, Any]], settings: dict[str, Any]
+):
+    """
+    The same for those that cannot wait until they are over.
     """
     step = a_step(**settings)
     child = Child(step, "speculate look", {"query": "x"})
+    child.begin()
+    (ours,) = map(said, sent)
+    sent.clear()
 
-    made = child.run()
-    theirs = step.create_child("speculate look", run_id=child.id, inputs={"query": "x"}, start_time=made.start_time)
+    theirs = step.create_child("speculate look", inputs={"query": "x"}, start_time=ours["start_time"], run_id=child.id)
+    theirs.post()
 
-    fields = type(theirs).model_fields
-    assert {name for name in fields if getattr(made, name) != getattr(theirs, name)} == {"extra"}
-    assert (made.extra, theirs.extra) == ({}, {"metadata": METADATA})
-    assert made.trace_start_time == theirs.trace_start_time
+    (expected,) = map(said, sent)
+    assert ours == {**expected, "extra": {}, "tags": [], "outputs": {}}
 
 
-def test_the_id_of_a_child_tells_when_it_began_and_does_not_change():
+def test_the_id_of_a_child_tells_when_it_began(sent: list[dict[str, Any]]):
     """
     Ids are of the kind that the SDK makes, so that LangSmith can sort by them; all that is sent of a run has one.
     """
     child = Child(a_step(), "speculate look", {})
+    child.begin()
+    child.send([], {}, {}, ran_s=1.0)
 
-    assert child.run().id == child.run(tags=["speculation"]).id == child.id
+    assert {body["id"] for body in sent} == {child.id}
     milliseconds = slice(13)
-    assert str(child.id)[milliseconds] == str(uuid7_from_datetime(child.run().start_time))[milliseconds]
+    (began,) = {body["start_time"] for body in sent}
+    assert str(child.id)[milliseconds] == str(uuid7_from_datetime(began))[milliseconds]
     assert child.id.version == 7
 
 

@@ -432,7 +432,7 @@ def test_a_real_call_that_is_rejected_is_a_reason_too(status: int) -> None:
     early, verdict = ran.result
     assert early == 0
     assert (verdict.allowed, verdict.reason) == (False, "cooling_down")
-    assert verdict.detail == f"its service answered {status}; it is left alone for 55 s"
+    assert verdict.detail == f"its service answered {status}; it is left alone for 56 s"
 
 
 @pytest.mark.parametrize(("failing", "stays"), [(2, True), (3, False)])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from agents import EAGERLY, WAYS, Oracle, ScriptedModel, ask, make_tool, sync_only_graph, tool_node_graph
-from attacks import final
+from attacks import final, holding
 from langchain_core.messages import AIMessage
 
 from langgraph_speculate import speculate, speculation_of
@@ -32,12 +32,18 @@ class Clinic:
     def __init__(self, way: str, predictor: Any = None) -> None:
         self._way = way
         self._asked: list[Any] = []
+        self._read = True  # nobody waits, unless something is foreseen
 
         def look(ward: str) -> str:
             "Look up a ward."
+            self._read = True
             return f"about {ward}"
 
-        model = ScriptedModel(script=[lambda messages: self._asked[0], AIMessage("done")], pace_s=0.002)
+        model = ScriptedModel(
+            script=[lambda messages: self._asked[0], AIMessage("done")],
+            pace_s=0.002,
+            during=holding(way, lambda: self._read),
+        )
         build = sync_only_graph if way in ("invoke", "stream") else tool_node_graph
         self.graph = speculate(
             build(model, [make_tool("look", look, "both")]),
@@ -45,8 +51,9 @@ class Clinic:
             predictor=predictor,
         )
 
-    def run(self, user: str, *wards: str) -> list[bool]:
-        """Have *user* look these up; which calls were answered by an attempt."""
+    def run(self, user: str, *wards: str, foreseen: bool = False) -> list[bool]:
+        """Have *user* look these up, the model waiting for what is *foreseen*; which calls an attempt answered."""
+        self._read = not foreseen
         fast: list[bool] = []
         take_off = speculation_of(self.graph).events(
             at_once(lambda event: fast.append(event.id is not None) if type(event).__name__ == "CallSettled" else None)
@@ -80,7 +87,7 @@ def test_a_result_that_somebody_else_has_just_read_makes_no_call_faster(way: str
     for _ in range(40):
         secret, probed = draw.choice(SECRETS), draw.choice(SECRETS)
         foreseen[:] = [ask(("look", {"ward": secret})), AIMessage("done")]
-        assert clinic.run("victim", secret) == [True]  # the control: what is foreseen is fast
+        assert clinic.run("victim", secret, foreseen=True) == [True]  # the control: what is foreseen is fast
         foreseen[:] = [AIMessage("nothing foreseen")]
         assert clinic.run("attacker", probed) == [False]
 
