@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recorded import Latency, Material, Settings, measure, prepare
+from benchmarks.recorded import Latency, Material, Settings, declared_in, measure, prepare
 from benchmarks.script import ModelPace, split_by_effect
 from benchmarks.variants import AHEAD, ORACLE, OURS, WITH_AHEAD
 from langgraph_speculate.policy import SpeculationPolicy
@@ -35,11 +35,19 @@ _PRICES = {"token_prices": {"*": {"input": 0.25, "output": 2.0}}}
 SHADOW = "shadow"
 
 
-def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: int) -> dict[str, Any]:
+Declared = Mapping[str, Mapping[str, Any]]
+"""What the policy says of tools, by name, besides whether they only read."""
+
+_NOTHING: Declared = {}
+
+
+def compared(
+    path: Path, latency: Latency, seed: int, *, real_time: bool, runs: int, declared: Declared = _NOTHING
+) -> dict[str, Any]:
     """The forecast for one file, and what was measured."""
     tool_s = latency.seconds(_STEP_S)
     settings = replace(
-        _settings(tool_s, seed, runs),
+        _settings(tool_s, seed, runs, declared),
         variants=(OURS, ORACLE),
         virtual=not real_time,
         ours={OURS: {}, SHADOW: {"level": "shadow"}},
@@ -69,10 +77,12 @@ def compared(path: Path, latency: Latency, seed: int, *, real_time: bool, runs: 
     }
 
 
-def previews_compared(path: Path, latency: Latency, seed: int, *, runs: int) -> dict[str, Any]:
+def previews_compared(
+    path: Path, latency: Latency, seed: int, *, runs: int, declared: Declared = _NOTHING
+) -> dict[str, Any]:
     """The forecast of `model_ahead` for one file, alone and beside tools that run ahead, and what was measured."""
     tool_s = latency.seconds(_STEP_S)
-    settings = replace(_settings(tool_s, seed, runs), variants=(AHEAD, WITH_AHEAD), previews=_PRICES)
+    settings = replace(_settings(tool_s, seed, runs, declared), variants=(AHEAD, WITH_AHEAD), previews=_PRICES)
     material = prepare(path, settings)
     measured = measure(material, settings, lambda _: None)["variants"]
     row: dict[str, Any] = {"set": material.name, "tool_latency_s": tool_s, "runs": len(material.scripts)}
@@ -98,7 +108,10 @@ def forecast_of(path: Path, material: Material, settings: Settings, concurrency:
     """
     by_id = {run.id: run for run in split_by_effect(list(read_runs(path)))[0]}
     every = [*material.train, *(by_id[script.id] for script in material.scripts)]  # breakers ask for the same order
-    tools = {name: {"read_only": reads, "shared_results": True} for name, reads in material.reading.items()}
+    tools = {
+        name: {"read_only": reads, **settings.declared.get(name, {}), "shared_results": True}
+        for name, reads in material.reading.items()
+    }
     return forecast(
         lambda: iter(every),
         SpeculationPolicy(tools=tools, partition_by=("thread_id",), **policy),  # type: ignore[arg-type]
@@ -110,7 +123,7 @@ def forecast_of(path: Path, material: Material, settings: Settings, concurrency:
     )
 
 
-def _settings(tool_s: float, seed: int, runs: int) -> Settings:
+def _settings(tool_s: float, seed: int, runs: int, declared: Declared) -> Settings:
     return Settings(
         pace=ModelPace("fixed", _STEP_S),
         tool_latency_s=tool_s,
@@ -121,6 +134,7 @@ def _settings(tool_s: float, seed: int, runs: int) -> Settings:
         frozen=False,
         variants=(),
         virtual=True,
+        declared=declared,
     )
 
 
@@ -132,13 +146,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=0, help="the most runs to play (0: all)")
     parser.add_argument("--seed", type=int, default=0, help="draws the split (0)")
     parser.add_argument("--real-time", action="store_true", help="measure with a model server and real waits")
+    parser.add_argument(
+        "--declared", type=declared_in, default={}, metavar="FILE", help="as of `python -m benchmarks.recorded`"
+    )
     parser.add_argument("--model-ahead", action="store_true", help="compare what model calls save that start ahead")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args(arguments)
     asked = [(path, Latency.parse(text)) for path in given.traces for text in given.tool_latency.split(",")]
+    how = {"runs": given.runs, "declared": given.declared}
     if given.model_ahead:
-        return _tell_previews([previews_compared(*one, given.seed, runs=given.runs) for one in asked], given.json)
-    rows = [compared(*one, given.seed, real_time=given.real_time, runs=given.runs) for one in asked]
+        return _tell_previews([previews_compared(*one, given.seed, **how) for one in asked], given.json)
+    rows = [compared(*one, given.seed, real_time=given.real_time, **how) for one in asked]
     if given.json:
         print(json.dumps(rows, indent=1))
     else:

@@ -21,6 +21,7 @@ import asyncio
 import json
 import random
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ from benchmarks.surroundings import undisturbed
 from benchmarks.traces import Run, read, split
 from benchmarks.variants import (
     AHEAD,
+    DELUDED,
     EAGER,
     EAGER_INSTALLED,
     ORACLE,
@@ -59,13 +61,15 @@ from benchmarks.variants import (
 )
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from benchmarks.world import World, recorded_tools
-from langgraph_speculate import speculation_of
+from langgraph_speculate import SpeculationPolicy, speculation_of
 from langgraph_speculate.core import Predictor
 from langgraph_speculate.demo.loopback import LoopbackServer
+from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.observe.observers import at_once
 from langgraph_speculate.observe.stats import Stats
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
+_PREVIEWING = (AHEAD, WITH_AHEAD, DELUDED)
 _WARM_UP = Script("warm-up", (Step("ready"),), (({"role": "user", "content": "ready?"},),))
 
 
@@ -110,6 +114,7 @@ class Settings:
         virtual: In virtual time, without a server.
         previews: Settings of the policies of agents that start model calls ahead.
         ours: What our agents are called, with the settings of their policies.
+        declared: What the policy says of tools, by name, besides whether they only read.
     """
 
     pace: ModelPace
@@ -123,6 +128,7 @@ class Settings:
     virtual: bool = False
     previews: Mapping[str, Any] = field(default_factory=dict)
     ours: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {OURS: {}})
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,19 +187,21 @@ def measure(material: Material, settings: Settings, tell: Callable[[str], None])
     """Play every script of *material* through every agent, and report."""
     train_ids = {run.id for run in material.train}
     seen = [script for script in material.every_script if script.id in train_ids]
+    declared = settings.declared
     others: dict[str, Predictor] = {ORACLE: Oracle(), WRONG: AlwaysWrong(seen, material.reading)}
 
     def graphs(model: BaseChatModel, tools: Sequence[BaseTool]) -> dict[str, Any]:
         made = {PLAIN: plain_agent(model, tools)}
         for name, policy in settings.ours.items() if OURS in settings.variants else ():
-            made[name] = speculating_agent(model, tools, material.reading, taught(material, settings), **policy)
+            predictor = taught(material, settings)
+            made[name] = speculating_agent(model, tools, material.reading, predictor, declared=declared, **policy)
         for name in settings.variants:
             if name in others:
-                made[name] = speculating_agent(model, tools, material.reading, others[name])
-            elif name in (AHEAD, WITH_AHEAD):
+                made[name] = speculating_agent(model, tools, material.reading, others[name], declared=declared)
+            elif name in _PREVIEWING:
                 made[name] = previewing_agent(
-                    model, tools, material.reading, taught(material, settings), material.train,
-                    alone=name == AHEAD, **settings.previews,
+                    model, tools, material.reading, taught(material, settings), material.train, declared=declared,
+                    alone=name != WITH_AHEAD, wrong=name == DELUDED, **settings.previews,
                 )  # fmt: skip
             elif name == EAGER:
                 made[name] = eager_agent(model, tools, material.reading)
@@ -364,12 +372,16 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--variant",
         action="append",
-        choices=[OURS, ORACLE, WRONG, AHEAD, WITH_AHEAD, EAGER],
-        help=f"default: all that can run, but for {AHEAD} and {WITH_AHEAD}",
+        choices=[OURS, ORACLE, WRONG, *_PREVIEWING, EAGER],
+        help=f"default: all that can run, but for {', '.join(_PREVIEWING)}",
     )
     parser.add_argument(
         "--token-price", type=_token_price, metavar="IN,OUT",
         help="what a million tokens cost where model calls start ahead (default: the policy's, of a dear model)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--declared", type=declared_in, default={}, metavar="FILE",
+        help="a policy file that says what each tool reads and writes, such as benchmarks/policies/airline.toml",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -388,6 +400,16 @@ def _latencies(text: str) -> tuple[Latency, ...]:
         return tuple(Latency.parse(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def declared_in(text: str) -> Mapping[str, Mapping[str, Any]]:
+    """What a policy file says of tools, by name; an `ArgumentTypeError` says what is wrong with it."""
+    try:
+        SpeculationPolicy.from_toml(text)
+        tools: dict[str, dict[str, Any]] = tomllib.loads(Path(text).read_text("utf-8")).get("tools", {})
+    except (OSError, PolicyError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return tools
 
 
 def _token_price(text: str) -> dict[str, Any]:
@@ -413,10 +435,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--virtual is for the async interface")
     peer = [EAGER] if EAGER_INSTALLED and not (options.sync or options.virtual) else []
     everyone = [OURS, ORACLE, WRONG, *peer]
-    chosen = tuple(name for name in options.variant or everyone if name in (*everyone, AHEAD, WITH_AHEAD))
+    chosen = tuple(name for name in options.variant or everyone if name in (*everyone, *_PREVIEWING))
     settings = Settings(
         options.model_pace, None, options.runs, options.seed, max(options.concurrency, 1), options.sync,
         options.frozen, chosen, options.virtual, options.token_price or {}, options.thrift or {OURS: {}},
+        options.declared,
     )  # fmt: skip
     try:
         materials = [prepare(path, settings) for path in options.traces]

@@ -24,14 +24,16 @@ from benchmarks.world import world_of_run
 from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, Predictor
 from langgraph_speculate.core.facts import ToolFacts
+from langgraph_speculate.core.memory import Expectation, Memory, Result
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.replay.recollection import Recollection
 
 PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "eager-tools"
-AHEAD, WITH_AHEAD = "model ahead", "both"
+AHEAD, WITH_AHEAD, DELUDED = "model ahead", "both", "wrong memory"
 EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
 SYSTEM_PROMPT = "You are a helpful assistant. Use the tools."
+_NOTHING: Mapping[str, Mapping[str, Any]] = {}
 _MISTAKES = 3  # guesses of the always-wrong predictor for each message: as many as may run
 
 
@@ -97,6 +99,17 @@ class Guessing:
         pass
 
 
+class Deluded(Memory):
+    """Expects of every call what no tool ever answers, and is sure of it."""
+
+    def expect(self, partition: str, tool: str, key: str) -> Expectation | None:
+        result = Result.of({"content": "never said", "status": "success"})
+        return None if result is None else Expectation(result, 0.9)
+
+    def learn(self, *_: Any) -> None:
+        pass
+
+
 class Frozen:
     """A predictor that has stopped learning.
 
@@ -135,16 +148,22 @@ def previewing_agent(
     runs: Iterable[Run],
     *,
     alone: bool,
+    declared: Mapping[str, Mapping[str, Any]] = _NOTHING,
+    wrong: bool = False,
     **settings: Any,
 ) -> Any:
     """The agent whose model calls start on what tools answered in *runs*; *alone*, no tool runs ahead besides.
 
-    Threads are worlds of their own here, but what tools answered in others is known to all.
+    Threads are worlds of their own here, but what tools answered in others is known to all. A *wrong* memory has never
+    been right, and never finds out.
     """
     limits = {"limits": {"max_in_flight": 0}} if alone else {}
-    shared = {"shared_results": True}
+    shared = {tool.name: {**declared.get(tool.name, {}), "shared_results": True} for tool in tools}
     agent = speculating_agent(model, tools, reading, predictor, declared=shared, model_ahead=True, **limits, **settings)
     engine = speculation_of(agent)
+    if wrong:
+        engine.memory = Deluded({}, {})
+        return agent
 
     def facts(tool: str) -> ToolFacts:
         return ToolFacts(tool, engine.policy.rule_for(tool))
@@ -173,7 +192,7 @@ def speculating_agent(
     predictor: Predictor | None,
     middleware: Sequence[AgentMiddleware[Any, Any]] = (),
     *,
-    declared: Mapping[str, Any] | None = None,
+    declared: Mapping[str, Mapping[str, Any]] = _NOTHING,
     **settings: Any,
 ) -> Any:
     """The same agent with tools run ahead; those that only read are declared, with every default but for *settings*.
@@ -186,10 +205,10 @@ def speculating_agent(
         reading: For each tool whether it only reads.
         predictor: Who guesses.
         middleware: Around model and tools.
-        declared: What else is said of every tool.
+        declared: What else is said of tools, by name.
         settings: Of the policy.
     """
-    entries = {tool.name: {"read_only": reading[tool.name], **(declared or {})} for tool in tools}
+    entries = {tool.name: {"read_only": reading[tool.name], **declared.get(tool.name, {})} for tool in tools}
     policy = SpeculationPolicy(tools=entries, partition_by=("thread_id",), **settings)  # type: ignore[arg-type]
     return speculate(plain_agent(model, tools, middleware), policy, predictor=predictor)
 

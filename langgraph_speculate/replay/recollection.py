@@ -66,6 +66,6 @@ class Recollection:
 
 def _result(made: RecordedCall) -> Result | None:
     """What the model was told, in the form of a live graph's; None where the recording does not say."""
-    if not made.result:
+    if not made.told:
         return None
     return Result.of(result_in(ToolMessage(made.result, name=made.call.name, tool_call_id="")))

@@ -24,12 +24,14 @@ class RecordedCall:
         call: Name and arguments.
         result: What the tool answered; "" where the recording does not say.
         seconds: How long it took, or None where the recording does not say.
+        told: Whether the recording says what it answered, be it nothing.
     """
 
     id: str
     call: Call
     result: str
     seconds: float | None
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,14 @@ class Script:
 def _steps(run: Run) -> Iterator[Step]:
     origin = Origin(thread=run.id, run=run.id)
     history, spoken, follows, given = History(origin=origin), False, False, 0
+    # Where no tool ever says anything, results were not recorded; where others do, one that says nothing said that.
+    told = any(event.get("role") == "tool" and text_of(event.get("content")) for event in run.events)
     for index, event in enumerate(run.events):
         role, text = event.get("role"), text_of(event.get("content"))
         spoken, follows = spoken or role == "user", follows and role in ("tool", "assistant")
         if role == "assistant":
             history = History.from_messages(run.events[:index], history, origin)
-            calls, tokens = _calls(run, index), Tokens.counted(event.get("usage_metadata"))
+            calls, tokens = _calls(run, index, told), Tokens.counted(event.get("usage_metadata"))
             step = Step(history, text, calls, event.get("duration_s"), spoken, follows, given, tokens)
             yield step
             follows, given = True, given + step.length
@@ -139,8 +143,14 @@ def _steps(run: Run) -> Iterator[Step]:
             given += len(text)
 
 
-def _calls(run: Run, index: int) -> list[RecordedCall]:
-    """The calls of the message at *index*, with their answers: some models use an id again in a later one."""
+def _calls(run: Run, index: int, told: bool) -> list[RecordedCall]:
+    """The calls of the message at *index*, with their answers: some models use an id again in a later one.
+
+    Args:
+        run: The run.
+        index: Of the message among its events.
+        told: Whether results were recorded.
+    """
     answers: dict[str, Mapping[str, Any]] = {}
     for event in run.events[index + 1 :]:
         if event.get("role") == "assistant":
@@ -151,7 +161,8 @@ def _calls(run: Run, index: int) -> list[RecordedCall]:
     for call in run.events[index].get("tool_calls") or ():
         answer = answers.get(str(call["id"]), {})
         text, seconds = text_of(answer.get("content")), answer.get("duration_s")
-        made.append(RecordedCall(str(call["id"]), Call(call["name"], call["args"]), text, seconds))
+        known = told and answer.get("content") is not None
+        made.append(RecordedCall(str(call["id"]), Call(call["name"], call["args"]), text, seconds, known))
     return made
 
 

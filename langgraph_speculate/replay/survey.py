@@ -51,7 +51,7 @@ class Survey:
             for made in step.calls:
                 self.calls += 1
                 self.timed["calls"] += made.seconds is not None
-                self.known["results"] += bool(made.result)
+                self.known["results"] += made.told
                 self.effects.setdefault(made.call.name, Counter())[is_read_only(made.call)] += 1
 
     @property

@@ -146,6 +146,19 @@ def test_a_result_is_not_expected_after_a_write():
     assert on.collector.snapshot().previews.used == 1  # that of the run which writes afterwards
 
 
+def test_an_answer_without_text_is_remembered_as_any_other():
+    """
+    A scratchpad answers nothing. That is no gap in the recording, as long as other tools of the run say something.
+    """
+    noted = run_of((LOOK_UP, ""), (NEXT, "paid"), id="noted", then="")
+    on, gaps = stage(), stage()
+    play(on, noted, noted, noted)
+    play(gaps, *[run_of((LOOK_UP, ""), id="gap", then="")] * 3)
+
+    assert on.collector.snapshot().previews.used == 2 * 2
+    assert gaps.collector.snapshot().previews.began == 0
+
+
 @pytest.mark.parametrize(("shared", "used"), [(False, 0), (True, 2)])
 def test_users_that_are_kept_apart_do_not_share_what_they_remember(shared: bool, used: int):
     """
