@@ -7,6 +7,7 @@ import pytest
 from langgraph_speculate.core import Call, History
 from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.predict.mentions import NEAR
+from langgraph_speculate.predict.shapes import days
 from langgraph_speculate.predict.sources import RunSources, Source
 from langgraph_speculate.predict.walks import walk
 
@@ -188,6 +189,14 @@ def test_a_day_in_words_becomes_a_date():
     days = [("May 20th", "2024-05-20"), ("June 3", "2024-06-03"), ("dec 11", "2024-12-11")]
     predictor = taught((history_of(f"Fly on {said}, please"), Call("search", {"date": date})) for said, date in days)
     assert best(predictor, history_of("Fly on March 2nd, please")) == ("search", {"date": "2024-03-02"})
+
+
+@pytest.mark.parametrize("said", ["\u017fep 3", "may 4, \u017fep 3"])
+def test_letters_that_are_only_like_those_of_a_month_name_no_day(said: str):
+    """
+    A long s is an s where case does not count, and no month is written with one: nothing is found, and nothing fails.
+    """
+    assert list(days(said)) == (["05-04"] if "may" in said else [])
 
 
 def test_constants_depend_on_what_went_before():

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 from langgraph_speculate.core.history import History
-from langgraph_speculate.predict.shapes import tokens
+from langgraph_speculate.predict.shapes import days
 
 _WORD = re.compile(r"[^\W_]+")
 _WHOLE = re.compile(r"[.,]0+(?!\d)")  # the end of a number that is whole after all
@@ -47,8 +47,9 @@ class _Turn:
     """What a user said. Whether that has a certain word is asked again at each step of the run."""
 
     def __init__(self, text: str) -> None:
-        days = [token for shape, token in tokens(text[:20_000]) if shape == "day"]
-        self._plain = " ".join([_plain(text), *map(_plain, days)])  # without all that is neither letter nor digit
+        self._plain = " ".join(
+            [_plain(text), *map(_plain, days(text[:20_000]))]
+        )  # without all that is neither letter nor digit
         self._words = frozenset(_words(text))
         self._numbers = [word for word in self._words if len(word) >= _NUMBER and not word.isalpha()]
         self._lower = text.lower()
