@@ -260,6 +260,15 @@ class Memory:
                 if size <= self._most_bytes:
                     self._kept[partition, tool, key] = Kept(result, reading, trials.at_most(_RECALLED), size)
 
+    def forget(self, partition: str) -> int:
+        """Know nothing of a partition any more; returns how many results that were."""
+        lost = [at for at in self._kept if at[0] == partition]
+        for at in lost:
+            del self._kept[at]
+        for name in [name for name in self._habits if name[0] == partition]:
+            del self._habits[name]
+        return len(lost)
+
     def _keep(
         self, at: tuple[str, str, str], kept: Kept | None, result: Result | None, reading: Reading, size: int
     ) -> None:
@@ -273,7 +282,12 @@ def shelf_of(tool: ToolPolicy | None, partition: str) -> str | None:
     """Whose results of a tool are remembered together: a partition's, or everybody's; None for nobody's."""
     if tool is not None and tool.private:
         return None
-    return "shared" if tool is not None and tool.shared_results else f"of {partition}"
+    return "shared" if tool is not None and tool.shared_results else shelf_for(partition)
+
+
+def shelf_for(partition: str) -> str:
+    """Where the results of a partition are that are nobody else's."""
+    return f"of {partition}"
 
 
 def _belief(call: Trials, tool: Trials) -> float:

@@ -20,7 +20,8 @@ from cachetools import LRUCache
 from langchain_core.messages import ToolMessage
 from langgraph.cache.base import BaseCache, FullKey
 
-from langgraph_speculate.core.memory import Memory, Page, Reading, Result, Trials
+from langgraph_speculate.core.history import partition_of
+from langgraph_speculate.core.memory import Memory, Page, Reading, Result, Trials, shelf_for
 from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.host.threads import at_exit, start_daemon
 
@@ -57,6 +58,7 @@ class Archive:
         self._memory = memory
         self._memory_lock = lock
         self._warn = warn
+        self._storing = threading.Lock()  # held while the cache is used
         self._lock = threading.Lock()  # of the fields below; never held while the cache is used
         self._sought: LRUCache[Name, None] = LRUCache(_PAGES)
         self._wanted: dict[Name, Reading] = {}
@@ -72,6 +74,28 @@ class Archive:
         """Return when the cache has what was learned so far; False if that takes longer than a few seconds."""
         self._hurry.set()
         return self._idle.wait(_LAST_S)
+
+    def forget(self, *values: object) -> int:
+        """Remove what tools answered in one partition, here and in the cache; returns how many results were known here.
+
+        What is `shared_results` stays: it is everybody's. A run of that partition that goes on meanwhile is remembered
+        from then on.
+
+        Args:
+            values: The partition's values of the keys in `partition_by`; none: what is in no partition.
+
+        Raises:
+            Exception: What the cache raises, if it does not remove it; here it is gone.
+        """
+        shelf = shelf_for(partition_of(values))
+        with self._storing:
+            with self._lock:
+                for name in [name for name in self._changed if name[0] == shelf]:
+                    del self._changed[name]
+            with self._memory_lock:
+                known = self._memory.forget(shelf)
+            self._cache.clear([_shelf_place(shelf)])
+        return known
 
     def close(self) -> None:
         """Write what was learned, and no more; the cache stays open, as it is its owner's."""
@@ -121,19 +145,24 @@ class Archive:
         while True:
             self._hurry.wait(_EVERY_S)
             self._hurry.clear()
-            with self._lock:
-                wanted, self._wanted = self._wanted, {}
-                changed, self._changed = self._changed, defaultdict(dict)
-            for work in (partial(self._read, wanted), partial(self._write, changed)):
-                try:
-                    work()
-                except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
-                    self._tell(error)
+            with self._storing:
+                self._exchange()
             with self._lock:
                 if not self._wanted and not self._changed:
                     self._alive = False
                     self._idle.set()
                     return
+
+    def _exchange(self) -> None:
+        """Read what is wanted, and write what has changed."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, {}
+            changed, self._changed = self._changed, defaultdict(dict)
+        for work in (partial(self._read, wanted), partial(self._write, changed)):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
+                self._tell(error)
 
     def _read(self, wanted: Mapping[Name, Reading]) -> None:
         for name, page in self._pages(wanted).items():
@@ -193,7 +222,11 @@ def hashed(key: str) -> str:
 def _place(name: Name) -> FullKey:
     """Where a page is; texts of different lengths cannot be taken for each other."""
     partition, tool = name
-    return ("langgraph_speculate", "memory", hashed(partition)), hashed(tool)
+    return _shelf_place(partition), hashed(tool)
+
+
+def _shelf_place(partition: str) -> tuple[str, ...]:
+    return ("langgraph_speculate", "memory", hashed(partition))
 
 
 def _text(page: Page, before: Page | None) -> str:

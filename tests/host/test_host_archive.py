@@ -109,6 +109,33 @@ def test_another_process_of_the_system_expects_it_too(tmp_path: Path):
     assert became(happened) == ["used", "used"]
 
 
+def test_what_is_forgotten_of_a_partition_is_gone_here_and_in_the_cache():
+    """
+    Nobody expects one tenant's answers any more, in this process or the next; another's are left alone.
+    """
+    cache, tenants = InMemoryCache(), {"partition_by": ["tenant"]}
+    of = {name: {"configurable": {"tenant": name}} for name in ("acme", "other")}
+    for config in of.values():
+        learned(cache, config=config, **tenants)
+    here, happened = a_process(cache, **tenants)
+    for config in of.values():
+        drive(here, "invoke", config=config)
+    assert became(happened) == ["used"] * 4
+    assert speculation_of(here).archive.forget("acme") == 2  # the results of look and seek
+
+    happened.clear()
+    drive(here, "invoke", config=of["acme"])
+    assert became(happened) == []
+    assert speculation_of(here).archive.forget("acme") == 2  # what that run was answered
+    assert speculation_of(here).archive.forget("nobody") == 0
+    speculation_of(here).close()
+    for name, expected in (("acme", []), ("other", ["used"] * 2)):
+        graph, happened = a_process(cache, **tenants)
+        drive(graph, "invoke", config=of[name])
+        assert became(happened) == expected
+        speculation_of(graph).archive.forget("acme")
+
+
 def test_the_middleware_does_the_same():
     """
     The same argument, the same cache.
