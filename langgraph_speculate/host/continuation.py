@@ -10,14 +10,13 @@ from typing import Any
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.draft import DraftCall
-from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.preview import messages_of
-from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.host.reading import Reader, Reading
 
 
-class Continuation:
-    """Reads what one preview writes.
+class Continuation(Reader):
+    """Reads what one preview writes. Only whole calls count: what they begin like a predictor knows as well.
 
     Args:
         preview: The preview's id.
@@ -43,9 +42,6 @@ class Continuation:
         except Exception as error:  # noqa: BLE001 - what a provider wrote may be anything
             self.failed(error)
 
-    def heard(self, stage: Stage) -> None:
-        """Only whole calls count: what they begin like is not known better than from a predictor."""
-
     def written(self, call: DraftCall) -> None:
         """A call is complete."""
         self._launch(call.call(), call.id)
@@ -57,10 +53,6 @@ class Continuation:
     def failed(self, error: Exception) -> None:
         """What it wrote could not be read: a real call of the model will show it."""
         self.revised()
-
-    def doubts(self) -> bool:
-        """No guess is compared."""
-        return False
 
     def _launch(self, call: Call, id: str | None) -> None:
         self._lookahead.past_preview(self._spot, self._preview, call, id)

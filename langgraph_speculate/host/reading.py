@@ -21,23 +21,26 @@ _MANY = 256  # pieces of an argument after which a guess is compared whenever th
 
 
 class Reader(Protocol):
-    """Who wants to know what the model writes."""
+    """Who wants to know what the model writes. To one that inherits from it, only what it says itself matters."""
 
     def heard(self, stage: Stage) -> None:
         """There is more of the message, and it is worth a look."""
+        return
 
     def written(self, call: DraftCall) -> None:
         """A call is complete."""
 
     def revised(self) -> None:
         """What was told is void, and nothing more will be told."""
+        return
 
     def failed(self, error: Exception) -> None:
         """The stream cannot be read: what was told is void, and nothing more will be told."""
+        return
 
     def doubts(self) -> bool:
         """Whether what is being written contradicts a guess that runs."""
-        ...
+        return False
 
 
 class Reading:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.gate import ends_foresight
 from langgraph_speculate.core.memory import Expectation
-from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.stakes import TOKEN_CHARS, Bet, Tokens
-from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.host.reading import Reader, Reading
 from langgraph_speculate.replay.recollection import Recollection
 from langgraph_speculate.replay.script import RecordedCall, Step
 
@@ -165,7 +164,7 @@ class Previewer:
         return self._script.steps[at] if at < len(self._script.steps) else None
 
 
-class _Continuation:
+class _Continuation(Reader):
     """Launches what a preview writes, like that of `host/continuation.py`."""
 
     def __init__(self, preview: str, play: Play) -> None:
@@ -175,19 +174,6 @@ class _Continuation:
     def written(self, call: DraftCall) -> None:
         """A call is complete; too late, if the preview was taken over or given up in the meantime."""
         self._play.previewed(self._preview, call)
-
-    def heard(self, stage: Stage) -> None:
-        """Only whole calls count."""
-
-    def revised(self) -> None:
-        """A recording takes nothing back."""
-
-    def failed(self, error: Exception) -> None:
-        """What cannot be read is not run."""
-
-    def doubts(self) -> bool:
-        """No guess is compared."""
-        return False
 
 
 def _is(expected: Expectation, made: RecordedCall) -> bool:
