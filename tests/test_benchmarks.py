@@ -45,6 +45,7 @@ from benchmarks.surroundings import undisturbed
 from benchmarks.traces import FOLDER, Run, read
 from benchmarks.variants import (
     AHEAD,
+    DELUDED,
     EAGER,
     EAGER_INSTALLED,
     ORACLE,
@@ -366,6 +367,45 @@ def test_model_calls_start_on_what_tools_answered_in_the_training_part(
     assert alone["saved_share"] > 0
     low, high = alone["saved_share_interval"]
     assert low <= alone["saved_share"] <= high
+
+
+def test_a_memory_that_is_always_wrong_costs_tokens_and_no_time(recording: Path, capsys: pytest.CaptureFixture[str]):
+    """Every preview of it is in vain, and the answers are those of the plain agent, as late."""
+    (report,) = played(capsys, recording, "--virtual", "--variant", DELUDED, "--token-price", "0,0")["sets"]
+    figures = report["variants"][DELUDED]
+    assert (figures["transcripts_identical"], figures["failed"]) == (report["test_runs"], 0)
+    assert figures["previews_began"] > figures["previews_used"] == 0
+    assert figures["wasted_tokens"] > 0
+    assert figures["total_s"] == pytest.approx(report["variants"][PLAIN]["total_s"])
+
+
+def test_what_tools_read_and_write_is_taken_from_a_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A write then makes old what it touches, and nothing else; mistakes in the file are told."""
+
+    def run(number: int) -> list[dict[str, Any]]:
+        look, tell = ("1", "get_order", {"order_id": "A"}), ("2", "send_note", {"text": f"note {number}"})
+        asked = [user("a"), says("", look), answers("1", "open"), says("", tell), answers("2", f"sent {number}")]
+        return [*asked, says("b")]
+
+    path, policy = write(tmp_path / "desk.jsonl", [run(number) for number in range(9)]), tmp_path / "declared.toml"
+    policy.write_text('[tools.get_order]\nreads = ["order:{order_id}"]\n[tools.send_note]\nwrites = ["desk"]\n')
+    options = ["--virtual", "--variant", AHEAD, "--token-price", "0,0"]
+    used = [
+        played(capsys, path, *options, *more)["sets"][0]["variants"][AHEAD]["previews_used"]
+        for more in ([], ["--declared", str(policy)])
+    ]
+    assert used[1] > used[0] == 0
+    policy.write_text("[tools.get_order]\nread = []\n")
+    with pytest.raises(SystemExit):
+        recorded.main([str(path), *options, "--declared", str(policy)])
+    assert "tools.get_order.read" in capsys.readouterr().err
+
+
+def test_the_policy_of_the_airline_names_its_tools():
+    """Each tool of the public recordings, and what it reads or writes."""
+    declared = recorded.declared_in("benchmarks/policies/airline.toml")
+    assert {"get_reservation_details", "book_reservation", "calculate"} <= set(declared)
+    assert all(set(entry) <= {"reads", "writes"} and any(entry.values()) for entry in declared.values())
 
 
 def test_thrifts_and_tool_times_are_compared(recording: Path, capsys: pytest.CaptureFixture[str]):
