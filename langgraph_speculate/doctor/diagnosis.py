@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,6 +22,7 @@ from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
 
+_FEW = 4  # tools that a warning names
 PACKAGES = ("langgraph", "langchain", "langchain-core", "langgraph-speculate")
 
 
@@ -159,6 +160,21 @@ def _about_previews(found: Diagnosis) -> Iterator[str]:
         yield "model_ahead: no model object was found, so no model call is started on remembered results."
     for name, why in found.unpreviewed:
         yield f"model_ahead: calls of {name} are not started on remembered results: {why}."
+    vague = [
+        one.name for one in found.tools if one.policy is not None and one.policy.read_only and "*" in one.policy.reads
+    ]
+    writing = [one.name for one in found.tools if one.policy is None or not one.policy.read_only]
+    if vague and writing:
+        yield (
+            f"model_ahead: a call of {_listed(writing)} makes old what {_listed(vague)} answered, as nobody says what "
+            "they read: give each reads = […], and what writes writes = […], so that more results are still expected."
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few of several tools."""
+    more = f" or {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(map(printable, names[:_FEW])) + more
 
 
 def _about(one: ToolFinding) -> Iterator[str]:

@@ -218,6 +218,25 @@ def test_it_says_where_no_model_call_starts_on_remembered_results(
     assert all(str(expected) in one for one in told)
 
 
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (True, ["a call of send_mail makes old what get_order answered, as nobody says what they read"]),
+        ({"read_only": True, "reads": ["order:{order_id}"]}, []),
+        (False, []),
+    ],
+)
+def test_the_owner_is_told_what_previews_lose_where_nobody_says_what_tools_read(order: Any, told: list[str]) -> None:
+    """
+    Any write makes all of that old; where it is said, or nothing is declared, there is nothing to tell.
+    """
+    policy = SpeculationPolicy(tools={"get_order": order}, model_ahead=True)
+    said = [one for one in warnings(diagnose(graph("approving"), policy)) if "makes old" in one]
+
+    assert len(said) == len(told)
+    assert all(expected in one for expected, one in zip(told, said, strict=True))
+
+
 def test_a_sound_graph_gets_no_warning() -> None:
     """
     A tool that reads by its name, declared, in an agent whose model streams.
