@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from langgraph_speculate.core.stakes import Tokens
 from langgraph_speculate.traces import Skips, read_runs
 from langgraph_speculate.traces.lines import Limits
 from tests.traces.containers import backwards, comma_separated, lines, one_list, parquet
@@ -104,6 +105,34 @@ def test_observations_are_a_run(
 
     assert (run.id, told(run)) == ("session-1", TOLD)
     assert {event["duration_s"] for event in run.events if event["role"] != "user"} == {1.5}
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (
+            {"usage_details": '{"input": 388, "input_cache_read": 512, "output": 20, "total": 920}'},
+            Tokens(900, 20, 512),
+        ),
+        ({"usageDetails": {"input": 900, "output": 15, "output_reasoning": 5}}, Tokens(900, 20)),
+        ({"usage": {"input": 900, "output": 20, "total": 920, "unit": "TOKENS", "inputCost": 0.01}}, Tokens(900, 20)),
+        ({"prompt_tokens": "900", "completion_tokens": "20"}, Tokens(900, 20)),
+        ({"promptTokens": 900, "completionTokens": 20}, Tokens(900, 20)),
+        ({"usage_details": "no object", "usage": 7, "prompt_tokens": -1}, None),
+        ({}, None),
+    ],
+)
+def test_tokens_that_were_counted_are_those_of_the_message(usage: Row, expected: Tokens | None, tmp_path: Path):
+    """
+    Kinds of usage add up, as Langfuse adds them; older exports have two counts.
+    """
+    rows = [{**row, **(usage if row["type"] == "GENERATION" else {})} for row in observations()]
+    lines(rows, tmp_path / "rows.jsonl")
+
+    (run,) = read(tmp_path / "rows.jsonl")
+
+    said = [event for event in run.events if event["role"] == "assistant"]
+    assert {Tokens.counted(event.get("usage_metadata")) for event in said} == {expected}
 
 
 def test_a_failed_tool_and_a_failed_model_are_told(tmp_path: Path):

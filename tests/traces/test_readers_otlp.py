@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
+from langgraph_speculate.core.stakes import Tokens
 from langgraph_speculate.traces import Skips, read_runs
 from tests.traces.recordings import TOLD, converse, read, told
 
@@ -173,6 +174,39 @@ def test_spans_of_an_instrumentation_are_a_run(model: Any, tool: Any, lines: int
 
     assert told(run) == TOLD[:5]
     assert [event.get("duration_s") for event in run.events] == [None, 0.5, 0.5, 0.5, 0.5]
+
+
+USAGE = {
+    "GenAI conventions": (
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.cache_read.input_tokens",
+    ),
+    "OpenInference": (
+        "llm.token_count.prompt",
+        "llm.token_count.completion",
+        "llm.token_count.prompt_details.cache_read",
+    ),
+    "OpenLLMetry": (
+        "gen_ai.usage.prompt_tokens",
+        "gen_ai.usage.completion_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSTRUMENTATIONS)
+@pytest.mark.parametrize("cached", [0, 512])
+def test_tokens_that_were_counted_are_those_of_the_message(name: str, cached: int, tmp_path: Path):
+    """
+    Whatever the instrumentation calls them; a forecast of previews needs no estimate then.
+    """
+    model, tool = INSTRUMENTATIONS[name]
+    counts = dict(zip(USAGE[name], (900, 20, cached), strict=True))
+    (run,) = read(write(tmp_path / "spans.jsonl", recorded(lambda number: {**model(number), **counts}, tool)))
+
+    said = [event for event in run.events if event["role"] == "assistant"]
+    assert [Tokens.counted(event.get("usage_metadata")) for event in said] == [Tokens(900, 20, cached)] * 2
 
 
 @pytest.mark.parametrize(("model", "tool"), INSTRUMENTATIONS.values(), ids=INSTRUMENTATIONS)

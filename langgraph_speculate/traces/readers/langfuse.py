@@ -8,6 +8,7 @@ from typing import Any
 from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, listed, role_of, unpacked
 from langgraph_speculate.traces.readers.times import seconds_of
 from langgraph_speculate.traces.readers.tracers import Found
+from langgraph_speculate.traces.readers.usage import counted, summed
 from langgraph_speculate.traces.readers.weave import Span
 from langgraph_speculate.traces.skips import Malformed
 
@@ -37,7 +38,8 @@ def read(record: Any) -> Iterator[Found]:
     ended = seconds_of(_either(record, "end_time", "endTime"))
     given, made = unpacked(record.get("input")), unpacked(record.get("output"))
     if kind == "GENERATION":
-        yield Found(group, "", Span(began, ended, events_of(_messages(given)), _said(made, record)))
+        said = _counted(_said(made, record), record)
+        yield Found(group, "", Span(began, ended, events_of(_messages(given)), said))
         return
     name = record.get("name")
     if not isinstance(name, str) or not name:
@@ -66,6 +68,16 @@ def _said(made: Any, record: Mapping[str, Any]) -> Event | None:
         calls = [unpacked(call) for call in apart]
         event = events_of([{"role": "assistant", "content": event["content"] if event else "", "tool_calls": calls}])[0]
     return event
+
+
+def _counted(said: Event | None, record: Mapping[str, Any]) -> Event | None:
+    """With its tokens: by kind, which add up, or as older exports have them."""
+    usage = unpacked(_either(record, "usage_details", "usageDetails")) or unpacked(record.get("usage"))
+    read, written = summed(usage, "input"), summed(usage, "output")
+    if not read:
+        usage = {name: _either(record, f"{name}_tokens", f"{name}Tokens") for name in ("prompt", "completion")}
+        read, written = summed(usage, "prompt"), summed(usage, "completion")
+    return counted(said, read, written, summed(usage, "input", "cache", "read") or summed(usage, "input", "cached"))
 
 
 def _either(record: Mapping[str, Any], snake: str, camel: str) -> Any:

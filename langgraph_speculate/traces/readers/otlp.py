@@ -15,6 +15,7 @@ from langgraph_speculate.traces.readers import langsmith
 from langgraph_speculate.traces.readers.messages import Event, arguments, events_of, listed, unpacked
 from langgraph_speculate.traces.readers.times import seconds_of
 from langgraph_speculate.traces.readers.tracers import Found
+from langgraph_speculate.traces.readers.usage import counted, first
 from langgraph_speculate.traces.readers.weave import Span
 from langgraph_speculate.traces.skips import Malformed
 
@@ -25,6 +26,16 @@ _THREADS = (
     *("traceloop.association.properties.thread_id", "thread_id"),
 )
 _MODEL_KINDS, _TOOL_KINDS = ("chat", "text_completion", "generate_content", "llm"), ("execute_tool", "tool")
+# Of the GenAI conventions, new and old, of OpenLLMetry, and of OpenInference.
+_READ = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+_WRITTEN = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+_CACHED = (
+    *("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"),
+    "llm.token_count.prompt_details.cache_read",
+)
+_GIVEN = ("gen_ai.tool.call.arguments", "input.value", "gen_ai.prompt", "traceloop.entity.input")
+_MADE = ("gen_ai.tool.call.result", "output.value", "gen_ai.completion", "traceloop.entity.output")
+_CALL = ("gen_ai.tool.call.id", "tool_call.id", "tool.call.id", "tool.id")
 _OURS = "langgraph_speculate.outcome"
 _ADOPTED = "langgraph_speculate.adopted"
 _NUMBERED = re.compile(r"\.(\d+)(?:\.|$)")
@@ -84,7 +95,7 @@ def _model(attributes: Attributes, began: float | None, ended: float | None) -> 
     made = unpacked(attributes.get("gen_ai.output.messages")) or _numbered(attributes, "gen_ai.completion.")
     made = made or [_inner(one) for one in _numbered(attributes, "llm.output_messages.")]
     said = [event for event in events_of(listed(made)) if event["role"] == "assistant"]
-    return Span(began, ended, events_of(listed(given)), said[-1] if said else None)
+    return Span(began, ended, events_of(listed(given)), _counted(said[-1] if said else None, attributes))
 
 
 def _as_langsmith(attributes: Attributes, began: float | None, ended: float | None) -> Span:
@@ -92,7 +103,11 @@ def _as_langsmith(attributes: Attributes, began: float | None, ended: float | No
     inputs, outputs = attributes.get("gen_ai.prompt"), attributes.get("gen_ai.completion")
     record = {"run_type": "llm", "trace_id": "-", "inputs": inputs, "outputs": outputs}
     (found,) = langsmith.read(record)
-    return Span(began, ended, found.span.given, found.span.said)
+    return Span(began, ended, found.span.given, _counted(found.span.said, attributes))
+
+
+def _counted(said: Event | None, attributes: Attributes) -> Event | None:
+    return counted(said, *(first(attributes, names) for names in (_READ, _WRITTEN, _CACHED)))
 
 
 def _tool(
@@ -102,17 +117,11 @@ def _tool(
     name = next((str(one) for one in (*names, span.get("name")) if one), "")
     if not name:
         raise Malformed("tool span without a name")
-    given = _first(attributes, "gen_ai.tool.call.arguments", "input.value", "gen_ai.prompt", "traceloop.entity.input")
-    made = unpacked(
-        _first(attributes, "gen_ai.tool.call.result", "output.value", "gen_ai.completion", "traceloop.entity.output")
-    )
-    call = str(_first(attributes, "gen_ai.tool.call.id", "tool_call.id", "tool.call.id", "tool.id") or "")
+    given = first(attributes, _GIVEN)
+    made = unpacked(first(attributes, _MADE))
+    call = str(first(attributes, _CALL) or "")
     args = arguments(unpacked(given)) or {}
     return Span.of_tool(began, ended, tool=name, call=call, args=args, result=made, failed=failed)
-
-
-def _first(attributes: Attributes, *names: str) -> Any:
-    return next((attributes[name] for name in names if attributes.get(name) is not None), None)
 
 
 def _numbered(attributes: Attributes, prefix: str) -> list[dict[str, Any]]:
