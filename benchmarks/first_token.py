@@ -42,10 +42,14 @@ _FIRST_LINE = (__doc__ or "").split("\n")[0]
 KINDS = RIGHT, WRONG, MIXED = "right", "wrong", "mixed"
 STEPS = 8
 _LESSONS = 3  # runs before anything is measured: enough to bet on what is the same each time
-_POLICY: Mapping[str, Any] = {
+_SHIPPED: Mapping[str, Any] = {
     "model_ahead": True,
-    "thrift": 0.0,
     "tools": {"look": {"read_only": True}},
+    "limits": {"max_in_flight": 0},
+}
+_RECKLESS: Mapping[str, Any] = {
+    **_SHIPPED,
+    "thrift": 0.0,
     "limits": {
         "max_in_flight": 0,
         "cool_down_s": 0.0,
@@ -117,11 +121,13 @@ class FirstTokens(BaseCallbackHandler):
             self.seconds.append(clock.now() - began)
 
 
-async def measure(model: BaseChatModel, kind: str, rounds: int, tell: Tell) -> dict[str, Any]:
+async def measure(
+    model: BaseChatModel, kind: str, rounds: int, tell: Tell, policy: Mapping[str, Any] = _RECKLESS
+) -> dict[str, Any]:
     """Let both agents do the same in turns, and report."""
     world = World(kind)
     plain = create_agent(model, [world.tool()])
-    ahead = speculate(create_agent(model, [world.tool()]), dict(_POLICY))
+    ahead = speculate(create_agent(model, [world.tool()]), dict(policy))
     took: dict[str, list[float]] = {PLAIN: [], AHEAD: []}
     for world.visit in range(_LESSONS + rounds):
         for name, graph in ((PLAIN, plain), (AHEAD, ahead)):
@@ -154,13 +160,15 @@ def _model(virtual: bool) -> Iterator[BaseChatModel]:
         yield ChatOpenAI(model="scripted", base_url=server.base_url, api_key=key, streaming=True)
 
 
-def report(kinds: Sequence[str], rounds: int, *, virtual: bool, quiet: bool = True) -> list[dict[str, Any]]:
-    """Measure with memories of these kinds."""
-    reports = []
+def report(
+    kinds: Sequence[str], rounds: int, *, virtual: bool, shipped: bool = False, quiet: bool = True
+) -> list[dict[str, Any]]:
+    """Measure with memories of these kinds; *shipped*: with the policy's defaults, which give up what does not pay."""
+    reports, policy = [], _SHIPPED if shipped else _RECKLESS
     with undisturbed():
         for kind in kinds:  # a client is bound to the event loop that it was first used on
             with _model(virtual) as model, progress(f"memory {kind}", _LESSONS + rounds, quiet=quiet) as tell:
-                playing = measure(model, kind, rounds, tell)
+                playing = measure(model, kind, rounds, tell, policy)
                 reports.append(in_virtual_time(playing) if virtual else asyncio.run(playing))
     return reports
 
@@ -180,11 +188,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=12, help="runs of each agent that are measured (default 12)")
     parser.add_argument("--memory", choices=KINDS, action="append", help="default: all")
     parser.add_argument("--virtual", action="store_true", help="in virtual time, with the model in this process")
+    parser.add_argument(
+        "--shipped", action="store_true", help="with the defaults: budgets, breakers, and bets that pay"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON array instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     given = parser.parse_args(argv)
     kinds = given.memory or KINDS
-    reports = report(kinds, given.rounds, virtual=given.virtual, quiet=given.quiet)
+    reports = report(kinds, given.rounds, virtual=given.virtual, shipped=given.shipped, quiet=given.quiet)
     print(json.dumps(reports) if given.json else "\n".join(table(reports)))
     return 0
 

@@ -962,3 +962,5 @@ def test_the_first_token_is_never_later_where_model_calls_start_ahead():
     assert right[AHEAD]["median_s"] < 0.2 * right[PLAIN]["median_s"]
     assert right["used"] > mixed["used"] > wrong["used"] == 0
     assert len(list(first_token.table([right, wrong]))) == 4
+    (shipped,) = first_token.report(["wrong"], 2, virtual=True, shipped=True)
+    assert shipped["previews"] < 0.1 * wrong["previews"]  # what never comes again is not bet on
