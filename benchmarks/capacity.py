@@ -7,9 +7,9 @@ virtual time, so that all are in flight from the first turn to the last. The too
 ahead, and the default predictor learns. *Peak* is the largest the process ever was. *In use* is what is allocated,
 with garbage collected: *fresh*, *before*, and *after* all of them are over. Between the first two as many runs as are
 measured take one turn each, because what is kept of the latest runs and threads has room for thousands, and is full by
-then; so *kept* is what grows with each run, and the step from *fresh* to *before* what never grows further. Python's
-own allocator would keep whole arenas for whatever is left in them, and tells no bytes; these processes therefore use
-that of the C library (`PYTHONMALLOC=malloc`), which takes a little more. Needs Linux with glibc.
+then if so many are measured; *kept* is what stays beyond that. Python's own allocator would keep whole arenas for
+whatever is left in them, and tells no bytes; these processes therefore use that of the C library
+(`PYTHONMALLOC=malloc`), which takes a little more. Needs Linux with glibc.
 """
 
 from __future__ import annotations

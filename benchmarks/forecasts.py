@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.recorded import Latency, Material, Settings, declared_in, measure, prepare
 from benchmarks.script import ModelPace, split_by_effect
-from benchmarks.variants import AHEAD, ORACLE, OURS, WITH_AHEAD
+from benchmarks.variants import AHEAD, NOTHING, ORACLE, OURS, WITH_AHEAD, Declared
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.replay.forecast import Forecast, forecast
 from langgraph_speculate.replay.method import Method
@@ -35,14 +35,8 @@ _PRICES = {"token_prices": {"*": {"input": 0.25, "output": 2.0}}}
 SHADOW = "shadow"
 
 
-Declared = Mapping[str, Mapping[str, Any]]
-"""What the policy says of tools, by name, besides whether they only read."""
-
-_NOTHING: Declared = {}
-
-
 def compared(
-    path: Path, latency: Latency, seed: int, *, real_time: bool, runs: int, declared: Declared = _NOTHING
+    path: Path, latency: Latency, seed: int, *, real_time: bool, runs: int, declared: Declared = NOTHING
 ) -> dict[str, Any]:
     """The forecast for one file, and what was measured."""
     tool_s = latency.seconds(_STEP_S)
@@ -78,7 +72,7 @@ def compared(
 
 
 def previews_compared(
-    path: Path, latency: Latency, seed: int, *, runs: int, declared: Declared = _NOTHING
+    path: Path, latency: Latency, seed: int, *, runs: int, declared: Declared = NOTHING
 ) -> dict[str, Any]:
     """The forecast of `model_ahead` for one file, alone and beside tools that run ahead, and what was measured."""
     tool_s = latency.seconds(_STEP_S)

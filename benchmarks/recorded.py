@@ -51,6 +51,7 @@ from benchmarks.variants import (
     WITH_AHEAD,
     WRONG,
     AlwaysWrong,
+    Declared,
     Frozen,
     Oracle,
     eager_agent,
@@ -128,7 +129,7 @@ class Settings:
     virtual: bool = False
     previews: Mapping[str, Any] = field(default_factory=dict)
     ours: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {OURS: {}})
-    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    declared: Declared = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -402,7 +403,7 @@ def _latencies(text: str) -> tuple[Latency, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def declared_in(text: str) -> Mapping[str, Mapping[str, Any]]:
+def declared_in(text: str) -> Declared:
     """What a policy file says of tools, by name; an `ArgumentTypeError` says what is wrong with it."""
     try:
         SpeculationPolicy.from_toml(text)

@@ -33,7 +33,10 @@ PLAIN, OURS, ORACLE, WRONG, EAGER = "plain", "ours", "oracle", "always wrong", "
 AHEAD, WITH_AHEAD, DELUDED = "model ahead", "both", "wrong memory"
 EAGER_INSTALLED = importlib.util.find_spec("eager_tools_langgraph") is not None
 SYSTEM_PROMPT = "You are a helpful assistant. Use the tools."
-_NOTHING: Mapping[str, Mapping[str, Any]] = {}
+Declared = Mapping[str, Mapping[str, Any]]
+"""What a policy says of tools, by name, besides whether they only read."""
+
+NOTHING: Declared = {}
 _MISTAKES = 3  # guesses of the always-wrong predictor for each message: as many as may run
 
 
@@ -148,7 +151,7 @@ def previewing_agent(
     runs: Iterable[Run],
     *,
     alone: bool,
-    declared: Mapping[str, Mapping[str, Any]] = _NOTHING,
+    declared: Declared = NOTHING,
     wrong: bool = False,
     **settings: Any,
 ) -> Any:
@@ -192,7 +195,7 @@ def speculating_agent(
     predictor: Predictor | None,
     middleware: Sequence[AgentMiddleware[Any, Any]] = (),
     *,
-    declared: Mapping[str, Mapping[str, Any]] = _NOTHING,
+    declared: Declared = NOTHING,
     **settings: Any,
 ) -> Any:
     """The same agent with tools run ahead; those that only read are declared, with every default but for *settings*.

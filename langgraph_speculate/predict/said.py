@@ -47,9 +47,8 @@ class _Turn:
     """What a user said. Whether that has a certain word is asked again at each step of the run."""
 
     def __init__(self, text: str) -> None:
-        self._plain = " ".join(
-            [_plain(text), *map(_plain, days(text[:20_000]))]
-        )  # without all that is neither letter nor digit
+        # Without all that is neither letter nor digit.
+        self._plain = " ".join([_plain(text), *map(_plain, days(text[:20_000]))])
         self._words = frozenset(_words(text))
         self._numbers = [word for word in self._words if len(word) >= _NUMBER and not word.isalpha()]
         self._lower = text.lower()

@@ -288,7 +288,7 @@ class _Turn:
 
     def written(self, call: DraftCall) -> None:
         """A call is complete: it runs now, under its own id."""
-        (proposal,) = self._proposals([Candidate(call.call(), 1.0, "stream")], Stage.COMPLETE)
+        proposal = self.proposal(Candidate(call.call(), 1.0, "stream"), Stage.COMPLETE)
         self._launch(self._play.session.written(self.id, proposal, self._place.simulation.now))
 
     def doubts(self) -> bool:

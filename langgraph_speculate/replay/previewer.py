@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -139,7 +140,7 @@ class Previewer:
         reading = Reading(_Continuation(preview.id, self._play), reads_text=False)
         for share, event in coming.pieces():
             there = preview.began + preview.seconds * (share if place.reads_streams else 1.0)
-            place.simulation.at(there, lambda event=event: reading.event(event))  # type: ignore[misc]
+            place.simulation.at(there, partial(reading.event, event))
 
     def _tokens(self, step: Step, expected: Mapping[str, Expectation]) -> Tokens:
         """About what the call reads and writes, as far as can be known before."""

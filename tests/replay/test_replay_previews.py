@@ -218,10 +218,10 @@ def test_what_may_not_run_or_nobody_knows_is_not_launched(tools: Any, run: Run):
     on = stage({**POLICY, "tools": tools}, tool_s=2 * MODEL_S, reads_streams=False)
     before = [run_of((WRITE, "ok"), (LOOK_UP, "sent"), id="before", then="")] * 3
     play(on, *[TWO] * 7, *before)
-    before_it = on.collector.snapshot().launched
+    so_far = on.collector.snapshot().launched
     play(on, run)
 
-    assert on.collector.snapshot().launched == before_it
+    assert on.collector.snapshot().launched == so_far
 
 
 # -- what a forecast says of it ----------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_where_no_result_is_recorded_that_is_said():
     assert as_json(found)["variants"][0]["previews"] is None
 
 
-def test_the_command_asks_before_it_is_turned_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_asks_so_far_is_turned_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """
     With prices from the command line, in words and as data.
     """
