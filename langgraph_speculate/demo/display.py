@@ -40,7 +40,7 @@ def progress_on(console: Console) -> Iterator[Progress]:
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print the timeline of the conversation that gained most, the table by tool, and the figures."""
+    """Print the timeline of the conversation that gained most by its hits, the table by tool, and the figures."""
     _show_timeline(outcome.best, console)
     console.print()
     console.print(_table(outcome))
