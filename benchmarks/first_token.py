@@ -3,12 +3,12 @@
     python -m benchmarks.first_token
     python -m benchmarks.first_token --virtual
 
-An agent makes eight calls of a tool, one after the other; a server on loopback streams the model's messages to
-`ChatOpenAI`, each after a wait of its own. The time is that of a streamed call of the model as a caller's callbacks see
-it, from its start to its first piece, of every call but a run's first. What is remembered is right for all calls, for
-none, or for every other one, and tokens cost nothing and nothing is ever switched off, so that whatever is remembered
-is bet on. Plain and previewing agent take turns. With `--virtual` the model is in the process and time is virtual:
-what is left is what waiting makes of it, without what comparing inputs takes.
+An agent makes eight calls of a tool, one after the other; a server on loopback, in a process of its own, streams the
+model's messages to `ChatOpenAI`, each after a wait of its own. The time is that of a streamed call of the model as a
+caller's callbacks see it, from its start to its first piece, of every call but a run's first. What is remembered is
+right for all calls, for none, or for every other one, and tokens cost nothing and nothing is ever switched off, so that
+whatever is remembered is bet on. Plain and previewing agent take turns. With `--virtual` the model is in the process
+and time is virtual: what is left is what waiting makes of it, without what comparing inputs takes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_openai import ChatOpenAI
 
+from benchmarks.elsewhere import elsewhere
 from benchmarks.progress import Tell, progress
 from benchmarks.surroundings import undisturbed
 from benchmarks.variants import AHEAD, PLAIN
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from langgraph_speculate import speculate, speculation_of
-from langgraph_speculate.demo.loopback import LoopbackServer, Pace, Reply
+from langgraph_speculate.demo.loopback import Pace, Reply
 from langgraph_speculate.host import clock
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
@@ -155,9 +156,9 @@ def _model(virtual: bool) -> Iterator[BaseChatModel]:
     if virtual:
         yield InProcessModel(respond=respond)
         return
-    with LoopbackServer(respond) as server:
+    with elsewhere(respond) as address:
         key: Any = "none"
-        yield ChatOpenAI(model="scripted", base_url=server.base_url, api_key=key, streaming=True)
+        yield ChatOpenAI(model="scripted", base_url=address, api_key=key, streaming=True)
 
 
 def report(

@@ -23,6 +23,10 @@ _MANY = 256  # pieces of an argument after which a guess is compared whenever th
 class Reader(Protocol):
     """Who wants to know what the model writes. To one that inherits from it, only what it says itself matters."""
 
+    def began(self) -> None:
+        """The first of the message comes."""
+        return
+
     def heard(self, stage: Stage) -> None:
         """There is more of the message, and it is worth a look."""
         return
@@ -72,11 +76,16 @@ class Reading:
         """
         if self._is_void or self._by_events:
             return
-        self._by_events = False
         try:
+            self._begin(by_events=False)
             self._chunk(token, chunk)
         except Exception as error:  # noqa: BLE001 - a piece that is lost would make another call of the rest
             self._fail(error)
+
+    def _begin(self, *, by_events: bool) -> None:
+        if self._by_events is None:
+            self._by_events = by_events
+            self._reader.began()
 
     def _chunk(self, token: Any, chunk: Any) -> None:
         text = token if type(token) is str else text_of(token)
@@ -92,8 +101,8 @@ class Reading:
         """An event of the protocol that tells a message block by block."""
         if self._is_void or self._by_events is False:
             return
-        self._by_events = True
         try:
+            self._begin(by_events=True)
             self._told(event)
         except Exception as error:  # noqa: BLE001 - a piece that is lost would make another call of the rest
             self._fail(error)

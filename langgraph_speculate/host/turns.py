@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call
@@ -20,6 +21,7 @@ from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.compat import traced_path
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
+from langgraph_speculate.host.later import Later
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.previewer import Previewer
@@ -50,6 +52,7 @@ class Turns:
         warmer: Warms tools up.
         origin: Whose run it is.
         lookahead: Launches what reaches beyond the message being written.
+        loop: The run's event loop, or None for a sync run.
         previewer: Starts the model's next call on remembered results, or None.
 
     Attributes:
@@ -64,10 +67,12 @@ class Turns:
         warmer: Warmer,
         origin: Origin,
         lookahead: Lookahead,
+        loop: asyncio.AbstractEventLoop | None = None,
         previewer: Previewer | None = None,
     ) -> None:
         self._engine = engine
         self._warmer = warmer
+        self._loop = loop
         self._driver = driver
         self._origin = origin
         self._proposer = proposer
@@ -92,7 +97,7 @@ class Turns:
         )
         self._driver.decide(lambda now: self._driver.session.begin_turn(id, now, model))
         turn.inherit()
-        return self._engine.forecaster.predict(history, self._engine.width, turn.predicted)
+        return turn.begin(self._loop)
 
     def reading(self, id: str) -> Reading | None:
         """What reads the stream of a turn, or None where nothing could come of it."""
@@ -120,6 +125,8 @@ class Turns:
         made = getattr(message, "tool_calls", None) or ()
         self.asking.update((call["id"], id) for call in made if call.get("id"))
         turn = self._open.get(id)
+        if turn is not None:
+            turn.began()
         if self._previewer is not None:
             self._previewer.message(message, None if turn is None else turn.spot)
         if _is_broken_off(message):
@@ -143,7 +150,9 @@ class Turns:
 
     def abort(self, id: str) -> None:
         """The model call failed, or its message is cut off: it confirms nothing."""
-        self._open.pop(id, None)
+        turn = self._open.pop(id, None)
+        if turn is not None:
+            turn.fail()
         self._driver.decide(lambda now: self._driver.session.abort_turn(id, now))
 
 
@@ -177,6 +186,7 @@ class Turn:
         self._warmer = warmer
         self._candidates: Sequence[Candidate] = ()
         self._guesses = Guesses()
+        self._asking: Later | None = None
 
     @property
     def spot(self) -> Spot:
@@ -188,6 +198,25 @@ class Turn:
         for received, raw in self._lookahead.inherited(self._id):
             self.coerced[raw.key] = received
             self._guesses.add(received.key, raw)
+
+    def begin(self, loop: asyncio.AbstractEventLoop | None) -> Prediction | None:
+        """Ask the predictor: where it is asked at once, when the model's request is on its way."""
+        forecaster = self._engine.forecaster
+        ask = partial(forecaster.predict, self.history, self._engine.width, self.predicted)
+        if not forecaster.inline:
+            return ask()
+        self._asking = Later(ask, loop)
+        return None
+
+    def began(self) -> None:
+        """There is something of its message: what was put off is done now."""
+        if self._asking is not None:
+            self._asking.now()
+
+    def fail(self) -> None:
+        """Nothing comes of it, so nobody needs to be asked."""
+        if self._asking is not None:
+            self._asking.never()
 
     @cached_property
     def reading(self) -> Reading:

@@ -21,7 +21,7 @@ from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.slots import Guest
 from langgraph_speculate.core.speculation import Speculation, Stage
-from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.host.reading import Reader, Reading
 from langgraph_speculate.host.toolbox import TASK, keyable
 from langgraph_speculate.replay.body import Body
 from langgraph_speculate.replay.previewer import Previewer
@@ -197,7 +197,7 @@ class Play:
         return gone
 
 
-class _Turn:
+class _Turn(Reader):
     """One message of the model: what is expected of it, and what its stream makes of that."""
 
     def __init__(self, id: str, step: Step, play: Play) -> None:

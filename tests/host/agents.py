@@ -48,6 +48,9 @@ def ask(*calls: tuple[str, dict[str, Any]], text: str = "", prefix: str = "c") -
     )
 
 
+_ROUNDS = 5  # of an event loop, as a request takes to leave and come back at the very least
+
+
 class ScriptedModel(BaseChatModel):
     """Answers by how many answers the conversation already holds, so one model serves any number of runs at once.
 
@@ -122,6 +125,8 @@ class ScriptedModel(BaseChatModel):
             time.sleep(self.pace_s)
 
     async def _athink(self, messages: Sequence[BaseMessage]) -> None:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         if self.during is not None:
             waiting = self.during(sum(isinstance(message, AIMessage) for message in messages))
             if inspect.isawaitable(waiting):

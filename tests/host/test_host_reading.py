@@ -15,12 +15,12 @@ from streaming import SHAPES, part
 
 from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.speculation import Stage
-from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.host.reading import Reader, Reading
 
 CALLS = [("c0", "read", {"id": 1, "detail": 'a "b"'}), ("c1", "clock", {}), ("c2", "find", {"query": "x" * 40})]
 
 
-class Told:
+class Told(Reader):
     """A reader that notes what it is told."""
 
     def __init__(self, doubts: bool = False) -> None:

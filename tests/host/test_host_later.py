@@ -1,0 +1,196 @@
+"""What a turn begins with waits until the model's request is on its way, and is never left out or done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from agents import START_INPUT, Oracle, ScriptedModel, World, agent_graph, ask, drive, make_tool
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai import ChatOpenAI
+
+from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
+from langgraph_speculate.core.history import History
+from langgraph_speculate.demo.loopback import LoopbackServer, Reply
+from langgraph_speculate.host import later
+
+SCRIPT = [ask(("read", {"id": 1})), ask(("read", {"id": 2})), AIMessage("done")]
+POLICY: dict[str, Any] = {"tools": {"read": {"read_only": True}}}
+
+
+class Watching(Oracle):
+    """Notes when it is asked, and what *before* says then."""
+
+    def __init__(self, script: Sequence[Any], before: Any) -> None:
+        super().__init__(script)
+        self._before = before
+        self.found: list[Any] = []
+
+    def predict(self, history: History, *, k: int) -> list[Any]:
+        self.found.append(self._before())
+        return super().predict(history, k=k)
+
+
+class Instant(ScriptedModel):
+    """Streams without ever giving the event loop a chance."""
+
+    async def _athink(self, messages: Sequence[BaseMessage]) -> None:
+        return
+
+
+class Broken(Instant):
+    """Fails before there is anything of its message."""
+
+    async def _astream(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        raise ConnectionError("no route")
+        yield
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+        raise ConnectionError("no route")
+
+
+def respond(messages: Sequence[Any], _tools: Sequence[Any]) -> Reply:
+    """Three calls, one after the other, then an answer."""
+    step = sum(message["role"] == "assistant" for message in messages)
+    return Reply("done") if step == 3 else Reply("", tool_calls=[(f"c{step}", "read", {"id": step})])
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("with_middleware", [False, True])
+def test_the_model_has_its_request_before_the_predictor_is_asked(streaming: bool, with_middleware: bool) -> None:
+    """
+    A predictor that holds up the event loop does not hold up the request: the server has got it by then.
+    """
+    arrived = threading.Semaphore(0)
+
+    def has_arrived() -> bool:
+        until = time.monotonic() + 5
+        while not (there := arrived.acquire(blocking=False)) and time.monotonic() < until:
+            pass  # as a predictor that computes: it gives the loop no chance
+        return there
+
+    def told(messages: Sequence[Any], tools: Sequence[Any]) -> Reply:
+        arrived.release()
+        return respond(messages, tools)
+
+    script = [ask(("read", {"id": step})) for step in range(3)] + [AIMessage("done")]
+    predictor = Watching(script, has_arrived)
+    tool = make_tool("read", lambda id: f"thing {id}", "async")
+    with LoopbackServer(told) as server:
+        key: Any = "none"
+        model = ChatOpenAI(model="scripted", base_url=server.base_url, api_key=key, streaming=streaming, max_retries=0)
+
+        async def play() -> None:
+            await model.ainvoke("hello")  # opens the connection
+            assert has_arrived()
+            if with_middleware:
+                middleware = [SpeculationMiddleware(POLICY, predictor=predictor)]
+                await create_agent(model, [tool], middleware=middleware).ainvoke(START_INPUT)
+            else:
+                graph = speculate(create_agent(model, [tool]), POLICY, predictor=predictor)
+                await graph.ainvoke(START_INPUT)
+
+        asyncio.run(play())
+    assert predictor.found == [True] * 4
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+def test_a_model_that_never_waits_is_predicted_before_its_first_word(way: str, world: World) -> None:
+    """
+    Nothing of the message is known when the predictor is asked, and each turn is predicted once.
+    """
+    predictor = Watching(SCRIPT, lambda: None)
+    graph = speculate(agent_graph(Instant(script=SCRIPT), [_reading(world)]), POLICY, predictor=predictor)
+    drive(graph, way, START_INPUT)
+    stats = speculation_of(graph).stats()
+    assert len(predictor.found) == 3
+    assert (stats.launched, stats.hits) == (2, 2)
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+def test_a_model_that_fails_at_once_is_not_predicted(way: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Nothing is launched beside a call that has failed already, and its error is the caller's.
+    """
+    monkeypatch.setattr(later, "_ROUNDS", 1_000)
+    predictor = Watching(SCRIPT, lambda: None)
+    graph = speculate(agent_graph(Broken(script=SCRIPT), [_reading(world)]), POLICY, predictor=predictor)
+    with pytest.raises(ConnectionError, match="no route"):
+        drive(graph, way, START_INPUT)
+    assert predictor.found == []
+    assert world.log == []
+
+
+def test_a_sync_run_is_predicted_at_once(world: World) -> None:
+    """
+    Nobody could do it later.
+    """
+    asked: list[bool] = []
+    model = ScriptedModel(script=SCRIPT, during=lambda turn: asked.append(len(predictor.found) == turn + 1))
+    predictor = Watching(SCRIPT, lambda: None)
+    graph = speculate(agent_graph(model, [_reading(world)]), POLICY, predictor=predictor)
+    drive(graph, "invoke", START_INPUT)
+    assert asked == [True, True, True]
+
+
+def test_work_is_done_once_whoever_asks_first() -> None:
+    """
+    By the loop, or by who needs it before; never after it has been called off, nor on another loop than its own.
+    """
+    done: list[str] = []
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        early, tardy, never = (
+            later.Later(lambda name=name: done.append(name), loop) for name in ("early", "late", "never")
+        )
+        assert done == []
+        early.now()
+        never.never()
+        assert done == ["early"]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert done == ["early", "late"]
+        tardy.now()
+        never.now()
+        await asyncio.to_thread(later.Later, lambda: done.append("elsewhere"), loop)
+
+    asyncio.run(play())
+    assert done == ["early", "late", "elsewhere"]
+    later.Later(lambda: done.append("no loop"), None)
+    assert done[-1] == "no loop"
+
+
+@pytest.mark.observers_raise
+def test_an_error_of_ours_is_logged_and_does_not_reach_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Nobody waits for the work, so nobody else would hear of it.
+    """
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: pytest.fail(str(context)))
+        later.Later(lambda: {}["missing"], loop)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    asyncio.run(play())
+    assert [(record.levelno, record.name) for record in caplog.records] == [(logging.ERROR, "langgraph_speculate")]
+
+
+def _reading(world: World) -> Any:
+    def read(id: int) -> str:
+        "Read."
+        world.begin("read")
+        return f"thing {id}"
+
+    return make_tool("read", read, "both")
