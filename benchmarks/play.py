@@ -25,7 +25,7 @@ from langgraph_speculate.core.latency import Latencies
 from langgraph_speculate.core.speculation import Stage
 from langgraph_speculate.core.worth import Estimate, Prices, worth
 from langgraph_speculate.host.forecast import Forecaster
-from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.host.reading import Reader, Reading
 from langgraph_speculate.policy import Limits
 
 BEGIN, EAGER, BOTH, STREAM, ORACLE = "turn start", "eager start", "turn start + eager", "+ stream evidence", "oracle"
@@ -121,7 +121,7 @@ class Attempt:
         return Stage.COMPLETE.value if self.decided else self.stage.value
 
 
-class Play:
+class Play(Reader):
     """One message, and what is started while it is written. Reads the stream as the engine does.
 
     Args:
