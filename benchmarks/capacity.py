@@ -5,10 +5,11 @@
 Each agent has a process of its own, in which every run takes 20 tool turns (41 supersteps) on one event loop, in
 virtual time, so that all are in flight from the first turn to the last. The tool answers with a kilobyte, may run
 ahead, and the default predictor learns. *Peak* is the largest the process ever was. *In use* is what is allocated,
-with garbage collected: *fresh*, *before*, and *after* all of them are over. Between the first two as many runs as are
-measured take one turn each, because what is kept of the latest runs and threads has room for thousands, and is full by
-then if so many are measured; *kept* is what stays beyond that. Python's own allocator would keep whole arenas for
-whatever is left in them, and tells no bytes; these processes therefore use that of the C library
+with garbage collected: *fresh*, after a twentieth of them; *before*, and *after* all of them are over. Between the
+first two as many runs as are measured take one turn each, because what is kept of the latest runs and threads has room
+for thousands, and is full by then if so many are measured, and then a twentieth of them all turns again, since
+caches hold the latest histories, short or long; *kept* is what stays beyond that. Python's own allocator would keep
+whole arenas for whatever is left in them, and tells no bytes; these processes therefore use that of the C library
 (`PYTHONMALLOC=malloc`), which takes a little more. Needs Linux with glibc.
 """
 
@@ -44,7 +45,7 @@ _FIRST_LINE = (__doc__ or "").split("\n")[0]
 MODEL_S, TOOL_S = 1.0, 0.5
 LIMIT_MB, MOST_KEPT = 2_000.0, 0.02
 _GROUPS = 20  # runs that start at one instant; all others start a little later
-_FIRST = 0.05  # of the runs, before anything is measured
+_FEW = 0.05  # of the runs: the usual load, before the crowd comes
 _RESULT = "x" * 1_000
 
 
@@ -90,10 +91,12 @@ def measured(name: str, runs: int) -> dict[str, Any]:
     if name == OURS:
         # All of them answer at the same time, which is one wrong guess each, and at once enough for a breaker.
         graph = speculate(graph, {"tools": {"look_up": True}, "limits": {"cool_down_s": 0}})
+    few = max(1, int(runs * _FEW))
     with undisturbed():
-        in_virtual_time(crowd(graph, max(1, int(runs * _FIRST)), "first"))
+        in_virtual_time(crowd(graph, few, "first"))
         fresh_mb = _in_use_mb()
         in_virtual_time(crowd(graph, runs, "warm up", turns=1))
+        in_virtual_time(crowd(graph, few, "second"))
         before_mb, base_mb = _in_use_mb(), _resident_mb("VmRSS")
         began = time.process_time()
         in_virtual_time(crowd(graph, runs, "measured"))

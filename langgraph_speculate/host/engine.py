@@ -9,13 +9,12 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from cachetools import LRUCache
 from langgraph.cache.base import BaseCache
@@ -26,14 +25,13 @@ from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.core.economy import Economy
 from langgraph_speculate.core.events import Event, Switched
 from langgraph_speculate.core.facts import RunView
-from langgraph_speculate.core.history import History, Origin, partition_of
+from langgraph_speculate.core.history import History
 from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.latency import Latencies
-from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.core.restraints import Restraints
 from langgraph_speculate.core.stakes import Stakes
-from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums
+from langgraph_speculate.core.sums import Learner
 from langgraph_speculate.core.warming import WarmTimes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
@@ -44,10 +42,11 @@ from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
-from langgraph_speculate.host.keeper import Keeper
+from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
+from langgraph_speculate.host.tenants import Tenants
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.delivery import LAST_S
 from langgraph_speculate.observe.langsmith import Tracing
@@ -60,7 +59,6 @@ from langgraph_speculate.policy.checks import printable
 _LOG = logging.getLogger("langgraph_speculate")
 _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
 
-_THREADS = 4096  # whose early bodies are counted
 _BREAKERS = 1024  # of patterns and tools, those used last
 
 
@@ -130,12 +128,9 @@ class Engine:
         self.unpreviewable: dict[tuple[type, str, bool], str] = {}  # calls of models whose code tripped a wire, and why
         self._warned: set[str] = set()
         self.archive = None if memory is None else archive_of(memory, self.memory, self.lock, self.warn)
-        self._threads: LRUCache[tuple[str, bool], Counter[str]] = LRUCache(_THREADS)
-        self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
-        self._worlds = itertools.count(1)
-        self._epochs: WeakValueDictionary[str, Epochs] = WeakValueDictionary()
         self._runs: WeakSet[Run] = WeakSet()
         self._prefix, self._count = uuid4().hex[:8], itertools.count(1)
+        self._tenants = Tenants(policy, self.lock, self._prefix)
         self._seen_tools = False
         self._closed = False
 
@@ -215,13 +210,10 @@ class Engine:
             return None
         self._tell(blocked, level, toolbox)
         toolbox.recheck()
-        epochs = self._epochs_of(configurable)
-        view = RunView(level, blocked, epochs, self._tripped, self.policy.foretold_level)
+        view = RunView(level, blocked, self._tenants.epochs_of(configurable), self._tripped, self.policy.foretold_level)
         id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
-        thread = configurable.get("thread_id")
-        origin = Origin(self._partition_of(configurable), "" if thread is None else str(thread), id)
-        title = Title(graph, clock.epoch())
-        run = Run(self, id, toolbox, view, loop, depth, self._thread_of(configurable, level), origin, title)
+        origin, launched = self._tenants.origin_of(configurable, id), self._tenants.launched_in(configurable, level)
+        run = Run(self, id, toolbox, view, loop, depth, launched, origin, Title(graph, clock.epoch()))
         self._runs.add(run)
         outer: Run | None = configurable.get(RUN_KEY)
         self.audience.opened(id, graph, None if outer is None else outer.id)
@@ -276,7 +268,7 @@ class Engine:
             )
         learner.private = self.is_private
         learner.known = self._is_known
-        beside = _Locked(self.economy.latencies, self.lock)
+        beside = Locked(self.economy.latencies, self.lock)
         return Keeper(open_patterns(patterns), learner, self.forecaster.asking, beside=beside)
 
     def is_private(self, name: str) -> bool:
@@ -289,43 +281,6 @@ class Engine:
 
     def _is_tool(self, name: str) -> bool:
         return any(toolbox.knows(name) for toolbox, _ in self.views)
-
-    def _thread_of(self, configurable: Mapping[str, Any], level: Level) -> Counter[str]:
-        """Early bodies of a thread's earlier runs, by tool: those that ran, or those that were imagined."""
-        thread = configurable.get("thread_id")
-        if thread is None:
-            return Counter()
-        with self.lock:
-            return self._threads.setdefault((str(thread), level == "shadow"), Counter())
-
-    def _partition_of(self, configurable: Mapping[str, Any]) -> str:
-        """Whose data a run works on, as `partition_by` says; empty where it says nothing."""
-        return partition_of(configurable.get(key) for key in self.policy.partition_by)
-
-    def _epochs_of(self, configurable: Mapping[str, Any]) -> Epochs:
-        partition = self._partition_of(configurable)
-        with self.lock:
-            epochs = self._epochs.get(partition)
-            if epochs is None:
-                world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
-                self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
-            return epochs
-
-
-class _Locked:
-    """What runs count under their lock, for somebody who does not hold it."""
-
-    def __init__(self, counts: Countable, lock: threading.RLock) -> None:
-        self._counts = counts
-        self._lock = lock
-
-    def take(self) -> Sums:
-        with self._lock:
-            return self._counts.take()
-
-    def give(self, sums: Mapping[Key, Pair]) -> None:
-        with self._lock:
-            self._counts.give(sums)
 
 
 def _told(event: Switched) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from langgraph_speculate.core.history import partition_of
@@ -197,3 +197,21 @@ class Keeper:
             self._told = True
             kind = type(error).__name__  # its words may tell where the store is, or what was to be written
             _LOG.warning("patterns: the store does not take or tell what was learned (%s); runs go on", kind)
+
+
+class Locked:
+    """What runs count under their lock, for somebody who does not hold it."""
+
+    def __init__(self, counts: Countable, lock: threading.RLock) -> None:
+        self._counts = counts
+        self._lock = lock
+
+    def take(self) -> Sums:
+        """As `Countable` says."""
+        with self._lock:
+            return self._counts.take()
+
+    def give(self, sums: Mapping[Key, Pair]) -> None:
+        """As `Countable` says."""
+        with self._lock:
+            self._counts.give(sums)

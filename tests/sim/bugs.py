@@ -19,7 +19,7 @@ from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.host import adopt, approvals, calls, engine, proposer, recorder, run, turns
+from langgraph_speculate.host import adopt, approvals, calls, proposer, recorder, run, tenants, turns
 from langgraph_speculate.host.waiting import Waiting
 
 BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
@@ -360,7 +360,7 @@ def the_body_runs_besides() -> Iterator[None]:
 @bug
 def partitions_are_all_apart() -> Iterator[None]:
     """Two runs of one user do not see each other's writes."""
-    with patch.object(engine.Engine, "_epochs_of", lambda self, configurable: resources.Epochs()):
+    with patch.object(tenants.Tenants, "epochs_of", lambda self, configurable: resources.Epochs()):
         yield
 
 

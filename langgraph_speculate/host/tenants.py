@@ -1,0 +1,66 @@
+"""Whose data a run works on: its partition, its thread, and what the runs of each share."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache
+
+from langgraph_speculate.core.history import Origin, partition_of
+from langgraph_speculate.core.marks import Marks
+from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.policy import Level, SpeculationPolicy
+
+_THREADS = 4096  # whose early bodies are counted
+
+
+class Tenants:
+    """The partitions and threads of one wrapped graph.
+
+    Args:
+        policy: Its `partition_by` says what parts them.
+        lock: Held only inside of the core, which never waits.
+        prefix: Of the names of worlds, so that those of two graphs differ.
+    """
+
+    def __init__(self, policy: SpeculationPolicy, lock: threading.RLock, prefix: str) -> None:
+        self._policy = policy
+        self._lock = lock
+        self._prefix = prefix
+        self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
+        self._worlds = itertools.count(1)
+        self._threads: LRUCache[tuple[str, bool], Counter[str]] = LRUCache(_THREADS)
+        self._epochs: WeakValueDictionary[str, Epochs] = WeakValueDictionary()
+
+    def origin_of(self, configurable: Mapping[str, Any], run: str) -> Origin:
+        """Whose run it is, as predictors are told."""
+        thread = configurable.get("thread_id")
+        return Origin(self._partition_of(configurable), "" if thread is None else str(thread), run)
+
+    def launched_in(self, configurable: Mapping[str, Any], level: Level) -> Counter[str]:
+        """Early bodies of a thread's earlier runs, by tool: those that ran, or those that were imagined."""
+        thread = configurable.get("thread_id")
+        if thread is None:
+            return Counter()
+        with self._lock:
+            return self._threads.setdefault((str(thread), level == "shadow"), Counter())
+
+    def epochs_of(self, configurable: Mapping[str, Any]) -> Epochs:
+        """What is known of the resources of a run's partition, for as long as one of its runs lives."""
+        partition = self._partition_of(configurable)
+        with self._lock:
+            epochs = self._epochs.get(partition)
+            if epochs is None:
+                world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
+                self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
+            return epochs
+
+    def _partition_of(self, configurable: Mapping[str, Any]) -> str:
+        """As `partition_by` says; empty where it says nothing."""
+        return partition_of(configurable.get(key) for key in self._policy.partition_by)
