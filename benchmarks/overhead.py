@@ -35,7 +35,7 @@ from benchmarks.surroundings import no_collection, one_core, undisturbed
 from benchmarks.variants import model_turns
 from langgraph_speculate import SpeculationPolicy, ToolPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History, Predictor
-from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
+from langgraph_speculate.policy.levels import ENVIRONMENT_VARIABLE
 from langgraph_speculate.predict import default_predictor
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from langsmith import tracing_context
 
-from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
+from langgraph_speculate.policy.levels import ENVIRONMENT_VARIABLE
 
 
 @contextmanager

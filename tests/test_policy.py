@@ -517,7 +517,7 @@ def test_a_word_the_environment_does_not_know_is_warned_about_once(
     """
     It counts as off at every run; one line in the log is enough.
     """
-    monkeypatch.setattr("langgraph_speculate.policy.settings._warned_about", set())
+    monkeypatch.setattr("langgraph_speculate.policy.levels._warned_about", set())
     environ = {"LANGGRAPH_SPECULATE": "disable-please"}
     with caplog.at_level(logging.WARNING):
         levels = [SpeculationPolicy().effective_level(environ) for _ in range(3)]

@@ -20,7 +20,7 @@ from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.middleware import SpeculationMiddleware
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
+from langgraph_speculate.policy.levels import ENVIRONMENT_VARIABLE
 
 _FEW = 4  # tools that a warning names
 PACKAGES = ("langgraph", "langchain", "langchain-core", "langgraph-speculate")

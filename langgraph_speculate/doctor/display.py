@@ -14,7 +14,7 @@ from langgraph_speculate.doctor.diagnosis import Diagnosis
 from langgraph_speculate.doctor.steps import Step
 from langgraph_speculate.doctor.tools import ToolFinding
 from langgraph_speculate.policy.checks import printable
-from langgraph_speculate.policy.settings import ENVIRONMENT_VARIABLE
+from langgraph_speculate.policy.levels import ENVIRONMENT_VARIABLE
 from langgraph_speculate.report.remedies import advice
 
 

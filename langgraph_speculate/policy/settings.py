@@ -6,19 +6,19 @@ may run now is the gate's decision (`core/gate.py`).
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.policy import checks
 from langgraph_speculate.policy.annotations import annotations_of
 from langgraph_speculate.policy.file import read_policy_file
 from langgraph_speculate.policy.guards import Guard
+from langgraph_speculate.policy.levels import ENVIRONMENT_VARIABLE, LEVELS, Level, lowered
 from langgraph_speculate.policy.limits import Limits
 from langgraph_speculate.policy.prices import TokenPrice, price_problems, token_price
 from langgraph_speculate.policy.rules import (
@@ -34,14 +34,6 @@ from langgraph_speculate.policy.rules import (
     tool_policy,
 )
 from langgraph_speculate.policy.tool import ToolPolicy
-
-# Each allows what the one before it allows, and more.
-Level = Literal["off", "shadow", "declared", "annotated", "open_world"]
-LEVELS: tuple[Level, ...] = get_args(Level)
-ENVIRONMENT_VARIABLE = "LANGGRAPH_SPECULATE"
-_ENVIRONMENT_LEVELS: Mapping[str, Level] = {name: name for name in LEVELS} | {"on": LEVELS[-1]}
-_log = logging.getLogger(__name__)
-_warned_about: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,13 +231,7 @@ class SpeculationPolicy:
         >>> SpeculationPolicy().effective_level({"LANGGRAPH_SPECULATE": "shadow"})
         'shadow'
         """
-        value = environ.get(ENVIRONMENT_VARIABLE, "").strip().lower()
-        if not value:
-            return self.level
-        if value not in _ENVIRONMENT_LEVELS and value not in _warned_about:
-            _warned_about.add(value)
-            _log.warning("%s=%s means nothing here and counts as off", ENVIRONMENT_VARIABLE, checks.printable(value))
-        return min(self.level, _ENVIRONMENT_LEVELS.get(value, "off"), key=LEVELS.index)
+        return lowered(self.level, environ)
 
     @property
     def foretold_level(self) -> Level:

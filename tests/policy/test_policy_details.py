@@ -500,7 +500,7 @@ def test_the_warning_about_the_environment_says_what_stands_there(
     """
     Name and value, so that it can be found.
     """
-    monkeypatch.setattr("langgraph_speculate.policy.settings._warned_about", set())
+    monkeypatch.setattr("langgraph_speculate.policy.levels._warned_about", set())
     with caplog.at_level(logging.WARNING):
         assert SpeculationPolicy().effective_level({"LANGGRAPH_SPECULATE": "Stop!"}) == "off"
     assert [record.getMessage() for record in caplog.records] == [
