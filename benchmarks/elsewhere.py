@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
 from langgraph_speculate.demo.loopback import LoopbackServer, Respond
@@ -17,14 +17,16 @@ def elsewhere(respond: Respond) -> Iterator[str]:
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(theirs, respond), daemon=True)
     process.start()
+    theirs.close()  # so that its death is noticed
     try:
         yield ours.recv()
     finally:
-        ours.send(None)
+        ours.close()
         process.join()
 
 
 def _serve(told: Connection, respond: Respond) -> None:
     with LoopbackServer(respond) as server:
         told.send(server.base_url)
-        told.recv()
+        with suppress(EOFError):
+            told.recv()

@@ -180,7 +180,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             note_off(self.speculation)
             return handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model))
+        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), None)
         if prediction is not None:
             prediction.wait()
         try:
@@ -196,12 +196,13 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
         """Speculations run while the model thinks."""
-        run = self._run_of(request, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        run = self._run_of(request, loop)
         if run is None:
             note_off(self.speculation)
             return await handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model))
+        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), loop)
         if prediction is not None:
             await prediction.await_()
         try:

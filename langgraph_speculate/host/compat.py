@@ -87,7 +87,6 @@ __all__ = [
     "deciding_functions",
     "get_function_nonlocals",
     "handle_event",
-    "handlers_of_call",
     "has_own_run",
     "has_steps_before_tools",
     "inherited",
@@ -96,6 +95,7 @@ __all__ = [
     "is_agent_model_node",
     "is_host_variable",
     "is_node_private",
+    "manager_of_call",
     "mappers",
     "max_concurrency_of",
     "middleware_of",
@@ -163,17 +163,17 @@ def with_handlers(config: RunnableConfig | None, *handlers: BaseCallbackHandler)
 _STARTS = [inspect.unwrap(kind.on_chat_model_start).__code__ for kind in (CallbackManager, AsyncCallbackManager)]
 
 
-def handlers_of_call() -> list[BaseCallbackHandler] | None:
-    """The handlers of the model call whose start a handler is being told of; None if they cannot be seen.
+def manager_of_call() -> BaseCallbackManager | None:
+    """The callback manager of the model call whose start a handler is being told of; None if it cannot be seen.
 
-    The list belongs to this one call: what is added to it hears of this call, and of nothing that is called in turn. A
-    handler is not told what it is part of, so this looks.
+    Its `handlers` belong to this one call: what is added to them hears of this call, and of nothing that is called in
+    turn. A handler is not told what it is part of, so this looks.
     """
     frame = inspect.currentframe()
     for _ in range(8):
         frame = frame.f_back if frame is not None else None
         if frame is not None and frame.f_code in _STARTS:
-            found: list[BaseCallbackHandler] = frame.f_locals["self"].handlers
+            found: BaseCallbackManager = frame.f_locals["self"]
             return found
     return None
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 
-from langgraph_speculate.host.compat import StreamingHandler, handlers_of_call
+from langgraph_speculate.host.compat import StreamingHandler, manager_of_call
 from langgraph_speculate.host.observer import ModelsOnly, is_turn
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Forcing(_Deaf):
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A model call starts."""
-        handlers = handlers_of_call()
-        if handlers is not None and FORCED not in handlers and is_turn(self._run, kwargs):
-            handlers.append(FORCED)
+        manager = manager_of_call()
+        if manager is not None and FORCED not in manager.handlers and is_turn(self._run, kwargs):
+            manager.handlers.append(FORCED)
 
 
 def is_forced_alone(handlers: Iterable[BaseCallbackHandler]) -> bool:

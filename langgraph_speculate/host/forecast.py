@@ -28,9 +28,10 @@ from langgraph_speculate.predict.stream import conditioned
 
 PATIENCE_S = 0.005
 """Seconds a model call may be held up by a predictor."""
+OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""No other end of a guess is the run's."""
 _BACKLOG = 256
 _NAMES = 1_000  # tools that a predictor may name
-_OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)  # no other end of a guess is the run's
 _LOG = logging.getLogger("langgraph_speculate")
 
 
@@ -123,7 +124,7 @@ class Forecaster:
         try:
             with self._asking:
                 answer = list(islice(self._naming.names(history).items(), _NAMES))
-        except _OURS_TO_PASS_ON:
+        except OURS_TO_PASS_ON:
             raise
         except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
             self._warn("predictor-names", f"the predictor failed, so no tool is warmed up: {type(error).__name__}")
@@ -137,7 +138,7 @@ class Forecaster:
             try:
                 with self._asking:
                     self.predictor.learn(history, list(calls))
-            except _OURS_TO_PASS_ON:
+            except OURS_TO_PASS_ON:
                 raise
             except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
                 kind = type(error).__name__
@@ -153,7 +154,7 @@ class Forecaster:
             with self._asking:
                 answer = list(islice(ask(), k))
             candidates = [candidate for candidate in answer if _is_sound(candidate)]
-        except _OURS_TO_PASS_ON:
+        except OURS_TO_PASS_ON:
             raise
         except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
             self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {type(error).__name__}")

@@ -9,36 +9,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from langgraph_speculate.host.runner import running_loop
+from langgraph_speculate.host.forecast import OURS_TO_PASS_ON
 
 _ROUNDS = 4  # httpx with an open connection writes the head of a request in the first and its body in the second
+_HOP_S = 0.002  # a handler that is not `run_inline` is called before the request, on another thread: so long at most
 _LOG = logging.getLogger("langgraph_speculate")
 
 
 class Later:
-    """Work that is done once, a few rounds of an event loop later or when somebody needs it.
+    """Work that is done once, a few rounds of an event loop later or when somebody needs it; it never raises.
 
     Args:
         work: The work.
-        loop: The loop, or None. On another thread than the loop's, or without one, the work is done at once.
+        loop: The loop that runs here and waits for the model, or None where a thread does: then it is done at once.
+        after_s: Seconds before the rounds are counted.
     """
 
-    def __init__(self, work: Callable[[], object], loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, work: Callable[[], object], loop: asyncio.AbstractEventLoop | None, after_s: float = 0.0
+    ) -> None:
         self._work: Callable[[], object] | None = work
         self._rounds = _ROUNDS
-        if loop is None or running_loop() is not loop:
+        if loop is None:
             self.now()
+            return
+        self._loop = loop
+        if after_s:
+            loop.call_later(after_s, self._round)
         else:
-            self._loop = loop
             loop.call_soon(self._round)
 
     def now(self) -> None:
         """Do it, unless it has been done or is not to be done any more."""
         work, self._work = self._work, None
-        if work is not None:
-            work()
+        try:
+            if work is not None:
+                work()
+        except OURS_TO_PASS_ON:
+            raise
+        except BaseException:  # noqa: BLE001 - a guess must not break the run, nor the loop
+            _LOG.exception("a model call could not be speculated beside; the run goes on without it")
 
     def never(self) -> None:
         """It is not to be done any more."""
@@ -48,8 +61,11 @@ class Later:
         self._rounds -= 1
         if self._work is not None and self._rounds:
             self._loop.call_soon(self._round)
-            return
-        try:
+        else:
             self.now()
-        except Exception:  # noqa: BLE001 - a bug of ours must not become the loop's
-            _LOG.exception("a model call could not be speculated beside; the run goes on without it")
+
+
+def before_request_s(config: Mapping[str, Any]) -> float:
+    """Seconds that handlers of a model call which starts under *config* may take, on threads, before its request."""
+    handlers = getattr(config.get("callbacks"), "handlers", ())
+    return 0.0 if all(handler.run_inline for handler in handlers) else _HOP_S

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManager, BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from langgraph_speculate.host.compat import child_config, namespace_depth, traced_path
+from langgraph_speculate.host.compat import child_config, manager_of_call, namespace_depth, traced_path
 from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.reading import Reading
+from langgraph_speculate.host.runner import running_loop
 from langgraph_speculate.observe.langsmith import RunTrace
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ class _Listening(ModelsOnly):
             return None
         id = str(run_id)
         self._turns[run_id] = None
-        prediction = self._run.turns.begin(id, messages[0], child_config() or {}, _model(kwargs))
+        # A model that is called without await, be it in an async node, holds up its loop: nothing could be done later.
+        loop = running_loop() if isinstance(manager_of_call(), AsyncCallbackManager) else None
+        prediction = self._run.turns.begin(id, messages[0], child_config() or {}, _model(kwargs), loop)
         self._turns[run_id] = self._run.turns.reading(id)
         return prediction
 

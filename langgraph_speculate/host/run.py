@@ -81,7 +81,7 @@ class Run:
         if engine.memory is not None:
             recollection = Recollection(engine, self._driver, toolbox, engine.memory, origin)
             self.previewer = Previewer(engine, self._driver, recollection, lookahead)
-        self.turns = Turns(engine, self._driver, proposer, warmer, origin, lookahead, loop, self.previewer)
+        self.turns = Turns(engine, self._driver, proposer, warmer, origin, lookahead, self.previewer)
         self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async, self.previewer)
 
     # -- the model ---------------------------------------------------------------------------------------------------

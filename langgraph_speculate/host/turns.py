@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call
@@ -21,7 +21,7 @@ from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.compat import traced_path
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
-from langgraph_speculate.host.later import Later
+from langgraph_speculate.host.later import Later, before_request_s
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.previewer import Previewer
@@ -52,7 +52,6 @@ class Turns:
         warmer: Warms tools up.
         origin: Whose run it is.
         lookahead: Launches what reaches beyond the message being written.
-        loop: The run's event loop, or None for a sync run.
         previewer: Starts the model's next call on remembered results, or None.
 
     Attributes:
@@ -67,12 +66,10 @@ class Turns:
         warmer: Warmer,
         origin: Origin,
         lookahead: Lookahead,
-        loop: asyncio.AbstractEventLoop | None = None,
         previewer: Previewer | None = None,
     ) -> None:
         self._engine = engine
         self._warmer = warmer
-        self._loop = loop
         self._driver = driver
         self._origin = origin
         self._proposer = proposer
@@ -82,8 +79,15 @@ class Turns:
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
 
-    def begin(self, id: str, messages: Sequence[Any], config: Mapping[str, Any], model: str) -> Prediction | None:
-        """A call of the model of that name starts."""
+    def begin(
+        self,
+        id: str,
+        messages: Sequence[Any],
+        config: Mapping[str, Any],
+        model: str,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> Prediction | None:
+        """A call of the model of that name starts, which *loop* will wait for, or, if None, this thread."""
         history = History.from_messages(list(messages), self._last_history, self._origin)
         if not self._origin.thread and history.user_turns:
             # A client that sends the conversation along with each run has one thread, not as many as runs.
@@ -97,7 +101,7 @@ class Turns:
         )
         self._driver.decide(lambda now: self._driver.session.begin_turn(id, now, model))
         turn.inherit()
-        return turn.begin(self._loop)
+        return turn.begin(loop, before_request_s(config))
 
     def reading(self, id: str) -> Reading | None:
         """What reads the stream of a turn, or None where nothing could come of it."""
@@ -199,14 +203,17 @@ class Turn:
             self.coerced[raw.key] = received
             self._guesses.add(received.key, raw)
 
-    def begin(self, loop: asyncio.AbstractEventLoop | None) -> Prediction | None:
-        """Ask the predictor: where it is asked at once, when the model's request is on its way."""
-        forecaster = self._engine.forecaster
-        ask = partial(forecaster.predict, self.history, self._engine.width, self.predicted)
-        if not forecaster.inline:
-            return ask()
-        self._asking = Later(ask, loop)
+    def begin(self, loop: asyncio.AbstractEventLoop | None, after_s: float) -> Prediction | None:
+        """Ask the predictor: one that answers at once, when the model's request is on its way."""
+        if not self._engine.forecaster.inline:
+            return self._ask()
+        self._asking = Later(self._ask, loop, after_s)
         return None
+
+    def _ask(self) -> Prediction | None:
+        if self._driver.session.closed:  # in the meantime
+            return None
+        return self._engine.forecaster.predict(self.history, self._engine.width, self.predicted)
 
     def began(self) -> None:
         """There is something of its message: what was put off is done now."""

@@ -11,7 +11,7 @@ import pytest
 from agents import START_INPUT, ScriptedModel, Seen, State, World, agent_graph, notebook, tool_node_graph
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
 from langchain.tools import InjectedState, InjectedStore, ToolRuntime
-from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage
@@ -238,7 +238,17 @@ class _HandsOver(BaseCallbackHandler):
 
     def on_chat_model_start(self, serialized: Any, messages: list[list[Any]], **kwargs: Any) -> None:
         if messages[0][0].content == "this one":
-            compat.handlers_of_call().append(self.handler)
+            compat.manager_of_call().handlers.append(self.handler)
+
+
+class _Asks(BaseCallbackHandler):
+    run_inline = True
+
+    def __init__(self) -> None:
+        self.seen: list[type] = []
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        self.seen.append(type(compat.manager_of_call()))
 
 
 class _Streams(Seen, compat.StreamingHandler[Any]):
@@ -262,11 +272,11 @@ def _streaming_handler() -> None:
         assert other.events == 2 * [("model_start", 1), ("model_end", None)]
 
 
-@contract("handlers_of_call")
-def _handlers_of_call() -> None:
+@contract("manager_of_call")
+def _manager_of_call() -> None:
     import asyncio
 
-    assert compat.handlers_of_call() is None
+    assert compat.manager_of_call() is None
     handed = _Streams()
     model, given = ScriptedModel(script=[AIMessage("x")]), [_HandsOver(handed)]
     for text in ("another", "this one", "another"):
@@ -277,6 +287,11 @@ def _handlers_of_call() -> None:
         asyncio.run(model.ainvoke(text, {"callbacks": given}))
     assert [kind for kind, _ in handed.events] == ["token", "token", "model_end"]  # it came too late for the start
     assert len(given) == 1
+
+    asking = _Asks()
+    model.invoke("go", {"callbacks": [asking]})
+    asyncio.run(model.ainvoke("go", {"callbacks": [asking]}))
+    assert asking.seen == [CallbackManager, AsyncCallbackManager]
 
 
 @contract("SHOULD_STREAM", "SHOULD_STREAM_USAGE")

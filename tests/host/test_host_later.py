@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from agents import START_INPUT, Oracle, ScriptedModel, World, agent_graph, ask, drive, make_tool
+from agents import START_INPUT, Oracle, ScriptedModel, State, World, agent_graph, ask, drive, make_tool
 from langchain.agents import create_agent
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core.history import History
@@ -22,6 +25,7 @@ from langgraph_speculate.demo.loopback import LoopbackServer, Reply
 from langgraph_speculate.host import later
 
 SCRIPT = [ask(("read", {"id": 1})), ask(("read", {"id": 2})), AIMessage("done")]
+NAMES = ("early", "late", "never")
 POLICY: dict[str, Any] = {"tools": {"read": {"read_only": True}}}
 
 
@@ -66,10 +70,15 @@ def respond(messages: Sequence[Any], _tools: Sequence[Any]) -> Reply:
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("with_middleware", [False, True])
-def test_the_model_has_its_request_before_the_predictor_is_asked(streaming: bool, with_middleware: bool) -> None:
+@pytest.mark.parametrize("handlers", [[], [UsageMetadataCallbackHandler()]], ids=["alone", "watched"])
+def test_the_model_has_its_request_before_the_predictor_is_asked(
+    streaming: bool, with_middleware: bool, handlers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    A predictor that holds up the event loop does not hold up the request: the server has got it by then.
+    A predictor that holds up the event loop does not hold up the request: the server has got it by then, even where
+    handlers of the caller's are told of the call on another thread first.
     """
+    monkeypatch.setattr(later, "_HOP_S", 0.2)  # a busy machine takes its time for another thread
     arrived = threading.Semaphore(0)
 
     def has_arrived() -> bool:
@@ -87,6 +96,7 @@ def test_the_model_has_its_request_before_the_predictor_is_asked(streaming: bool
     tool = make_tool("read", lambda id: f"thing {id}", "async")
     with LoopbackServer(told) as server:
         key: Any = "none"
+        config: Any = {"callbacks": handlers}
         model = ChatOpenAI(model="scripted", base_url=server.base_url, api_key=key, streaming=streaming, max_retries=0)
 
         async def play() -> None:
@@ -94,10 +104,10 @@ def test_the_model_has_its_request_before_the_predictor_is_asked(streaming: bool
             assert has_arrived()
             if with_middleware:
                 middleware = [SpeculationMiddleware(POLICY, predictor=predictor)]
-                await create_agent(model, [tool], middleware=middleware).ainvoke(START_INPUT)
+                await create_agent(model, [tool], middleware=middleware).ainvoke(START_INPUT, config)
             else:
                 graph = speculate(create_agent(model, [tool]), POLICY, predictor=predictor)
-                await graph.ainvoke(START_INPUT)
+                await graph.ainvoke(START_INPUT, config)
 
         asyncio.run(play())
     assert predictor.found == [True] * 4
@@ -130,6 +140,47 @@ def test_a_model_that_fails_at_once_is_not_predicted(way: str, world: World, mon
     assert world.log == []
 
 
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_model_that_an_async_node_does_not_await_is_predicted_before(way: str, streams: bool, world: World) -> None:
+    """
+    It holds up the loop until its message is complete: later would be too late.
+    """
+    predictor = Watching(SCRIPT, lambda: None)
+    asked: list[bool] = []
+    model = ScriptedModel(
+        script=SCRIPT, streams=streams, during=lambda turn: asked.append(len(predictor.found) == turn + 1)
+    )
+    tool = _reading(world)
+    bound = model.bind_tools([tool])
+
+    async def think(state: State) -> Any:
+        return {"messages": [bound.invoke(state["messages"])]}
+
+    building = StateGraph(State)
+    building.add_node("model", think)
+    building.add_node("tools", ToolNode([tool]))
+    building.add_edge(START, "model")
+    building.add_conditional_edges("model", tools_condition, ["tools", END])
+    building.add_edge("tools", "model")
+    graph = speculate(building.compile(), POLICY, predictor=predictor)
+    drive(graph, way, START_INPUT)
+    assert asked == [True, True, True]
+    assert speculation_of(graph).stats().hits == 2
+
+
+def test_nobody_is_asked_once_speculation_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What was put off before is left out.
+    """
+    monkeypatch.setattr(later, "_ROUNDS", 1_000)
+    predictor = Watching(SCRIPT, lambda: None)
+    model = ScriptedModel(script=SCRIPT, during=lambda turn: speculation_of(graph).close())
+    graph = speculate(agent_graph(model, [_reading(world)]), POLICY, predictor=predictor)
+    drive(graph, "ainvoke", START_INPUT)
+    assert predictor.found == []
+
+
 def test_a_sync_run_is_predicted_at_once(world: World) -> None:
     """
     Nobody could do it later.
@@ -144,15 +195,13 @@ def test_a_sync_run_is_predicted_at_once(world: World) -> None:
 
 def test_work_is_done_once_whoever_asks_first() -> None:
     """
-    By the loop, or by who needs it before; never after it has been called off, nor on another loop than its own.
+    By the loop, or by who needs it before; never after it has been called off; at once where a thread waits.
     """
     done: list[str] = []
 
     async def play() -> None:
         loop = asyncio.get_running_loop()
-        early, tardy, never = (
-            later.Later(lambda name=name: done.append(name), loop) for name in ("early", "late", "never")
-        )
+        early, tardy, never = (later.Later(lambda name=name: done.append(name), loop) for name in NAMES)
         assert done == []
         early.now()
         never.never()
@@ -162,29 +211,47 @@ def test_work_is_done_once_whoever_asks_first() -> None:
         assert done == ["early", "late"]
         tardy.now()
         never.now()
-        await asyncio.to_thread(later.Later, lambda: done.append("elsewhere"), loop)
 
     asyncio.run(play())
-    assert done == ["early", "late", "elsewhere"]
+    assert done == ["early", "late"]
     later.Later(lambda: done.append("no loop"), None)
     assert done[-1] == "no loop"
 
 
 @pytest.mark.observers_raise
-def test_an_error_of_ours_is_logged_and_does_not_reach_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [KeyError("missing"), asyncio.CancelledError()])
+def test_an_error_of_ours_is_logged_and_does_not_reach_the_loop(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     """
     Nobody waits for the work, so nobody else would hear of it.
     """
 
+    def fail() -> None:
+        raise error
+
     async def play() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: pytest.fail(str(context)))
-        later.Later(lambda: {}["missing"], loop)
+        later.Later(fail, loop)
         for _ in range(10):
             await asyncio.sleep(0)
+        later.Later(fail, loop).now()
 
     asyncio.run(play())
-    assert [(record.levelno, record.name) for record in caplog.records] == [(logging.ERROR, "langgraph_speculate")]
+    assert [(record.levelno, record.name) for record in caplog.records] == 2 * [(logging.ERROR, "langgraph_speculate")]
+
+
+def test_an_interrupt_from_the_keyboard_passes() -> None:
+    """
+    It is the owner's.
+    """
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        later.Later(stop, None)
 
 
 def _reading(world: World) -> Any:
