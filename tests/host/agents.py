@@ -48,9 +48,6 @@ def ask(*calls: tuple[str, dict[str, Any]], text: str = "", prefix: str = "c") -
     )
 
 
-_ROUNDS = 5  # of an event loop, as a request takes to leave and come back at the very least
-
-
 class ScriptedModel(BaseChatModel):
     """Answers by how many answers the conversation already holds, so one model serves any number of runs at once.
 
@@ -58,12 +55,14 @@ class ScriptedModel(BaseChatModel):
         script: Messages, or errors to raise.
         pace_s: Seconds that a message with calls takes. A last answer takes none: there is nothing to hide in it.
         during: Called with the number of the answer while it is "generated"; may return an awaitable in async runs.
+        rounds: Of the event loop before anything else, as a request takes to leave and come back at the very least.
     """
 
     script: list[Any]
     pace_s: float = 0.0
     during: Any = None
     streams: bool = True
+    rounds: int = 5
 
     @property
     def _llm_type(self) -> str:
@@ -125,7 +124,7 @@ class ScriptedModel(BaseChatModel):
             time.sleep(self.pace_s)
 
     async def _athink(self, messages: Sequence[BaseMessage]) -> None:
-        for _ in range(_ROUNDS):
+        for _ in range(self.rounds):
             await asyncio.sleep(0)
         if self.during is not None:
             waiting = self.during(sum(isinstance(message, AIMessage) for message in messages))

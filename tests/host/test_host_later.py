@@ -42,14 +42,7 @@ class Watching(Oracle):
         return super().predict(history, k=k)
 
 
-class Instant(ScriptedModel):
-    """Streams without ever giving the event loop a chance."""
-
-    async def _athink(self, messages: Sequence[BaseMessage]) -> None:
-        return
-
-
-class Broken(Instant):
+class Broken(ScriptedModel):
     """Fails before there is anything of its message."""
 
     async def _astream(
@@ -119,7 +112,9 @@ def test_a_model_that_never_waits_is_predicted_before_its_first_word(way: str, w
     Nothing of the message is known when the predictor is asked, and each turn is predicted once.
     """
     predictor = Watching(SCRIPT, lambda: None)
-    graph = speculate(agent_graph(Instant(script=SCRIPT), [_reading(world)]), POLICY, predictor=predictor)
+    graph = speculate(
+        agent_graph(ScriptedModel(script=SCRIPT, rounds=0), [_reading(world)]), POLICY, predictor=predictor
+    )
     drive(graph, way, START_INPUT)
     stats = speculation_of(graph).stats()
     assert len(predictor.found) == 3
