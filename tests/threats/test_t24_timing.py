@@ -12,7 +12,7 @@ import random
 from typing import Any
 
 import pytest
-from agents import EAGERLY, WAYS, Oracle, ScriptedModel, ask, make_tool, sync_only_graph, tool_node_graph
+from agents import EAGERLY, UNBRAKED, WAYS, Oracle, ScriptedModel, ask, make_tool, sync_only_graph, tool_node_graph
 from attacks import final, holding
 from langchain_core.messages import AIMessage
 
@@ -23,6 +23,7 @@ SECRETS = ("oncology", "dentistry")
 POLICY: dict[str, Any] = {
     "tools": {"look": {**EAGERLY, "scope": "run", "ttl_s": 3600}},
     "partition_by": ["user"],
+    "limits": UNBRAKED,
 }
 
 
