@@ -1,32 +1,32 @@
-"""A model's server in a process of its own, as in life: in the agent's, both would take turns at one interpreter."""
+"""A server in a process of its own, as in life: in the agent's, both would take turns at one interpreter."""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-
-from langgraph_speculate.demo.loopback import LoopbackServer, Respond
+from typing import Any
 
 
 @contextmanager
-def elsewhere(respond: Respond) -> Iterator[str]:
-    """Serve what *respond*, a function of a module, says; gives the address for `base_url`."""
+def elsewhere(serve: Callable[..., None], *given: Any) -> Iterator[Connection]:
+    """Call *serve*, a function of a module, with one end of a pipe and what is *given*; gives the other end.
+
+    When that is closed, *serve* finds the end of the file, which ends it.
+    """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs, respond), daemon=True)
+    process = spawn.Process(target=_run, args=(serve, theirs, *given), daemon=True)
     process.start()
     theirs.close()  # so that its death is noticed
     try:
-        yield ours.recv()
+        yield ours
     finally:
         ours.close()
         process.join()
 
 
-def _serve(told: Connection, respond: Respond) -> None:
-    with LoopbackServer(respond) as server:
-        told.send(server.base_url)
-        with suppress(EOFError):
-            told.recv()
+def _run(serve: Callable[..., None], pipe: Connection, *given: Any) -> None:
+    with suppress(EOFError):
+        serve(pipe, *given)

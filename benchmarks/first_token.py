@@ -21,6 +21,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,7 @@ from benchmarks.surroundings import undisturbed
 from benchmarks.variants import AHEAD, PLAIN
 from benchmarks.virtual import InProcessModel, in_virtual_time
 from langgraph_speculate import speculate, speculation_of
-from langgraph_speculate.demo.loopback import Pace, Reply
+from langgraph_speculate.demo.loopback import LoopbackServer, Pace, Reply
 from langgraph_speculate.host import clock
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
@@ -156,9 +157,15 @@ def _model(virtual: bool) -> Iterator[BaseChatModel]:
     if virtual:
         yield InProcessModel(respond=respond)
         return
-    with elsewhere(respond) as address:
+    with elsewhere(_serve) as pipe:
         key: Any = "none"
-        yield ChatOpenAI(model="scripted", base_url=address, api_key=key, streaming=True)
+        yield ChatOpenAI(model="scripted", base_url=pipe.recv(), api_key=key, streaming=True)
+
+
+def _serve(pipe: Connection) -> None:
+    with LoopbackServer(respond) as server:
+        pipe.send(server.base_url)
+        pipe.recv()
 
 
 def report(

@@ -13,7 +13,6 @@ ratio to the agent whose traces say nothing of speculations, in the same round.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langsmith import Client, tracing_context
 
 from benchmarks.command import rounds_parser, show
+from benchmarks.elsewhere import elsewhere
 from benchmarks.progress import progress
 from benchmarks.surroundings import own_garbage, undisturbed
 from benchmarks.variants import model_turns
@@ -159,24 +159,20 @@ def _get_order() -> BaseTool:
 @contextmanager
 def _server(compressed: bool) -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
     """A server in a process of its own; yields its address, and what tells how much it was sent since it was asked."""
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, compressed), daemon=True)
-    process.start()
+    with elsewhere(_serve, compressed) as pipe:
 
-    def sent() -> tuple[int, int]:
-        ours.send("sent")
-        operations, size = ours.recv()
-        return operations, size
+        def sent() -> tuple[int, int]:
+            pipe.send("sent")
+            operations, size = pipe.recv()
+            return operations, size
 
-    yield ours.recv(), sent
-    ours.send("over")
-    process.join()
+        yield pipe.recv(), sent
 
 
 def _serve(pipe: Connection, compressed: bool) -> None:
     with LangSmithServer(compressed=compressed) as server:
         pipe.send(server.url)
-        while pipe.recv() == "sent":
+        while pipe.recv():
             pipe.send((server.operations, server.bytes))
             server.runs, server.bytes = {}, 0
 

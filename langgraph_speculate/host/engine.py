@@ -58,7 +58,6 @@ from langgraph_speculate.policy.checks import printable
 
 _LOG = logging.getLogger("langgraph_speculate")
 _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
-
 _BREAKERS = 1024  # of patterns and tools, those used last
 
 

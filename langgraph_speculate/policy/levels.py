@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -17,7 +16,7 @@ _log = logging.getLogger(__name__)
 _warned_about: set[str] = set()
 
 
-def lowered(level: Level, environ: Mapping[str, str] = os.environ) -> Level:
+def lowered(level: Level, environ: Mapping[str, str]) -> Level:
     """The level after the environment had its say, which can lower it, never raise it.
 
     A value that means nothing counts as `off`: whoever set it wanted to stop something.

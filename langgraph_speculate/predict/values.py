@@ -7,14 +7,12 @@ import re
 from collections.abc import Hashable, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import orjson
 
 from langgraph_speculate.predict.shapes import MAX_TOKEN
 
-_DIGEST = 16  # bytes: that two values share one is as likely as nothing
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -32,9 +30,7 @@ def value_key(value: Any) -> Hashable:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError, RecursionError):
         return (type(value).__name__, None)  # never the same as anything worth guessing
-    if len(text) > _DIGEST:  # thousands of keys are kept, and records are long
-        text = blake2b(text, digest_size=_DIGEST).digest()
-    return (type(value).__name__, text)
+    return (type(value).__name__, hash(text))  # thousands of keys are kept, and records are long
 
 
 Fingerprint = tuple[str, tuple[str, ...], tuple[Hashable, ...]]
