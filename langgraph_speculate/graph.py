@@ -39,7 +39,7 @@ from langgraph_speculate.host.compat import (
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
 from langgraph_speculate.host.model import ask_in_place
-from langgraph_speculate.host.observer import Unspeculated, observer_for
+from langgraph_speculate.host.observer import TurnObserver, Unspeculated
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
@@ -198,7 +198,7 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
 
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
     """What a run adds to its callbacks."""
-    return [observer_for(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
+    return [TurnObserver(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
 
 
 def _unspeculated(graph: Any, config: Any) -> Any:

@@ -180,9 +180,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             note_off(self.speculation)
             return handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), None)
-        if prediction is not None:
-            prediction.wait()
+        run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), None)
         try:
             with self._streamed(request, run, turn) as request:
                 response = handler(request)
@@ -202,9 +200,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             note_off(self.speculation)
             return await handler(request)
         turn = uuid4().hex
-        prediction = run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), loop)
-        if prediction is not None:
-            await prediction.await_()
+        run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), loop)
         try:
             with self._streamed(request, run, turn) as request:
                 response = await handler(request)

@@ -183,8 +183,8 @@ def _streaming(body: Callable[..., Any]) -> Callable[..., Any]:
                     piece = next(source, _OVER)
                 if piece is _OVER:
                     break
-                ids += call_ids(piece)
                 yield piece
+                ids += call_ids(piece)
         finally:
             if hasattr(source, "close"):
                 source.close()
@@ -225,8 +225,8 @@ def _astreaming(body: Callable[..., Any]) -> Callable[..., Any]:
                     piece = await anext(source, _OVER)
                 if piece is _OVER:
                     break
-                ids += call_ids(piece)
                 yield piece
+                ids += call_ids(piece)
         finally:
             if hasattr(source, "aclose"):
                 await source.aclose()

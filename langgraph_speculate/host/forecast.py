@@ -1,13 +1,12 @@
 """Ask a predictor without trusting it: it may raise, hang or answer rubbish, and the run goes on as if there were none.
 
 A predictor that says `bounded = True` is asked where the model call starts. Any other runs on a daemon thread of its
-own, one call at a time, and a run waits at most `PATIENCE_S` for its answer; a later answer still counts if the model
-is still at it.
+own, one call at a time. An async run does not wait for its answer, a sync run at most `PATIENCE_S`; a later answer
+still counts if the model is still at it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import threading
@@ -27,7 +26,7 @@ from langgraph_speculate.host.threads import start_daemon
 from langgraph_speculate.predict.stream import conditioned
 
 PATIENCE_S = 0.005
-"""Seconds a model call may be held up by a predictor."""
+"""Seconds a model call of a sync run may be held up by a predictor."""
 OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """No other end of a guess is the run's."""
 _BACKLOG = 256
@@ -44,10 +43,6 @@ class Prediction:
     def wait(self) -> None:
         """Give it a moment, but not more."""
         clock.wait(self._future, PATIENCE_S)
-
-    async def await_(self) -> None:
-        """`wait` without holding up the loop."""
-        await asyncio.wait({asyncio.wrap_future(self._future)}, timeout=PATIENCE_S)
 
 
 class Forecaster:

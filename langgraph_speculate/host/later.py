@@ -1,8 +1,8 @@
 """What can wait until a request is on its way.
 
 A model's client prepares its request before it waits for the first time: what an event loop does in between holds up
-the first token. A round or two of the loop later the request has been sent, and what is done then costs nobody
-anything, because the model is waited for anyway.
+the first token. A round or two of the loop later the request has been sent, and what is done a moment after that costs
+nobody anything, because the model is waited for anyway.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from langgraph_speculate.host.forecast import OURS_TO_PASS_ON
 
 _ROUNDS = 4  # httpx with an open connection writes the head of a request in the first and its body in the second
 _HOP_S = 0.002  # a handler that is not `run_inline` is called before the request, on another thread: so long at most
+_MOMENT_S = 0.001  # the loop waits for once, so that a server on the same machine gets the processor it was woken up on
 _LOG = logging.getLogger("langgraph_speculate")
 
 
 class Later:
-    """Work that is done once, a few rounds of an event loop later or when somebody needs it; it never raises.
+    """Work that is done once, a moment after a few rounds of an event loop or when somebody needs it; it never raises.
 
     Args:
         work: The work.
@@ -43,7 +44,7 @@ class Later:
             loop.call_soon(self._round)
 
     def now(self) -> None:
-        """Do it, unless it has been done or is not to be done any more."""
+        """Do it, unless it has been done."""
         work, self._work = self._work, None
         try:
             if work is not None:
@@ -53,16 +54,12 @@ class Later:
         except BaseException:  # noqa: BLE001 - a guess must not break the run, nor the loop
             _LOG.exception("a model call could not be speculated beside; the run goes on without it")
 
-    def never(self) -> None:
-        """It is not to be done any more."""
-        self._work = None
-
     def _round(self) -> None:
         self._rounds -= 1
         if self._work is not None and self._rounds:
             self._loop.call_soon(self._round)
-        else:
-            self.now()
+        elif self._work is not None:
+            self._loop.call_later(_MOMENT_S, self.now)
 
 
 def before_request_s(config: Mapping[str, Any]) -> float:

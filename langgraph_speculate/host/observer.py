@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManager, BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from langgraph_speculate.host.compat import child_config, manager_of_call, namespace_depth, traced_path
-from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import running_loop
 from langgraph_speculate.observe.langsmith import RunTrace
@@ -72,45 +71,25 @@ class StreamObserver(ModelsOnly):
             self._reading.event(event)
 
 
-class _Listening(ModelsOnly):
-    """What both flavours share: which model calls are turns of the run, and how they end."""
+class TurnObserver(ModelsOnly):
+    """For one run: which model calls are turns of it, what they write, and how they end."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._turns: dict[UUID, Reading | None] = {}
 
-    def _begin(self, messages: list[list[BaseMessage]], run_id: UUID, kwargs: dict[str, Any]) -> Prediction | None:
-        if not is_turn(self._run, kwargs) or not messages:
-            return None
-        id = str(run_id)
-        self._turns[run_id] = None
-        # A model that is called without await, be it in an async node, holds up its loop: nothing could be done later.
-        loop = running_loop() if isinstance(manager_of_call(), AsyncCallbackManager) else None
-        prediction = self._run.turns.begin(id, messages[0], child_config() or {}, _model(kwargs), loop)
-        self._turns[run_id] = self._run.turns.reading(id)
-        return prediction
-
-    def _end(self, response: LLMResult, run_id: UUID) -> None:
-        if run_id in self._turns:
-            del self._turns[run_id]
-            self._run.turns.end(str(run_id), _message(response))
-
-    def _fail(self, run_id: UUID) -> None:
-        if run_id in self._turns:
-            del self._turns[run_id]
-            self._run.turns.abort(str(run_id))
-
-
-class Observer(_Listening):
-    """For predictors that answer at once, and for sync runs."""
-
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A model call starts: moment 1."""
-        prediction = self._begin(messages, run_id, kwargs)
-        if prediction is not None:
-            prediction.wait()
+        if not is_turn(self._run, kwargs) or not messages:
+            return
+        id = str(run_id)
+        self._turns[run_id] = None
+        # A model that is called without await, be it in an async node, holds up its loop: nothing could be done later.
+        loop = running_loop() if isinstance(manager_of_call(), AsyncCallbackManager) else None
+        self._run.turns.begin(id, messages[0], child_config() or {}, _model(kwargs), loop)
+        self._turns[run_id] = self._run.turns.reading(id)
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
         """A chunk of the message: moment 2."""
@@ -126,43 +105,15 @@ class Observer(_Listening):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """The model's message is final: moment 3."""
-        self._end(response, run_id)
+        if run_id in self._turns:
+            del self._turns[run_id]
+            self._run.turns.end(str(run_id), _message(response))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """The model call failed."""
-        self._fail(run_id)
-
-
-class AsyncObserver(_Listening, AsyncCallbackHandler):
-    """For async runs with a predictor on a thread of its own: waits for it without holding up the loop."""
-
-    async def on_chat_model_start(
-        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
-    ) -> None:
-        """A model call starts: moment 1."""
-        prediction = self._begin(messages, run_id, kwargs)
-        if prediction is not None:
-            await prediction.await_()
-
-    async def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
-        """A chunk of the message: moment 2."""
-        reading = self._turns.get(run_id)
-        if reading is not None:
-            reading.token(token, chunk)
-
-    async def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """An event of the newer protocol: moment 2."""
-        reading = self._turns.get(run_id)
-        if reading is not None:
-            reading.event(event)
-
-    async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """The model's message is final: moment 3."""
-        self._end(response, run_id)
-
-    async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """The model call failed."""
-        self._fail(run_id)
+        if run_id in self._turns:
+            del self._turns[run_id]
+            self._run.turns.abort(str(run_id))
 
 
 class Unspeculated(ModelsOnly):
@@ -190,11 +141,6 @@ def is_turn(run: Run, start: Mapping[str, Any]) -> bool:
         and not (start.get("metadata") or {}).get(_INTERNAL_CALL)
         and run.binds_tools(start.get("invocation_params") or {})
     )
-
-
-def observer_for(run: Run) -> BaseCallbackHandler:
-    """The callback handler that a run needs."""
-    return AsyncObserver(run) if run.awaits_predictor else Observer(run)
 
 
 def _model(start: Mapping[str, Any]) -> str:

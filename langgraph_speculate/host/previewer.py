@@ -73,6 +73,7 @@ class Previewer:
         self._recollection = recollection
         self._lookahead = lookahead
         self._steps: dict[str, _Step] = {}  # by the id of each of its calls
+        self._untold: Sequence[BaseMessage] = ()
         self._pending: list[Preview] = []
         self._lock = threading.Lock()  # parallel calls of a sync run begin and end in threads of their own
         self._closed = False
@@ -81,8 +82,8 @@ class Previewer:
 
     def asked(self, given: ModelInput) -> Preview | None:
         """The model's body is called: the preview that it takes over, if there is one with that very input."""
-        for id in self._recollection.told(given.messages):
-            self._steps.pop(id, None)
+        self.take_in()
+        self._untold = given.messages
         answered = {message.tool_call_id for message in given.messages if isinstance(message, ToolMessage)}
         preview = next((one for one in self._pending if answered.issuperset(one.expected)), None)
         if preview is None:
@@ -99,6 +100,12 @@ class Previewer:
         preview.take(clock.now())
         return preview
 
+    def take_in(self) -> None:
+        """Learn what tools answered from what the model was told last: its request need not wait for that."""
+        messages, self._untold = self._untold, ()
+        for id in self._recollection.told(messages):
+            self._steps.pop(id, None)
+
     def took(self, preview: Preview) -> None:
         """A real call has something of a preview that it took over."""
         if preview.trouble is None and not preview.shown:
@@ -108,6 +115,7 @@ class Previewer:
 
     def wrote(self, given: ModelInput, calls: Iterable[str], seconds: float | None) -> None:
         """The model's body has written calls with these ids, in so many seconds if it did so now."""
+        self.take_in()  # before, for some providers give the same ids again
         step = _Step(given)
         self._steps.update((id, step) for id in calls)
         if seconds is not None:

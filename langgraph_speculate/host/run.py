@@ -73,27 +73,22 @@ class Run:
         mode = "on" if view.level != "shadow" and view.blocked is None else "shadow"
         trace = RunTrace(engine.tracing, mode, engine.warn)
         self._driver = Driver(self._session, Runner(loop), engine.lock, engine.publish, engine.warn, trace)
-        self._is_async = loop is not None
-        proposer = Proposer(engine, self._driver, toolbox, view, self._is_async)
-        warmer = Warmer(engine, self._driver, toolbox, proposer, view, self._is_async)
+        is_async = loop is not None
+        proposer = Proposer(engine, self._driver, toolbox, view, is_async)
+        warmer = Warmer(engine, self._driver, toolbox, proposer, view, is_async)
         lookahead = Lookahead(engine, self._driver, proposer)
         self.previewer: Previewer | None = None
         if engine.memory is not None:
             recollection = Recollection(engine, self._driver, toolbox, engine.memory, origin)
             self.previewer = Previewer(engine, self._driver, recollection, lookahead)
         self.turns = Turns(engine, self._driver, proposer, warmer, origin, lookahead, self.previewer)
-        self.calls = RealCalls(engine, self._driver, toolbox, self.turns, self._is_async, self.previewer)
+        self.calls = RealCalls(engine, self._driver, toolbox, self.turns, is_async, self.previewer)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 
     def is_own(self, config: Mapping[str, Any]) -> bool:
         """Whether something that starts with *config* belongs to this run, and not to one of its tools."""
         return (config.get("configurable") or {}).get(RUN_KEY) is self and not self.calls.executing()
-
-    @property
-    def awaits_predictor(self) -> bool:
-        """Whether a model call in this run has to await a predictor's thread."""
-        return self._is_async and not self._engine.forecaster.inline
 
     def binds_tools(self, parameters: Mapping[str, Any]) -> bool:
         """Whether a model call can end in tool calls, as far as its parameters tell."""

@@ -86,22 +86,46 @@ class Turns:
         config: Mapping[str, Any],
         model: str,
         loop: asyncio.AbstractEventLoop | None,
-    ) -> Prediction | None:
+    ) -> None:
         """A call of the model of that name starts, which *loop* will wait for, or, if None, this thread."""
-        history = History.from_messages(list(messages), self._last_history, self._origin)
+        place = Place(config, self.variables(), self._engine.policy.guards)
+        self._driver.trace.turn_began(id, traced_path(config))
+        turn = self._open[id] = Turn(
+            id, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer
+        )
+        given = list(messages)
+        turn.starting = Later(lambda: self._start(turn, given, model), loop, before_request_s(config))
+        if turn.prediction is not None:
+            turn.prediction.wait()
+
+    def _start(self, turn: Turn, messages: Sequence[Any], model: str) -> None:
+        """Take in what a turn begins with, and say what is expected of it."""
+        try:
+            turn.history = self._history(messages)
+        except BaseException:
+            del self._open[turn.id]  # nothing can be made of it
+            raise
+        self._driver.decide(lambda now: self._driver.session.begin_turn(turn.id, now, model))
+        turn.inherit()
+        turn.ask()
+        if self._previewer is not None:
+            self._previewer.take_in()
+
+    def _history(self, messages: Sequence[Any]) -> History:
+        history = History.from_messages(messages, self._last_history, self._origin)
         if not self._origin.thread and history.user_turns:
             # A client that sends the conversation along with each run has one thread, not as many as runs.
             self._origin = replace(self._origin, thread=f"begins with {history.user_turns[0].text}")
             history = replace(history, origin=self._origin)
         self._last_history = history
-        place = Place(config, self.variables(), self._engine.policy.guards)
-        self._driver.trace.turn_began(id, traced_path(config))
-        turn = self._open[id] = Turn(
-            id, history, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer
-        )
-        self._driver.decide(lambda now: self._driver.session.begin_turn(id, now, model))
-        turn.inherit()
-        return turn.begin(loop, before_request_s(config))
+        return history
+
+    def _started(self, id: str) -> Turn | None:
+        """A turn that has taken in what it begins with, if it could."""
+        turn = self._open.get(id)
+        if turn is not None:
+            turn.began()
+        return self._open.get(id)
 
     def reading(self, id: str) -> Reading | None:
         """What reads the stream of a turn, or None where nothing could come of it."""
@@ -128,9 +152,7 @@ class Turns:
         """The model's message is final."""
         made = getattr(message, "tool_calls", None) or ()
         self.asking.update((call["id"], id) for call in made if call.get("id"))
-        turn = self._open.get(id)
-        if turn is not None:
-            turn.began()
+        turn = self._started(id)
         if self._previewer is not None:
             self._previewer.message(message, None if turn is None else turn.spot)
         if _is_broken_off(message):
@@ -164,14 +186,16 @@ class Turn:
     """One model call: what is expected of it, and what its stream makes of that.
 
     Attributes:
-        history: What the run had seen before it.
+        id: Its id.
+        starting: What it begins with, which may be put off until there is something of its message.
+        history: What the run had seen before it, once it has started.
+        prediction: What may still be on its way from the predictor.
         coerced: Calls as the body receives them, by the key of the call as the model would write it.
     """
 
     def __init__(
         self,
         id: str,
-        history: History,
         place: Place,
         engine: Engine,
         driver: Driver,
@@ -179,9 +203,11 @@ class Turn:
         lookahead: Lookahead,
         warmer: Warmer,
     ) -> None:
-        self.history = history
+        self.id = id
+        self.starting: Later
+        self.history: History
+        self.prediction: Prediction | None = None
         self.coerced: dict[str, Call] = {}
-        self._id = id
         self._place = place
         self._engine = engine
         self._driver = driver
@@ -190,40 +216,32 @@ class Turn:
         self._warmer = warmer
         self._candidates: Sequence[Candidate] = ()
         self._guesses = Guesses()
-        self._asking: Later | None = None
+        self._is_broken = False
 
     @property
     def spot(self) -> Spot:
         """Where its message is written."""
-        return Spot(self._id, self.history, self._place)
+        return Spot(self.id, self.history, self._place)
 
     def inherit(self) -> None:
         """Take over the guesses that were launched for its message before it began."""
-        for received, raw in self._lookahead.inherited(self._id):
+        for received, raw in self._lookahead.inherited(self.id):
             self.coerced[raw.key] = received
             self._guesses.add(received.key, raw)
 
-    def begin(self, loop: asyncio.AbstractEventLoop | None, after_s: float) -> Prediction | None:
-        """Ask the predictor: one that answers at once, when the model's request is on its way."""
-        if not self._engine.forecaster.inline:
-            return self._ask()
-        self._asking = Later(self._ask, loop, after_s)
-        return None
-
-    def _ask(self) -> Prediction | None:
-        if self._driver.session.closed:  # in the meantime
-            return None
-        return self._engine.forecaster.predict(self.history, self._engine.width, self.predicted)
+    def ask(self) -> None:
+        """Ask the predictor, unless there is nobody any more whom it would help."""
+        if not (self._is_broken or self._driver.session.closed):
+            self.prediction = self._engine.forecaster.predict(self.history, self._engine.width, self.predicted)
 
     def began(self) -> None:
         """There is something of its message: what was put off is done now."""
-        if self._asking is not None:
-            self._asking.now()
+        self.starting.now()
 
     def fail(self) -> None:
-        """Nothing comes of it, so nobody needs to be asked."""
-        if self._asking is not None:
-            self._asking.never()
+        """Nothing comes of it."""
+        self._is_broken = True
+        self.began()
 
     @cached_property
     def reading(self) -> Reading:
@@ -238,12 +256,12 @@ class Turn:
         made = self._proposer.propose(candidates, self.history, self._place)
         session = self._driver.session
         self._driver.decide(
-            lambda now: session.predicted(self._id, made.proposals, now, made.headroom), *self._beginning(made)
+            lambda now: session.predicted(self.id, made.proposals, now, made.headroom), *self._beginning(made)
         )
         self._lookahead.past_guesses(self.spot)
         if self._warmer.needed:
             names = self._engine.forecaster.names(self.history, candidates)
-            self._warmer.warm(self._id, names, self.history, self._place, made.proposals)
+            self._warmer.warm(self.id, names, self.history, self._place, made.proposals)
 
     def heard(self, stage: Stage) -> None:
         """The stream says more: squash what it rules out, and launch what it makes likely."""
@@ -255,11 +273,11 @@ class Turn:
             made = self._proposer.propose(new, self.history, self._place, stage)
             proposals = made.proposals
             self._driver.decide(
-                lambda now: session.narrowed(self._id, ruled_out, made.proposals, now, made.headroom),
+                lambda now: session.narrowed(self.id, ruled_out, made.proposals, now, made.headroom),
                 *self._beginning(made),
             )
         if stage is Stage.NAME and self._warmer.needed and draft.current is not None:
-            self._warmer.warm(self._id, {draft.current.name: 1.0}, self.history, self._place, proposals)
+            self._warmer.warm(self.id, {draft.current.name: 1.0}, self.history, self._place, proposals)
 
     def doubts(self) -> bool:
         """Whether the argument that is being written contradicts a guess that has fitted so far."""
@@ -271,12 +289,12 @@ class Turn:
         made = self._proposer.propose([candidate], self.history, self._place, Stage.COMPLETE, call.id)
         session = self._driver.session
         self._driver.decide(
-            lambda now: session.written(self._id, made.proposals[0], now, made.headroom), *self._beginning(made)
+            lambda now: session.written(self.id, made.proposals[0], now, made.headroom), *self._beginning(made)
         )
 
     def revised(self) -> None:
         """What the model wrote of its calls is void."""
-        self._driver.decide(lambda now: self._driver.session.revised(self._id, now))
+        self._driver.decide(lambda now: self._driver.session.revised(self.id, now))
 
     def start_over(self) -> None:
         """Its model is called again."""

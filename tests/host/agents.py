@@ -32,6 +32,7 @@ from langgraph_speculate.core import Call, Candidate, History
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 ASYNC_WAYS = ("ainvoke", "astream")
 START_INPUT = {"messages": [("user", "go")]}
+_ROUNDS = 5  # of the event loop before a model waits, as a client needs them to send its request
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -55,14 +56,14 @@ class ScriptedModel(BaseChatModel):
         script: Messages, or errors to raise.
         pace_s: Seconds that a message with calls takes. A last answer takes none: there is nothing to hide in it.
         during: Called with the number of the answer while it is "generated"; may return an awaitable in async runs.
-        rounds: Of the event loop before anything else, as a request takes to leave and come back at the very least.
+        travels_s: Seconds that a request of an async run takes to leave and come back, at the very least.
     """
 
     script: list[Any]
     pace_s: float = 0.0
     during: Any = None
     streams: bool = True
-    rounds: int = 5
+    travels_s: float = 0.004
 
     @property
     def _llm_type(self) -> str:
@@ -124,8 +125,10 @@ class ScriptedModel(BaseChatModel):
             time.sleep(self.pace_s)
 
     async def _athink(self, messages: Sequence[BaseMessage]) -> None:
-        for _ in range(self.rounds):
-            await asyncio.sleep(0)
+        if self.travels_s:
+            for _ in range(_ROUNDS):
+                await asyncio.sleep(0)
+            await asyncio.sleep(self.travels_s)
         if self.during is not None:
             waiting = self.during(sum(isinstance(message, AIMessage) for message in messages))
             if inspect.isawaitable(waiting):

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 from langgraph_speculate.core import gate
 from langgraph_speculate.core.draft import DraftCall, News
@@ -139,13 +140,13 @@ def prefixes_count_as_whole() -> Iterator[None]:
 @bug
 def stream_is_held_up() -> Iterator[None]:
     """Reading takes no time of the stream."""
-    real = observer.AsyncObserver.on_llm_new_token
+    real = observer.TurnObserver.on_llm_new_token
 
     async def on_llm_new_token(self: Any, *args: Any, **kwargs: Any) -> None:
         await asyncio.sleep(0.004)
-        await real(self, *args, **kwargs)
+        real(self, *args, **kwargs)
 
-    with patch.object(observer.AsyncObserver, "on_llm_new_token", on_llm_new_token):
+    with patch.object(observer.TurnObserver, "on_llm_new_token", on_llm_new_token):
         yield
 
 
@@ -162,7 +163,11 @@ def cut_off_messages_confirm() -> Iterator[None]:
 @bug
 def broken_streams_go_unnoticed() -> Iterator[None]:
     """What started for a message of which the stream failed is let go."""
-    with patch.object(observer._Listening, "_fail", lambda self, run_id: self._turns.pop(run_id, None)):
+
+    def forget(self: Any, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        self._turns.pop(run_id, None)
+
+    with patch.object(observer.TurnObserver, "on_llm_error", forget):
         yield
 
 

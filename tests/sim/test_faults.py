@@ -202,10 +202,7 @@ def test_a_predictor_that_panicked_once_is_asked_again() -> None:
     assert predictor.asked > 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="AsyncObserver waits inside of a handler that LangChain awaits before the others"
-)
-def test_a_run_cancelled_while_it_waits_for_a_predictor_leaves_no_coroutine() -> None:
+def test_a_run_cancelled_while_a_predictor_takes_its_time_leaves_no_coroutine() -> None:
     """
     With a handler of the user's that is not called on the loop, and a predictor on a thread of its own.
     """

@@ -86,7 +86,7 @@ async def _conversation(way: str, settings: dict[str, Any], place: tuple[str, in
 
     script = [ask(("look", {"key": "wanted"})), AIMessage("done")] if asks_on else [AIMessage("done")]
     graph = speculate(
-        agent_graph(ScriptedModel(script=script, during=during, rounds=0), _tools(pool)),
+        agent_graph(ScriptedModel(script=script, during=during, travels_s=0.0), _tools(pool)),
         {"tools": {"look": {"read_only": True, **settings}}, "limits": {"max_per_run": 1}},
         predictor=Fixed(("look", {"key": "unwanted"})),
     )
