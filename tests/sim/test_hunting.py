@@ -59,7 +59,7 @@ NOTICED_AT = {
     "repeats_outlive_writes_of_other_runs": 6,
     "repeats_outlive_their_ttl": 32,
     "repeats_outlive_rights": 12,
-    "repeats_age_from_their_answer": 104,
+    "repeats_age_from_their_answer": 464,
     "repeats_of_what_was_written_meanwhile": 223,
     "repeats_of_any_call_of_the_tool": 5,
     "repeats_of_other_runs": 4,
