@@ -22,7 +22,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core.history import History
 from langgraph_speculate.demo.loopback import LoopbackServer, Reply
-from langgraph_speculate.host import later
+from langgraph_speculate.host import forecast, later
 
 SCRIPT = [ask(("read", {"id": 1})), ask(("read", {"id": 2})), AIMessage("done")]
 NAMES = ("early", "late")
@@ -108,6 +108,46 @@ def test_the_model_has_its_request_before_the_predictor_is_asked(
 
 
 @pytest.mark.parametrize("way", ["ainvoke", "astream"])
+@pytest.mark.parametrize("with_middleware", [False, True])
+def test_an_async_model_call_does_not_wait_for_a_predictor_on_another_thread(
+    way: str, with_middleware: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The model is called while the predictor thinks, and what the predictor answers meanwhile is launched.
+    """
+    monkeypatch.setattr(forecast, "PATIENCE_S", 30.0)
+    called, answered = threading.Semaphore(0), threading.Semaphore(0)
+
+    async def during(turn: int) -> None:
+        called.release()
+        for _ in range(500):  # until the call that is predicted runs
+            if turn == 2 or world.count("read") > turn:
+                return
+            await asyncio.sleep(0.01)
+
+    class Slow(Watching):
+        def predict(self, history: History, *, k: int) -> list[Any]:
+            answer = super().predict(history, k=k)
+            answered.release()
+            return answer
+
+    predictor = Slow(SCRIPT, lambda: called.acquire(timeout=5))
+    predictor.bounded = False
+    model, tools = ScriptedModel(script=SCRIPT, during=during), [_reading(world)]
+    if with_middleware:
+        middleware = SpeculationMiddleware(POLICY, predictor=predictor)
+        graph, handle = create_agent(model, tools, middleware=[middleware]), middleware.speculation
+    else:
+        graph = speculate(agent_graph(model, tools), POLICY, predictor=predictor)
+        handle = speculation_of(graph)
+    drive(graph, way, START_INPUT)
+    for _ in SCRIPT:
+        assert answered.acquire(timeout=5)
+    assert predictor.found == [True] * 3
+    assert handle.stats().hits == 2
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
 def test_a_model_that_never_waits_is_predicted_before_its_first_word(way: str, world: World) -> None:
     """
     Nothing of the message is known when the predictor is asked, and each turn is predicted once.
@@ -127,7 +167,7 @@ def test_a_model_that_fails_at_once_is_not_predicted(way: str, world: World, mon
     """
     Nothing is launched beside a call that has failed already, and its error is the caller's.
     """
-    monkeypatch.setattr(later, "_ROUNDS", 1_000)
+    monkeypatch.setattr(later, "_MOMENT_S", 10.0)
     predictor = Watching(SCRIPT, lambda: None)
     graph = speculate(agent_graph(Broken(script=SCRIPT), [_reading(world)]), POLICY, predictor=predictor)
     with pytest.raises(ConnectionError, match="no route"):
@@ -169,7 +209,7 @@ def test_nobody_is_asked_once_speculation_is_closed(world: World, monkeypatch: p
     """
     What was put off before is left out.
     """
-    monkeypatch.setattr(later, "_ROUNDS", 1_000)
+    monkeypatch.setattr(later, "_MOMENT_S", 10.0)
     predictor = Watching(SCRIPT, lambda: None)
     model = ScriptedModel(script=SCRIPT, during=lambda turn: speculation_of(graph).close())
     graph = speculate(agent_graph(model, [_reading(world)]), POLICY, predictor=predictor)
