@@ -7,8 +7,9 @@ An agent makes eight calls of a tool, one after the other; a server on loopback,
 model's messages to `ChatOpenAI`, each after a wait of its own. The time is that of a streamed call of the model as a
 caller's callbacks see it, from its start to its first piece, of every call but a run's first. What is remembered is
 right for all calls, for none, or for every other one, and tokens cost nothing and nothing is ever switched off, so that
-whatever is remembered is bet on. Plain and previewing agent take turns. With `--virtual` the model is in the process
-and time is virtual: what is left is what waiting makes of it, without what comparing inputs takes.
+whatever is remembered is bet on. Plain and previewing agent take turns; *later* is the median of how much later the
+first piece of a call came than that of the same call of the plain agent just before. With `--virtual` the model is in
+the process and time is virtual: what is left is what waiting makes of it, without what comparing inputs takes.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ async def measure(
     previews = speculation_of(ahead).stats().previews
     speculation_of(ahead).close()
     figures = {name: _figures(seconds) for name, seconds in took.items()}
-    return {"memory": kind, "calls": len(took[PLAIN]), "previews": previews.began, "used": previews.used} | figures
+    later = statistics.median(ahead - plain for ahead, plain in zip(took[AHEAD], took[PLAIN], strict=True))
+    counts = {"calls": len(took[PLAIN]), "previews": previews.began, "used": previews.used}
+    return {"memory": kind, **counts, **figures, "later_s": later}
 
 
 def _figures(seconds: Sequence[float]) -> dict[str, float]:
@@ -183,11 +186,12 @@ def report(
 
 def table(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The reports, as Markdown."""
-    yield "| memory | calls | previews used | plain: median, p95 | model ahead: median, p95 |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| memory | calls | previews used | plain: median, p95 | model ahead: median, p95 | later, call by call |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for one in reports:
         times = [f"{one[name]['median_s'] * 1e3:.0f}, {one[name]['p95_s'] * 1e3:.0f} ms" for name in (PLAIN, AHEAD)]
-        yield f"| {one['memory']} | {one['calls']} | {one['used']} of {one['previews']} | {times[0]} | {times[1]} |"
+        counts = f"{one['calls']} | {one['used']} of {one['previews']}"
+        yield f"| {one['memory']} | {counts} | {times[0]} | {times[1]} | {one['later_s'] * 1e3:+.1f} ms |"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
