@@ -84,9 +84,8 @@ class Turn:
         self.starting.now()
 
     def fail(self) -> None:
-        """Nothing comes of it."""
+        """Nothing comes of it, so nobody needs to be asked."""
         self._is_broken = True
-        self.began()
 
     @cached_property
     def reading(self) -> Reading:

@@ -115,9 +115,11 @@ class Turns:
         return history
 
     def _started(self, id: str) -> Turn | None:
-        """A turn that has taken in what it begins with, if it could."""
-        turn = self._open.get(id)
-        if turn is not None:
+        """A turn that has taken in what it begins with, if it could; so has then what began beside it.
+
+        The end of one of them would otherwise make a later step of the others.
+        """
+        for turn in tuple(self._open.values()):
             turn.began()
         return self._open.get(id)
 
@@ -170,9 +172,11 @@ class Turns:
 
     def abort(self, id: str) -> None:
         """The model call failed, or its message is cut off: it confirms nothing."""
-        turn = self._open.pop(id, None)
+        turn = self._open.get(id)
         if turn is not None:
             turn.fail()
+        self._started(id)
+        self._open.pop(id, None)
         self._driver.decide(lambda now: self._driver.session.abort_turn(id, now))
 
 

@@ -20,6 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
+from langgraph_speculate.core.events import TurnBegan, TurnEnded
 from langgraph_speculate.core.history import History
 from langgraph_speculate.demo.loopback import LoopbackServer, Reply
 from langgraph_speculate.host import forecast, later
@@ -202,6 +203,43 @@ def test_a_model_that_an_async_node_does_not_await_is_predicted_before(way: str,
     graph = speculate(building.compile(), POLICY, predictor=predictor)
     drive(graph, way, START_INPUT)
     assert asked == [True, True, True]
+    assert speculation_of(graph).stats().hits == 2
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "astream"])
+def test_models_that_begin_side_by_side_are_of_one_step_however_late_one_is_looked_at(
+    way: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    One that answers at once does not make a later step of the other, which would end what runs ahead for the first.
+    """
+    monkeypatch.setattr(later, "_MOMENT_S", 10.0)
+    predictor = Watching(SCRIPT, lambda: None)
+    tool = _reading(world)
+    quick, slow = ScriptedModel(script=SCRIPT), ScriptedModel(script=[AIMessage("nothing to add")], travels_s=0.1)
+    asking, talking = quick.bind_tools([tool]), slow.bind_tools([tool])
+
+    async def think(state: State) -> Any:
+        return {"messages": [await asking.ainvoke(state["messages"])]}
+
+    async def comment(state: State) -> Any:
+        await talking.ainvoke(state["messages"])
+        return {}
+
+    building = StateGraph(State)
+    building.add_node("agent", think)
+    building.add_node("comment", comment)
+    building.add_node("tools", ToolNode([tool]))
+    building.add_edge(START, "agent")
+    building.add_edge(START, "comment")
+    building.add_conditional_edges("agent", tools_condition, ["tools", END])
+    building.add_edge("tools", "agent")
+    graph = speculate(building.compile(), POLICY, predictor=predictor)
+    events: list[Any] = []
+    speculation_of(graph).events(events.append)
+    drive(graph, way, START_INPUT)
+    turns = [type(event).__name__ for event in events if isinstance(event, TurnBegan | TurnEnded)]
+    assert turns[:2] == ["TurnBegan", "TurnBegan"]
     assert speculation_of(graph).stats().hits == 2
 
 
