@@ -34,6 +34,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import StructuredTool
 
 from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.host import later
 
 SCRIPT = [ask(("slow", {"id": 1})), AIMessage("done")]
 POLICY = {"tools": {"slow": True}}
@@ -80,20 +81,21 @@ def _graph(world: World, build: Any, native: bool) -> Any:
     """A tool of several steps, one right and one wrong guess at every turn."""
 
     async def during(turn: int) -> None:
-        for _ in range(5):
+        for _ in range(10):
             await asyncio.sleep(0)
 
-    model = ScriptedModel(script=SCRIPT, during=during if native else None)
+    model = ScriptedModel(script=SCRIPT, during=during, travels_s=0.0) if native else ScriptedModel(script=SCRIPT)
     tool = _native(world) if native else _slow(world)
     return speculate(build(model, [tool]), POLICY, predictor=Oracle(SCRIPT, also=[("slow", {"id": 9})]))
 
 
 @pytest.mark.parametrize(("way", "build"), [*zip(ASYNC_WAYS, (agent_graph, hand_written_graph), strict=True)])
-def test_a_run_cancelled_at_any_step_leaves_no_task(way: str, build: Any) -> None:
+def test_a_run_cancelled_at_any_step_leaves_no_task(way: str, build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The run is cancelled after its 1st, 2nd, 3rd, ... turn of the event loop, up to its end: each time the loop's tasks
     are what they were, every body that began has ended, and the ledger is closed.
     """
+    monkeypatch.setattr(later, "_MOMENT_S", 0.0)  # what takes time takes no certain number of turns
     world, launched, cancelled = World(), 0, 0
 
     async def main() -> int:
