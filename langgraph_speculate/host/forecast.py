@@ -1,8 +1,8 @@
 """Ask a predictor without trusting it: it may raise, hang or answer rubbish, and the run goes on as if there were none.
 
 A predictor that says `bounded = True` is asked where the model call starts. Any other runs on a daemon thread of its
-own, one call at a time. An async run does not wait for its answer, a sync run at most `PATIENCE_S`; a later answer
-still counts if the model is still at it.
+own, one call at a time. A model call that is awaited does not wait for its answer, any other at most `PATIENCE_S`; a
+later answer still counts if the model is still at it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from langgraph_speculate.host.threads import start_daemon
 from langgraph_speculate.predict.stream import conditioned
 
 PATIENCE_S = 0.005
-"""Seconds a model call of a sync run may be held up by a predictor."""
+"""Seconds a model call that nobody awaits may be held up by a predictor."""
 OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """No other end of a guess is the run's."""
 _BACKLOG = 256

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,17 +35,23 @@ class Later:
     ) -> None:
         self._work: Callable[[], object] | None = work
         self._rounds = _ROUNDS
-        if loop is None:
-            self.now()
-            return
         self._loop = loop
-        if after_s:
-            loop.call_later(after_s, self._round)
-        else:
-            loop.call_soon(self._round)
+        self._after_s = after_s
+        self._doing = threading.RLock()  # nodes that are not async need it from threads of their own
 
-    def now(self) -> None:
-        """Do it, unless it has been done."""
+    def start(self) -> None:
+        """Let it be done, from now on."""
+        if self._loop is None:
+            self.now()
+        elif self._after_s:
+            self._loop.call_later(self._after_s, self._round)
+        else:
+            self._loop.call_soon(self._round)
+
+    def now(self, *, wait: bool = True) -> None:
+        """Do it, unless it has been done; if another thread is at it, wait for that, or do not."""
+        if not self._doing.acquire(blocking=wait):
+            return
         work, self._work = self._work, None
         try:
             if work is not None:
@@ -53,12 +60,16 @@ class Later:
             raise
         except BaseException:  # noqa: BLE001 - a guess must not break the run, nor the loop
             _LOG.exception("a model call could not be speculated beside; the run goes on without it")
+        finally:
+            self._doing.release()
 
     def _round(self) -> None:
         self._rounds -= 1
-        if self._work is not None and self._rounds:
+        if self._work is None or self._loop is None:
+            return
+        if self._rounds:
             self._loop.call_soon(self._round)
-        elif self._work is not None:
+        else:
             self._loop.call_later(_MOMENT_S, self.now)
 
 

@@ -84,6 +84,8 @@ class Previewer:
         """The model's body is called: the preview that it takes over, if there is one with that very input."""
         self.take_in()
         self._untold = given.messages
+        if not given.method.startswith("_a"):  # nobody could do it later
+            self.take_in()
         answered = {message.tool_call_id for message in given.messages if isinstance(message, ToolMessage)}
         preview = next((one for one in self._pending if answered.issuperset(one.expected)), None)
         if preview is None:
@@ -102,7 +104,8 @@ class Previewer:
 
     def take_in(self) -> None:
         """Learn what tools answered from what the model was told last: its request need not wait for that."""
-        messages, self._untold = self._untold, ()
+        with self._lock:
+            messages, self._untold = self._untold, ()
         for id in self._recollection.told(messages):
             self._steps.pop(id, None)
 
@@ -181,6 +184,7 @@ class Previewer:
 
     def close(self) -> None:
         """The run is over."""
+        self.take_in()
         self._closed = True
         self._waste(self._pending, "run_ended")
         self._steps.clear()

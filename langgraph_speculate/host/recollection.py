@@ -51,9 +51,9 @@ class Recollection:
         for message in reversed(messages):
             if not self._begun:
                 return
-            if isinstance(message, ToolMessage) and message.tool_call_id in self._begun:
-                call, reading = self._begun.pop(message.tool_call_id)
-                self._learn(call, reading, Result.of(handed_over(result_in(message))))
+            begun = self._begun.pop(message.tool_call_id, None) if isinstance(message, ToolMessage) else None
+            if begun is not None and isinstance(message, ToolMessage):
+                self._learn(*begun, Result.of(handed_over(result_in(message))))
                 yield message.tool_call_id
 
     def expected(self, call: Call) -> Expectation | None:

@@ -84,16 +84,20 @@ class Turns:
         """A call of the model of that name starts, which *loop* will wait for, or, if None, this thread."""
         place = Place(config, self.variables(), self._engine.policy.guards)
         self._driver.trace.turn_began(id, traced_path(config))
-        turn = self._open[id] = Turn(
-            id, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer
-        )
+        turn = Turn(id, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer)
         given = list(messages)
         turn.starting = Later(lambda: self._start(turn, given, model), loop, before_request_s(config))
-        if turn.prediction is not None:
+        self._open[id] = turn
+        turn.starting.start()
+        if turn.prediction is not None:  # nobody awaits this call, so that it has started
             turn.prediction.wait()
 
     def _start(self, turn: Turn, messages: Sequence[Any], model: str) -> None:
-        """Take in what a turn begins with, and say what is expected of it."""
+        """Take in what a turn begins with, and say what is expected of it; turns start in the order they began in."""
+        for earlier in tuple(self._open.values()):
+            if earlier is turn:
+                break
+            earlier.starting.now(wait=False)
         try:
             turn.history = self._history(messages)
         except BaseException:
@@ -119,8 +123,11 @@ class Turns:
 
         The end of one of them would otherwise make a later step of the others.
         """
-        for turn in tuple(self._open.values()):
+        turn = self._open.get(id)
+        if turn is not None:
             turn.began()
+        for other in tuple(self._open.values()):
+            other.starting.now(wait=False)
         return self._open.get(id)
 
     def reading(self, id: str) -> Reading | None:

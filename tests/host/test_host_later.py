@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from agents import START_INPUT, Oracle, ScriptedModel, State, World, agent_graph, ask, drive, make_tool
+from agents import START_INPUT, WAYS, Oracle, ScriptedModel, State, World, agent_graph, ask, drive, make_tool
 from langchain.agents import create_agent
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
@@ -23,7 +24,7 @@ from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core.events import TurnBegan, TurnEnded
 from langgraph_speculate.core.history import History
 from langgraph_speculate.demo.loopback import LoopbackServer, Reply
-from langgraph_speculate.host import forecast, later
+from langgraph_speculate.host import forecast, later, turns
 
 SCRIPT = [ask(("read", {"id": 1})), ask(("read", {"id": 2})), AIMessage("done")]
 NAMES = ("early", "late")
@@ -243,6 +244,50 @@ def test_models_that_begin_side_by_side_are_of_one_step_however_late_one_is_look
     assert speculation_of(graph).stats().hits == 2
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_turn_ends_while_another_thread_starts_one(way: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Sync nodes think side by side: the one that is done is over, however long the other takes to begin.
+    """
+    starting, over, starts = threading.Event(), threading.Event(), itertools.count()
+    real = turns.Turns._history
+
+    def slowly(self: Any, messages: Any) -> Any:
+        if next(starts) == 1:
+            starting.set()
+            assert over.wait(5)
+        return real(self, messages)
+
+    monkeypatch.setattr(turns.Turns, "_history", slowly)
+    tool = _reading(world)
+    models = [ScriptedModel(script=[AIMessage("done")], during=lambda _: starting.wait(5)) for _ in range(2)]
+
+    def thinking(model: Any) -> Any:
+        bound = model.bind_tools([tool])
+        return lambda state: {"messages": [bound.invoke(state["messages"])]}
+
+    building = StateGraph(State)
+    for name, model in zip(NAMES, models, strict=True):
+        building.add_node(name, thinking(model))
+        building.add_edge(START, name)
+    building.add_node("tools", ToolNode([tool]))
+    building.add_edge("early", END)
+    building.add_edge("late", END)
+    graph = speculate(building.compile(), POLICY, predictor=Watching([AIMessage("done")], lambda: None))
+    ended = threading.Semaphore(0)
+
+    def note(event: Any) -> None:
+        if isinstance(event, TurnEnded):
+            over.set()
+            ended.release()
+
+    speculation_of(graph).events(note)
+    drive(graph, way, START_INPUT)
+    assert over.is_set()
+    for _ in models:
+        assert ended.acquire(timeout=5)
+
+
 def test_nobody_is_asked_once_speculation_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     What was put off before is left out.
@@ -276,6 +321,8 @@ def test_work_is_done_once_whoever_asks_first() -> None:
     async def play() -> None:
         loop = asyncio.get_running_loop()
         early, tardy = (later.Later(lambda name=name: done.append(name), loop) for name in NAMES)
+        early.start()
+        tardy.start()
         assert done == []
         early.now()
         assert done == ["early"]
@@ -285,7 +332,7 @@ def test_work_is_done_once_whoever_asks_first() -> None:
 
     asyncio.run(play())
     assert done == ["early", "late"]
-    later.Later(lambda: done.append("no loop"), None)
+    later.Later(lambda: done.append("no loop"), None).start()
     assert done[-1] == "no loop"
 
 
@@ -304,7 +351,7 @@ def test_an_error_of_ours_is_logged_and_does_not_reach_the_loop(
     async def play() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: pytest.fail(str(context)))
-        later.Later(fail, loop)
+        later.Later(fail, loop).start()
         await asyncio.sleep(_ENOUGH_S)
         later.Later(fail, loop).now()
 
@@ -321,7 +368,7 @@ def test_an_interrupt_from_the_keyboard_passes() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        later.Later(stop, None)
+        later.Later(stop, None).start()
 
 
 def _reading(world: World) -> Any:
