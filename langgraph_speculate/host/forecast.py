@@ -1,6 +1,6 @@
 """Ask a predictor without trusting it: it may raise, hang or answer rubbish, and the run goes on as if there were none.
 
-A predictor that says `bounded = True` is asked where the model call starts. Any other runs on a daemon thread of its
+A predictor that says `bounded = True` is asked where the run goes on. Any other runs on a daemon thread of its
 own, one call at a time. A model call that is awaited does not wait for its answer, any other at most `PATIENCE_S`; a
 later answer still counts if the model is still at it.
 """
@@ -53,7 +53,7 @@ class Forecaster:
         warn: Called with a cause and a message; the same cause is reported once.
 
     Attributes:
-        inline: Whether the predictor is asked where the model call starts.
+        inline: Whether the predictor is asked where the run goes on.
         follows: Whether it makes anything of what the model has written.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -236,11 +237,15 @@ def test_models_that_begin_side_by_side_are_of_one_step_however_late_one_is_look
     building.add_conditional_edges("agent", tools_condition, ["tools", END])
     building.add_edge("tools", "agent")
     graph = speculate(building.compile(), POLICY, predictor=predictor)
-    events: list[Any] = []
-    speculation_of(graph).events(events.append)
+    told: queue.Queue[str] = queue.Queue()
+
+    def note(event: Any) -> None:
+        if isinstance(event, TurnBegan | TurnEnded):
+            told.put(type(event).__name__)
+
+    speculation_of(graph).events(note)
     drive(graph, way, START_INPUT)
-    turns = [type(event).__name__ for event in events if isinstance(event, TurnBegan | TurnEnded)]
-    assert turns[:2] == ["TurnBegan", "TurnBegan"]
+    assert [told.get(timeout=5) for _ in range(2)] == ["TurnBegan", "TurnBegan"]
     assert speculation_of(graph).stats().hits == 2
 
 
