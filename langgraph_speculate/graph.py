@@ -25,17 +25,10 @@ from langgraph_speculate.errors import UnsupportedGraph
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopt_in_place, adopting_clone
 from langgraph_speculate.host.adopt_model import adopt_model_in_place
-from langgraph_speculate.host.compat import (
-    Pregel,
-    clone_tool_node,
-    configurable_of,
-    copy_graph,
-    mappers,
-    max_concurrency_of,
-    run_config,
-    tools_by_name,
-    with_handlers,
-)
+from langgraph_speculate.host.compat.callbacks import with_handlers
+from langgraph_speculate.host.compat.configs import configurable_of, max_concurrency_of, run_config
+from langgraph_speculate.host.compat.graphs import Pregel, copy_graph, mappers
+from langgraph_speculate.host.compat.tools import clone_tool_node, tools_by_name
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
 from langgraph_speculate.host.model import ask_in_place

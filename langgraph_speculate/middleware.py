@@ -28,16 +28,9 @@ from langgraph_speculate.graph import PolicySource
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.adopt import adopting_clone
 from langgraph_speculate.host.adopt_model import adopting, turns_of
-from langgraph_speculate.host.compat import (
-    RUN_KEY,
-    Building,
-    agent_being_built,
-    child_config,
-    configurable_of,
-    inherited,
-    max_concurrency_of,
-    stops_of,
-)
+from langgraph_speculate.host.compat.agents import Building, agent_being_built
+from langgraph_speculate.host.compat.callbacks import inherited
+from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, configurable_of, max_concurrency_of, stops_of
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking, name_of

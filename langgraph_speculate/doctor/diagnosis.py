@@ -13,7 +13,7 @@ from langsmith.utils import tracing_is_enabled
 from langgraph_speculate.doctor.tools import ToolFinding, findings
 from langgraph_speculate.errors import UnsupportedGraph
 from langgraph_speculate.graph import speculate, speculation_of
-from langgraph_speculate.host.compat import cannot_stream
+from langgraph_speculate.host.compat.models import cannot_stream
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.inputs import obstacle_of
 from langgraph_speculate.host.survey import Survey, survey

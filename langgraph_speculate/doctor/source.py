@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from langgraph_speculate.errors import GraphError
-from langgraph_speculate.host.compat import Pregel
+from langgraph_speculate.host.compat.graphs import Pregel
 
 CONFIG_FILE = "langgraph.json"
 

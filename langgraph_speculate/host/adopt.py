@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.tools import BaseTool
 
-from langgraph_speculate.host.compat import RUN_KEY, body_slots, child_config, set_class
+from langgraph_speculate.host.compat.configs import RUN_KEY, child_config
+from langgraph_speculate.host.compat.tools import body_slots, set_class
 from langgraph_speculate.host.toolbox import TASK, Arguments, venues_of
 
 if TYPE_CHECKING:

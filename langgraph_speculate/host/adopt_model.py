@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from langchain_core.language_models import BaseChatModel
 
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.compat import RUN_KEY, child_config, namespace_depth, set_class
+from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, namespace_depth
+from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.inputs import ModelInput, variables_here
 from langgraph_speculate.host.model import chat_models_in, subclass, view
 from langgraph_speculate.host.preview import Preview, call_ids

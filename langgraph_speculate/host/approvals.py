@@ -16,7 +16,7 @@ from langchain.agents.middleware import (
 from langgraph.errors import GraphInterrupt, NodeInterrupt
 from langgraph.types import interrupt
 
-from langgraph_speculate.host.compat import is_agent_model_node, middleware_of
+from langgraph_speculate.host.compat.agents import is_agent_model_node, middleware_of
 from langgraph_speculate.host.reach import Reach, reach_of
 from langgraph_speculate.host.transparency import overrides
 

@@ -8,7 +8,8 @@ from typing import Any
 from langgraph.graph import END, START
 from langgraph.types import Command
 
-from langgraph_speculate.host.compat import is_agent_model_node, middleware_of, parts_of, successors
+from langgraph_speculate.host.compat.agents import is_agent_model_node, middleware_of
+from langgraph_speculate.host.compat.graphs import parts_of, successors
 from langgraph_speculate.host.reach import Reach
 from langgraph_speculate.host.transparency import is_opaque_after_model
 

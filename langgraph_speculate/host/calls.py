@@ -15,7 +15,8 @@ from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.compat import child_config, runtime_of, traced_run
+from langgraph_speculate.host.compat.configs import child_config, runtime_of
+from langgraph_speculate.host.compat.langsmith import traced_run
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.previewer import Previewer

@@ -38,7 +38,7 @@ from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.archive import archive_of
 from langgraph_speculate.host.brakes import Brakes, Onlooker
-from langgraph_speculate.host.compat import RUN_KEY, namespace_depth
+from langgraph_speculate.host.compat.configs import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, verdict_on
 from langgraph_speculate.host.forecast import Forecaster

@@ -27,7 +27,8 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.adopt import base_of
-from langgraph_speculate.host.compat import body_slots, is_node_private, runtime_of
+from langgraph_speculate.host.compat.configs import is_node_private, runtime_of
+from langgraph_speculate.host.compat.tools import body_slots
 from langgraph_speculate.host.overload import Overload, overload_of
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.reach import reach_of

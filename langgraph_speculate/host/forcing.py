@@ -14,7 +14,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 
-from langgraph_speculate.host.compat import StreamingHandler, manager_of_call
+from langgraph_speculate.host.compat.callbacks import StreamingHandler, manager_of_call
 from langgraph_speculate.host.observer import ModelsOnly, is_turn
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from langgraph.prebuilt import ToolRuntime
 
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
-from langgraph_speculate.host.compat import injected_arguments, injections_of
+from langgraph_speculate.host.compat.tools import injected_arguments, injections_of
 from langgraph_speculate.host.sandbox import Wired
 from langgraph_speculate.policy import ToolPolicy
 

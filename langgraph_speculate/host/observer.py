@@ -14,7 +14,9 @@ from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from langgraph_speculate.host.compat import child_config, manager_of_call, namespace_depth, traced_path
+from langgraph_speculate.host.compat.callbacks import manager_of_call
+from langgraph_speculate.host.compat.configs import child_config, namespace_depth
+from langgraph_speculate.host.compat.langsmith import traced_path
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import running_loop
 from langgraph_speculate.observe.langsmith import RunTrace

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.host.compat import runtime_of, state_of
+from langgraph_speculate.host.compat.configs import runtime_of, state_of
 from langgraph_speculate.host.sandbox import callers, circumstances_of
 from langgraph_speculate.policy.guards import Guard, GuardedCall, objection
 

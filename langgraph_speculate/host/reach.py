@@ -14,7 +14,7 @@ from functools import partial
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
-from langgraph_speculate.host.compat import get_function_nonlocals
+from langgraph_speculate.host.compat.graphs import get_function_nonlocals
 
 _DEEPEST = 6  # calls of calls that are followed
 _PLUMBING = frozenset(  # packages that wrap other people's functions and keep context variables of their own

@@ -19,7 +19,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_callback_manager_for_config
 
-from langgraph_speculate.host.compat import ahandle_event, child_config, handle_event, runtime_of
+from langgraph_speculate.host.compat.callbacks import ahandle_event, handle_event
+from langgraph_speculate.host.compat.configs import child_config, runtime_of
 
 RECORDED = {
     "on_chain_start": "ignore_chain",

@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool
 from langgraph.types import Send
 
 from langgraph_speculate.core.history import text_of
-from langgraph_speculate.host.compat import shown_content
+from langgraph_speculate.host.compat.tools import shown_content
 
 
 def unadoptable(value: Any) -> str | None:

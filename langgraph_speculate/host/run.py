@@ -17,7 +17,7 @@ from langgraph_speculate.core.journal import Title
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.shadow import ShadowSession
 from langgraph_speculate.host.calls import RealCalls
-from langgraph_speculate.host.compat import RUN_KEY
+from langgraph_speculate.host.compat.configs import RUN_KEY
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.previewer import Previewer

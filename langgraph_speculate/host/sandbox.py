@@ -21,7 +21,7 @@ from langsmith.run_helpers import tracing_context
 
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
-from langgraph_speculate.host.compat import (
+from langgraph_speculate.host.compat.configs import (
     CONFIG_KEY_RUNTIME,
     RUN_KEY,
     is_node_private,

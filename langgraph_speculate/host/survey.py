@@ -16,15 +16,9 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.between import between, models_among, tools_offered
-from langgraph_speculate.host.compat import (
-    Pregel,
-    ToolNode,
-    deciding_functions,
-    has_steps_before_tools,
-    middleware_of,
-    node_functions,
-    tools_by_name,
-)
+from langgraph_speculate.host.compat.agents import middleware_of
+from langgraph_speculate.host.compat.graphs import Pregel, deciding_functions, node_functions
+from langgraph_speculate.host.compat.tools import ToolNode, has_steps_before_tools, tools_by_name
 from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.reach import members, reach_of, values_around
 from langgraph_speculate.host.transparency import CallLimit, around_calls, limits_among

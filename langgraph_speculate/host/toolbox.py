@@ -12,7 +12,8 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.facts import ToolFacts
-from langgraph_speculate.host.compat import RUN_MANAGER, body_parameters, has_own_run, runtime_of
+from langgraph_speculate.host.compat.configs import runtime_of
+from langgraph_speculate.host.compat.tools import RUN_MANAGER, body_parameters, has_own_run
 from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import context_variables

@@ -23,7 +23,7 @@ from langchain.agents.middleware import (
     ToolRetryMiddleware,
 )
 
-from langgraph_speculate.host.compat import ToolNode, tool_call_wrappers
+from langgraph_speculate.host.compat.tools import ToolNode, tool_call_wrappers
 from langgraph_speculate.host.reach import bound_values
 
 # Exact classes: a subclass may do anything. Approvals and limits are here because they say themselves what they stop.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, Origin, text_of
-from langgraph_speculate.host.compat import traced_path
+from langgraph_speculate.host.compat.langsmith import traced_path
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.later import Later, before_request_s
 from langgraph_speculate.host.lookahead import Lookahead

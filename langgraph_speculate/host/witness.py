@@ -13,7 +13,8 @@ from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langgraph_speculate.host.compat import RUN_MANAGER, runtime_of, var_child_runnable_config, with_runtime
+from langgraph_speculate.host.compat.configs import runtime_of, var_child_runnable_config, with_runtime
+from langgraph_speculate.host.compat.tools import RUN_MANAGER
 from langgraph_speculate.host.recorder import RECORDED
 
 

@@ -11,6 +11,8 @@ import pytest
 from agents import World
 from blockbuster import blockbuster_ctx
 
+pytest.register_assert_rewrite("contracts")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def small_heap() -> Iterator[None]:

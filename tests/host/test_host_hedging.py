@@ -15,7 +15,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.config import get_config, get_stream_writer
 
 from langgraph_speculate import current_speculation, speculate, speculation_of
-from langgraph_speculate.host.compat import RUN_KEY
+from langgraph_speculate.host.compat.configs import RUN_KEY
 
 SCRIPT = [ask(("read", {"ids": [1, 2]})), AIMessage("done")]
 FLAVOURS = ("sync", "async")

@@ -29,7 +29,8 @@ from langgraph.types import Command, Send, interrupt
 from langgraph_speculate import current_speculation, speculate
 from langgraph_speculate.core import Call, Candidate, History, events
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.host import clock, compat, injection
+from langgraph_speculate.host import clock, injection
+from langgraph_speculate.host.compat import tools as compat_tools
 from langgraph_speculate.host.runner import _GRACE_S
 from langgraph_speculate.observe.observers import at_once
 from tests.sim import side, tools
@@ -522,7 +523,7 @@ def _guard_raises(seed: int) -> Iterator[None]:
 @_infrastructure
 def _deepcopy_fails(seed: int) -> Iterator[None]:
     broken = SimpleNamespace(deepcopy=_fails(TypeError("cannot copy a lock")), copy=copy.copy)
-    with patch.object(injection, "copy", broken), patch.object(compat, "copy", broken):
+    with patch.object(injection, "copy", broken), patch.object(compat_tools, "copy", broken):
         yield
 
 

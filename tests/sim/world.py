@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from langgraph_speculate.host.compat import RUN_KEY
+from langgraph_speculate.host.compat.configs import RUN_KEY
 from langgraph_speculate.host.run import Run
 
 HANG_S = 1e9

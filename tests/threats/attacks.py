@@ -13,7 +13,7 @@ from agents import ASYNC_WAYS, START_INPUT, adrive, drive
 from langchain_core.messages import BaseMessage, ToolMessage
 from langgraph.config import get_config
 
-from langgraph_speculate.host.compat import RUN_KEY
+from langgraph_speculate.host.compat.configs import RUN_KEY
 from langgraph_speculate.host.sandbox import Poison
 
 THREAD = {"configurable": {"thread_id": "t"}}

@@ -1,0 +1,62 @@
+"""Callback handlers and managers of LangChain: who hears of a call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, BaseCallbackManager, CallbackManager
+from langchain_core.callbacks.manager import ahandle_event, handle_event
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tracers._streaming import _StreamingCallbackHandler
+
+__all__ = ["StreamingHandler", "ahandle_event", "handle_event", "inherited", "manager_of_call", "with_handlers"]
+
+StreamingHandler = _StreamingCallbackHandler
+"""A model call is streamed if one of its handlers is of this kind, unless the model's owner said no."""
+
+_STARTS = [inspect.unwrap(kind.on_chat_model_start).__code__ for kind in (CallbackManager, AsyncCallbackManager)]
+
+
+@contextmanager
+def inherited(handlers: Sequence[BaseCallbackHandler]) -> Iterator[None]:
+    """Around calls of runnables that are to inherit *handlers* from here."""
+    if not handlers:
+        yield
+        return
+    token = var_child_runnable_config.set(with_handlers(var_child_runnable_config.get(), *handlers))
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def with_handlers(config: RunnableConfig | None, *handlers: BaseCallbackHandler) -> RunnableConfig:
+    """*config* with handlers added; everything else as the caller gave it."""
+    given: RunnableConfig = {**config} if config else {}
+    callbacks = given.get("callbacks")
+    if isinstance(callbacks, BaseCallbackManager):
+        callbacks = callbacks.copy()
+        for handler in handlers:
+            callbacks.add_handler(handler, inherit=True)
+        given["callbacks"] = callbacks
+    else:
+        given["callbacks"] = [*(callbacks or ()), *handlers]
+    return given
+
+
+def manager_of_call() -> BaseCallbackManager | None:
+    """The callback manager of the model call whose start a handler is being told of; None if it cannot be seen.
+
+    Its `handlers` belong to this one call: what is added to them hears of this call, and of nothing that is called in
+    turn. A handler is not told what it is part of, so this looks.
+    """
+    frame = inspect.currentframe()
+    for _ in range(8):
+        frame = frame.f_back if frame is not None else None
+        if frame is not None and frame.f_code in _STARTS:
+            found: BaseCallbackManager = frame.f_locals["self"]
+            return found
+    return None

@@ -1,0 +1,80 @@
+"""Compiled graphs of LangGraph: copies of them, and what their nodes are put together from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, RunnableSequence
+from langgraph._internal._runnable import RunnableCallable, RunnableSeq
+from langgraph.pregel import Pregel
+from langgraph.pregel._read import PregelNode
+from langgraph.pregel._utils import get_function_nonlocals
+
+__all__ = [
+    "Pregel",
+    "PregelNode",
+    "copy_graph",
+    "deciding_functions",
+    "get_function_nonlocals",
+    "mappers",
+    "node_functions",
+    "parts_of",
+    "successors",
+]
+
+
+def copy_graph(graph: Any, nodes: Mapping[str, Any], kind: type) -> Any:
+    """A shallow copy of a compiled graph with other nodes and another class.
+
+    Not `Pregel.copy()`, which drops the output mappers, and not a re-compile, which loses what was set since.
+    """
+    wrapped = copy.copy(graph)
+    wrapped.nodes = dict(nodes)
+    wrapped.__class__ = kind
+    return wrapped
+
+
+def mappers(graph: Any) -> dict[str, Any]:
+    """The `version="v2"` output mappers that `Pregel.copy()` forgets."""
+    return {name: graph.__dict__[name] for name in ("_output_mapper", "_state_mapper") if name in graph.__dict__}
+
+
+def node_functions(bound: Any) -> Iterator[Callable[..., Any]]:
+    """The Python functions a hand-written node runs."""
+    for part, _ in parts_of(bound):
+        if isinstance(part, (RunnableCallable, RunnableLambda)):
+            yield from (f for f in (getattr(part, "func", None), getattr(part, "afunc", None)) if callable(f))
+
+
+def successors(graph: Any, name: str) -> set[str] | None:
+    """The nodes that a node may lead to: edges, conditional edges, declared commands. None: it may lead anywhere."""
+    builder = getattr(graph, "builder", None)
+    if builder is None:
+        return None
+    after = {target for source, target in builder.edges if source == name}
+    after |= {target for sources, target in getattr(builder, "waiting_edges", ()) if name in sources}
+    for branch in builder.branches.get(name, {}).values():
+        if branch.ends is None:
+            return None
+        after |= set(branch.ends.values())
+    spec = builder.nodes.get(name)
+    return after | set(getattr(spec, "ends", None) or ())
+
+
+def deciding_functions(graph: Any, name: str) -> list[Callable[..., Any]]:
+    """The functions that decide where a node leads to."""
+    branches = getattr(getattr(graph, "builder", None), "branches", {}).get(name, {})
+    return [function for branch in branches.values() for function in node_functions(branch.path)]
+
+
+def parts_of(value: Any, kwargs: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """The runnables that a runnable is put together from, each with what is bound to its calls."""
+    if isinstance(value, (RunnableSequence, RunnableSeq)):
+        for step in value.steps:
+            yield from parts_of(step)
+    elif isinstance(value, RunnableBindingBase):
+        yield from parts_of(value.bound, {**(kwargs or {}), **value.kwargs})
+    else:
+        yield value, kwargs or {}
