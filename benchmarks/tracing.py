@@ -2,12 +2,14 @@
 
     python -m benchmarks.tracing
 
-An agent asks for something four times; three of its calls are foreseen, each beside a guess that comes to nothing, and
-one is not. Its model takes 50 ms a message and its tool 20 ms, in this process. All runs are traced by the real SDK
-into a server of another process on loopback, which has them compressed, as the SDK expects of a new one, or with
-`--uncompressed` as older ones had them. In each round every agent makes 100 runs, ten at a time, and the agents
-take turns; what is sent counts until it has arrived. A cost is the median over the rounds of what an agent took, as a
-ratio to the agent whose traces say nothing of speculations, in the same round.
+An agent asks for something four times; three of its calls are foreseen, each beside a guess that comes to nothing,
+and one is not. Its model is `ChatOpenAI`, asked over HTTP, whose server takes 50 ms a message, and its tool takes 20
+ms. All runs are traced by the real SDK into a server on loopback, which has them compressed, as the SDK expects of a
+new one, or with `--uncompressed` as older ones had them. Both servers have processes of their own. With `--no-client`
+the model is a few lines in this process that ask nobody: the adverse case, in which an agent does hardly anything but
+be traced. In each round every agent makes 100 runs, ten at a time, and the agents take turns; what is sent counts
+until it has arrived. A cost is the median over the rounds of what an agent took, as a ratio to the agent whose traces
+say nothing of speculations, in the same round.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_openai import ChatOpenAI
 from langsmith import Client, tracing_context
 
 from benchmarks.command import rounds_parser, show
@@ -37,6 +40,7 @@ from benchmarks.surroundings import own_garbage, undisturbed
 from benchmarks.variants import model_turns
 from langgraph_speculate import SpeculationPolicy, ToolPolicy, speculate, speculation_of
 from langgraph_speculate.core import Call, Candidate, History
+from langgraph_speculate.demo.loopback import LoopbackServer, Pace, Reply
 from tests.host.langsmith_server import LangSmithServer
 
 _FIRST_LINE = (__doc__ or "").split("\n")[0]
@@ -51,8 +55,20 @@ PROMPT = "You look up orders for the support team of a shop. Answer in one short
 RECORD = '{"order": %d, "state": "sent", "items": [' + ", ".join(['{"sku": "A-1", "count": 2}'] * 20) + "]}"
 
 
+ANSWER = "All four were sent."
+
+
+def respond(messages: Sequence[Any], _tools: Sequence[Any]) -> Reply:
+    """Ask for four orders, one after the other, then answer."""
+    turn = sum(message["role"] == "assistant" for message in messages)
+    pace = Pace.fixed(MODEL_S)
+    if turn == TOOL_TURNS:
+        return Reply(ANSWER, pace=pace)
+    return Reply(tool_calls=[(f"call_{turn}", "get_order", {"order": turn})], pace=pace)
+
+
 class PacedModel(BaseChatModel):
-    """Asks for four orders, one after the other, then answers."""
+    """The same without a server and its client."""
 
     @property
     def _llm_type(self) -> str:
@@ -68,7 +84,7 @@ class PacedModel(BaseChatModel):
         await asyncio.sleep(MODEL_S)
         turn = sum(isinstance(message, AIMessage) for message in messages)
         call = {"id": f"call_{turn}", "name": "get_order", "args": {"order": turn}}
-        message = AIMessage("", tool_calls=[call]) if turn < TOOL_TURNS else AIMessage("All four were sent.")
+        message = AIMessage("", tool_calls=[call]) if turn < TOOL_TURNS else AIMessage(ANSWER)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
@@ -97,18 +113,25 @@ class Sample:
     bytes: int
 
 
-def measure(rounds: int, runs: int, tell: Callable[[str], None], *, compressed: bool = True) -> dict[str, Any]:
+def measure(
+    rounds: int, runs: int, tell: Callable[[str], None], *, compressed: bool = True, client: bool = True
+) -> dict[str, Any]:
     """The costs of each level over *rounds* of *runs* runs."""
-    with undisturbed(), _server(compressed) as (url, sent):
-        played = asyncio.run(_rounds(rounds, runs, url, sent, tell))
+    with undisturbed(), _model(client) as model, _server(compressed) as (url, sent):
+        played = asyncio.run(_rounds(model, rounds, runs, url, sent, tell))
     return {"rounds": rounds, "runs": runs, "limit": LIMIT, "levels": _figures(played, runs)}
 
 
 async def _rounds(
-    rounds: int, runs: int, url: str, sent: Callable[[], tuple[int, int]], tell: Callable[[str], None]
+    model: BaseChatModel,
+    rounds: int,
+    runs: int,
+    url: str,
+    sent: Callable[[], tuple[int, int]],
+    tell: Callable[[str], None],
 ) -> list[dict[str, Sample]]:
     client = Client(api_url=url, api_key="none")
-    agents = {level: _agent(level) for level in (ALONE, SUMMARY, FULL)}
+    agents = {level: _agent(model, level) for level in (ALONE, SUMMARY, FULL)}
     played = []
     for number in range(rounds + 1):
         samples = {}
@@ -140,10 +163,10 @@ async def _round(agent: Any, runs: int, client: Client, sent: Callable[[], tuple
     return Sample(took_s, time.process_time() - processor, *sent())
 
 
-def _agent(level: Any) -> Any:
+def _agent(model: BaseChatModel, level: Any) -> Any:
     once = ToolPolicy(read_only=True, eagerness="immediate")
     policy = SpeculationPolicy(tools={"get_order": once}, limits={"cool_down_s": 0, "max_in_flight": 8})  # type: ignore[arg-type]
-    agent = create_agent(PacedModel(), [_get_order()], system_prompt=PROMPT)
+    agent = create_agent(model, [_get_order()], system_prompt=PROMPT)
     return speculate(agent, policy, predictor=MostlyRight(), trace=level)
 
 
@@ -154,6 +177,22 @@ def _get_order() -> BaseTool:
         return RECORD % order
 
     return StructuredTool.from_function(coroutine=get_order)
+
+
+@contextmanager
+def _model(client: bool) -> Iterator[BaseChatModel]:
+    if not client:
+        yield PacedModel()
+        return
+    with elsewhere(_answer) as pipe:
+        key: Any = "none"
+        yield ChatOpenAI(model="scripted", base_url=pipe.recv(), api_key=key)
+
+
+def _answer(pipe: Connection) -> None:
+    with LoopbackServer(respond) as server:
+        pipe.send(server.base_url)
+        pipe.recv()
 
 
 @contextmanager
@@ -216,9 +255,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = rounds_parser("tracing", _FIRST_LINE, rounds=9)
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs of each agent in a round (default {RUNS})")
     parser.add_argument("--uncompressed", action="store_true", help="to a server that takes nothing compressed")
+    parser.add_argument("--no-client", action="store_true", help="with a model in this process that asks nobody")
     options = parser.parse_args(argv)
     with progress("tracing", options.rounds + 1, quiet=options.quiet) as tell:
-        report = measure(options.rounds, options.runs, tell, compressed=not options.uncompressed)
+        how = {"compressed": not options.uncompressed, "client": not options.no_client}
+        report = measure(options.rounds, options.runs, tell, **how)
     show(report, table, as_json=options.json)
     return 0
 
