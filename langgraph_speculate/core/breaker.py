@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from langgraph_speculate.core.events import Switched
@@ -193,8 +194,7 @@ class Breakers:
         return switches
 
     def _of(self, source: str, tool: str) -> Iterator[tuple[Key, Breaker]]:
-        keys: tuple[Key, ...] = (("pattern", f"{source}: {tool}"), ("tool", tool), ("graph", ""))
-        for key in keys:
+        for key in _keys(source, tool):
             breaker = self._breakers.get(key)
             if breaker is None:
                 least = LEAST_OF_GRAPH if key[0] == "graph" else LEAST
@@ -203,6 +203,11 @@ class Breakers:
 
     def _tell(self, key: Key, breaker: Breaker, worth: float, count: int) -> None:
         self._switches.append(switched(*key, breaker, worth, count))
+
+
+@lru_cache(maxsize=1024)
+def _keys(source: str, tool: str) -> tuple[Key, ...]:
+    return ("pattern", f"{source}: {tool}"), ("tool", tool), ("graph", "")
 
 
 def switched(scope: str, name: str, breaker: Breaker, worth: float, count: int) -> Switched:

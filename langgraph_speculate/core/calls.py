@@ -87,8 +87,13 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_mapping(value: dict[Any, Any]) -> Any:
-    if all(type(key) is str and not key.startswith(_TAG) and _is_utf8(key) for key in value):
-        return {key: _plain(item) for key, item in value.items()}
+    plain = {}
+    for key, item in value.items():
+        if type(key) is not str or key.startswith(_TAG) or not _is_utf8(key):
+            break
+        plain[key] = _plain(item)
+    else:
+        return plain
     pairs = [[_plain(key), _plain(item)] for key, item in value.items()]
     return _tagged(dict, sorted(pairs, key=lambda pair: orjson.dumps(pair[0], option=orjson.OPT_SORT_KEYS)))
 

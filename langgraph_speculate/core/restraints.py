@@ -6,7 +6,7 @@ it, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.core.breaker import Breakers
@@ -91,7 +91,6 @@ class Restraints:
         estimate = self._hidden(_BODY_S) if right else self._in_vain(_BODY_S, cost)
         self._breakers.foresaw(proposal.candidate.source, proposal.candidate.call.name, estimate)
 
-    def take_switches(self) -> Iterator[Switched]:
+    def take_switches(self) -> Sequence[Switched]:
         """What went off and on since this was last asked."""
-        yield from self._breakers.take_switches()
-        yield from self._throttle.take_switches()
+        return (*self._breakers.take_switches(), *self._throttle.take_switches())

@@ -33,7 +33,8 @@ class Table:
 
     def __iter__(self) -> Iterator[Speculation]:
         """The speculations that could still answer a call, oldest first."""
-        return iter([speculation for speculation in self._by_id.values() if not speculation.over])
+        known = self._by_id  # mostly none
+        return iter([speculation for speculation in known.values() if not speculation.over] if known else ())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

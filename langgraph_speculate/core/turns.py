@@ -62,7 +62,7 @@ class Turns(Launches):
 
     def guesses_for(self, turn: str) -> list[Speculation]:
         """What was launched for the message that *turn* is writing, in it or before it, and could still be adopted."""
-        return self._of(turn, self._open.get(turn, OpenTurn()))
+        return self._of(turn, self._open.get(turn) or OpenTurn())
 
     # -- moment 2 ----------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class Turns(Launches):
         """
         if self.closed:
             return []
-        opened = self._open.pop(turn, OpenTurn())
+        opened = self._open.pop(turn, None) or OpenTurn()
         self._ended[turn] = True
         foreseen = {key_of(call) for call in calls if opened.has_foreseen(call)} - {None}
         self._journal.note(
@@ -158,10 +158,10 @@ class Turns(Launches):
         """The model call failed, or its message was cut off: nothing it was predicted to ask for can be relied on."""
         if self.closed:
             return []
-        inherited = self._open.pop(turn, OpenTurn()).inherited
+        opened = self._open.pop(turn, None) or OpenTurn()
         self._ended[turn] = False
         self._journal.note(events.TurnFailed, now, turn=turn)
-        lost = [s for s in self.table if s.turn == turn or s.id in inherited]
+        lost = [s for s in self.table if s.turn == turn or s.id in opened.inherited]
         return self._drop(lost, "squash", Discard.MODEL_FAILED, now)
 
 

@@ -20,6 +20,9 @@ from langgraph_speculate.observe.langsmith import RunTrace
 Answer = TypeVar("Answer")
 
 
+_STARTS = (Launch, Imagine)
+
+
 def _unseen(speculation: Speculation) -> None:
     """Nobody needs to know of it."""
 
@@ -95,7 +98,7 @@ class Driver:
             self.session.closed = True
             happened = []
         for command in commands:
-            if isinstance(command, Launch | Imagine):
+            if isinstance(command, _STARTS):
                 seen(command.speculation)
             if isinstance(command, Launch) and start is not None:
                 self.runner.start(start(command.speculation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langgraph_speculate.core.calls import Call, Outcome, size_of
 from langgraph_speculate.core.candidates import Candidate
@@ -71,6 +71,22 @@ class Proposed:
     headroom: int | None = None
 
 
+class _Standing(NamedTuple):
+    """What is the same for all guesses of a tool that are proposed together.
+
+    Attributes:
+        entry: The tool.
+        venue: Where its body would run.
+        call_id: The id of the model's own call, if the tool is handed that.
+        is_barred: Whether none may run ahead, whatever its arguments.
+    """
+
+    entry: Entry
+    venue: str
+    call_id: str | None
+    is_barred: bool
+
+
 class Proposer:
     """Makes proposals out of candidates, and attempts out of launches.
 
@@ -116,35 +132,35 @@ class Proposer:
             depth: How many messages ahead they are.
         """
         made = Proposed()
-        forbidden: set[str] = set()
+        standings: dict[str, _Standing | None] = {}  # most guesses are of the same few tools
         for candidate in candidates:
-            made.proposals.append(self._propose(candidate, made, forbidden, history, place, stage, call_id, depth))
+            name = candidate.call.name
+            if name not in standings:
+                standings[name] = self._standing(name, call_id, depth)
+            standing = standings[name]
+            if standing is None:
+                proposal = Proposal(candidate, None, None, THREAD, stage=stage, depth=depth)
+            else:
+                facts, id = standing.entry.facts, standing.call_id
+                proposal = Proposal(candidate, None, facts, standing.venue, stage=stage, call_id=id, depth=depth)
+                if not standing.is_barred:
+                    proposal = self._fitted(proposal, standing.entry, made, history, place)
+            made.proposals.append(proposal)
         made.headroom = self._toolbox.headroom(place.state) if made.bodies else None
         return made
 
-    def _propose(
-        self,
-        candidate: Candidate,
-        made: Proposed,
-        forbidden: set[str],
-        history: History,
-        place: Place,
-        stage: Stage,
-        call_id: str | None,
-        depth: int,
-    ) -> Proposal:
-        name = candidate.call.name
+    def _standing(self, name: str, call_id: str | None, depth: int) -> _Standing | None:
         entry = self._toolbox.get(name)
         if entry is None:
-            return Proposal(candidate, None, None, THREAD, stage=stage, depth=depth)
+            return None
         id = (call_id or None) if entry.takes_id else None  # an empty one tells no call from another
         venue = self._toolbox.venue(entry.facts, self._is_async)
-        unfit = Proposal(candidate, None, entry.facts, venue, stage=stage, call_id=id, depth=depth)
-        barred = name in forbidden or forbids(entry.facts, venue, self._view, id, depth) is not None
-        if barred:  # whatever the arguments
-            forbidden.add(name)
-            return unfit
-        arguments = entry.coerce(candidate.call.args, place.state, id)
+        return _Standing(entry, venue, id, forbids(entry.facts, venue, self._view, id, depth) is not None)
+
+    def _fitted(self, unfit: Proposal, entry: Entry, made: Proposed, history: History, place: Place) -> Proposal:
+        """The proposal with the call as the tool's body would receive it, if its arguments fit."""
+        candidate, name = unfit.candidate, entry.facts.name
+        arguments = entry.coerce(candidate.call.args, place.state, unfit.call_id)
         call = None if arguments is None else keyable(entry.call(arguments))
         if call is None or arguments is None or keyable(candidate.call) is None:
             return unfit

@@ -23,7 +23,6 @@ from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat.configs import (
     CONFIG_KEY_RUNTIME,
-    RUN_KEY,
     is_node_private,
     runtime_of,
     var_child_runnable_config,
@@ -84,6 +83,9 @@ class _AheadRuntime(Wired, Runtime[Any]):
     """The runtime of a speculation."""
 
 
+_OF_A_RUNTIME = frozenset(field.name for field in fields(Runtime))
+
+
 def mark(value: Any) -> Any:
     """What stands for *value* when it is compared later: a key where it has one, or else itself.
 
@@ -91,12 +93,18 @@ def mark(value: Any) -> Any:
     (a client with its pool, say) change for reasons of their own and are compared as their class does it; authority
     that hides in one is a guard's business.
     """
+    kind = type(value)
+    if kind in _ATOMS:  # equal where their keys would be, for a tenth of the time
+        return kind, value
     try:
         return canonical_key("", {"": value})
     except UnkeyableArguments:
         if isinstance(value, dict):
             return {key: mark(item) for key, item in value.items()}
         return value
+
+
+_ATOMS = frozenset({str, int, bool, type(None)})
 
 
 def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any]) -> Any:
@@ -117,7 +125,7 @@ def callers(mapping: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         key: value
         for key, value in (mapping or {}).items()
-        if key != RUN_KEY and not key.startswith(_NODE_METADATA) and not is_node_private(key)
+        if not (is_node_private(key) or key.startswith(_NODE_METADATA))
     }
 
 
@@ -231,4 +239,4 @@ class Sandbox:
         if uses_context:
             given["context"] = getattr(runtime, "context", None)
         made = _AheadRuntime(**given)
-        return made.wire(self.trip, {field.name for field in fields(Runtime)} - given.keys())
+        return made.wire(self.trip, _OF_A_RUNTIME - given.keys())

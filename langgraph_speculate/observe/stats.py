@@ -171,9 +171,17 @@ class StatsCollector:
         )
 
     def _take(self, event: events.Event) -> None:
-        match event:
+        match event:  # what happens most comes first
+            case events.CallSettled():
+                self._settle(event)
+            case events.StepSettled(tool=tool, tool_s=tool_s, waited_s=waited_s):
+                self._real.spend(tool, hidden_s=tool_s - waited_s, tool_wait_s=waited_s)
             case events.TurnBegan():
                 self._all.count["turns"] += 1
+            case events.TurnEnded(foreseen=foreseen):
+                self._all.count["foreseen"] += foreseen
+            case events.Matched() | events.Committed() | events.Wrote():
+                pass
             case events.Predicted(candidates=candidates):
                 for tool, count in Counter(tool for tool, _, _ in candidates).items():
                     self._real.add(tool, predicted=count)
@@ -201,14 +209,8 @@ class StatsCollector:
                 self._real.spend(tool, warm_wasted_s=seconds)
             case events.Switched(scope=scope, state=state):
                 self._switched[f"{scope} {state}"] += 1
-            case events.TurnEnded(foreseen=foreseen):
-                self._all.count["foreseen"] += foreseen
             case events.Hedged(tool=tool):
                 self._real.add(tool, hedged=1)
-            case events.CallSettled():
-                self._settle(event)
-            case events.StepSettled(tool=tool, tool_s=tool_s, waited_s=waited_s):
-                self._real.spend(tool, hidden_s=tool_s - waited_s, tool_wait_s=waited_s)
             case events.RunClosed():
                 self._all.count["runs"] += 1
             case events.ShadowLaunched() | events.ShadowSettled() | events.ShadowStepSettled() | events.ShadowWasted():

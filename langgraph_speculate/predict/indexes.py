@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from langgraph_speculate.core.history import PastCall
 from langgraph_speculate.predict.shapes import tokens
@@ -56,12 +55,12 @@ class Index:
         return found
 
 
-_results: WeakKeyDictionary[PastCall, Index] = WeakKeyDictionary()
+_INDEX = "_index"  # hangs on the call itself: a table of all calls would stay as large as it ever was
 
 
 def result_index(call: PastCall) -> Index:
     """What the result of a call holds."""
-    index = _results.get(call)
+    index: Index | None = call.__dict__.get(_INDEX)
     if index is None:
         text = call.result or ""
         value = call.value if len(text) <= MAX_JSON else None
@@ -72,7 +71,7 @@ def result_index(call: PastCall) -> Index:
             text = (value if isinstance(value, str) else text)[:MAX_TEXT]
             found = tokens(text, lines=True)
             index = Index("text", _by_place((shape, (token, call.id, token)) for shape, token in found))
-        _results[call] = index
+        call.__dict__[_INDEX] = index
     return index
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, cast
@@ -99,6 +100,7 @@ def is_host_variable(variable: ContextVar[Any]) -> bool:
     return variable.name in _HOST_VARIABLES or variable.name.startswith(_OWN_VARIABLES)
 
 
+@functools.lru_cache(maxsize=512)
 def is_node_private(key: str) -> bool:
     """Whether a key of `configurable` belongs to one node's task, and so not to a speculation."""
     return key.startswith(_PRIVATE_PREFIX) or key in _CHECKPOINT_KEYS
