@@ -198,10 +198,14 @@ def _add_values(
     """Add what *program* makes of *items* to the *best* values so far."""
     items, used = program.offer(items), slots(program.template, used)
     if marks is not None:
-        for item, (picks, place) in zip(items, picks_of([item[2] for item in items], marks, used), strict=True):
-            chances, most = program.chances(picks, context)
-            if most >= least and chances[place] >= least:
-                _add(best, program, item, chances[place], picks[place])
+        places, picks_by_kind = picks_of([item[2] for item in items], marks, used)
+        told: dict[int, Sequence[float]] = {}
+        for item, (kind, place) in zip(items, places, strict=True):
+            chances = told.get(kind)
+            if chances is None:
+                chances = told[kind] = program.chances(picks_by_kind[kind], context)[0]
+            if chances[place] >= least:
+                _add(best, program, item, chances[place], picks_by_kind[kind][place])
         return
     olds = sum([key in used for _, _, key in items]) if used else 0
     picks = NEW[len(items) - olds]

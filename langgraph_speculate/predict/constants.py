@@ -29,7 +29,8 @@ class _Values:
     once: Recent[Hashable, _Entry] = field(default_factory=lambda: Recent(_VALUES))
     often: Recent[Hashable, _Entry] = field(default_factory=lambda: Recent(_VALUES))
     leaders: list[_Entry] | None = None  # the most frequent; None: to be looked for
-    ranking: list[Constant] | None = None  # what `top` told; cleared by `see`
+    ranking: list[Constant] | None = None  # what `top` told; cleared by `changed`
+    highest: float | None = None  # the same of `most`
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self.often or key in self.once
@@ -44,15 +45,21 @@ class _Values:
             self._lead(entry)
         else:
             self.once.touch(key, lambda: [1.0, key, value])
+        self.changed(of)
+
+    def changed(self, of: float) -> None:
+        """There were values so often more."""
         self.total += of
-        self.ranking = None
+        self.ranking = self.highest = None
 
     @property
     def most(self) -> float:
         """The highest share of a value, without looking at the others."""
-        leader = self.leaders[0] if self.leaders else max(self.often.values(), key=_COUNT, default=_ONCE)
-        count = leader[0]
-        return float(max(count - 0.8, 0.0) / max(self.total, count))
+        if self.highest is None:
+            leader = self.leaders[0] if self.leaders else max(self.often.values(), key=_COUNT, default=_ONCE)
+            count = leader[0]
+            self.highest = float(max(count - 0.8, 0.0) / max(self.total, count))
+        return self.highest
 
     def top(self) -> list[Constant]:
         """The most frequent values with their shares."""
@@ -138,8 +145,7 @@ class Constants:
     def recall_total(self, context: str, times: float) -> None:
         """Know again how often there was a value at all, those that nobody wrote down included."""
         for values in (self._everywhere, self._here.touch(context, _Values)):
-            values.total += times
-            values.ranking = None
+            values.changed(times)
 
     def _most(self, context: str) -> float:
         """No chance is higher than this."""

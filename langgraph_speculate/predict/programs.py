@@ -231,21 +231,19 @@ def slots(template: str, keys: Set[Hashable]) -> Set[Hashable]:
     }
 
 
-def picks_of(keys: Sequence[Hashable], marks: Sequence[int], used: Set[Hashable]) -> Sequence[tuple[Picks, int]]:
-    """For each value, the picks of its kind and its place among them, where some values are spoken of."""
+def picks_of(
+    keys: Sequence[Hashable], marks: Sequence[int], used: Set[Hashable]
+) -> tuple[Sequence[tuple[int, int]], Sequence[Picks]]:
+    """For each value its kind and its place among the picks of that kind, and those picks, where some are spoken of."""
     kinds = [_USED if key in used else mark for key, mark in zip(keys, marks, strict=True)] if used else marks
-    counts = [0, 0, 0, 0]
-    for kind in kinds:
-        counts[kind] += 1
-    rest = _REST if counts[SAID] or counts[NEAR] else NEW  # else what is spoken of was used before
-    picks = (rest[counts[PLAIN]], _SAID, _NEAR, OLD)
     at = [0, 0, 0, 0]
     found = []
     for kind in kinds:
         place = at[kind]
-        found.append((picks[kind], min(place, _LAST[kind])))
+        found.append((kind, min(place, _LAST[kind])))
         at[kind] = place + 1
-    return found
+    rest = _REST if at[SAID] or at[NEAR] else NEW  # else what is spoken of was used before
+    return found, (rest[at[PLAIN]], _SAID, _NEAR, OLD)
 
 
 def _outcomes(
@@ -254,8 +252,9 @@ def _outcomes(
     """By pick, whether each value that it picks was right."""
     seen: dict[str, list[bool]] = {}
     if marks is not None:
-        for key, (picks, place) in zip(keys, picks_of(keys, marks, used), strict=True):
-            seen.setdefault(picks[place], []).append(key in truth)
+        places, picks = picks_of(keys, marks, used)
+        for key, (kind, place) in zip(keys, places, strict=True):
+            seen.setdefault(picks[kind][place], []).append(key in truth)
         return seen
     olds = sum([key in used for key in keys]) if used else 0
     if not olds and truth.isdisjoint(keys):

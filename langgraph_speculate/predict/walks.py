@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Set
 from itertools import pairwise
 
 from langgraph_speculate.core.calls import Call
-from langgraph_speculate.core.history import History, ModelTurn, PastCall
+from langgraph_speculate.core.history import History, PastCall, UserTurn
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import MAX_ARGUMENTS
@@ -61,7 +61,7 @@ def walk(history: History) -> tuple[int, list[Call]]:
     for event in reversed(history.events):
         if isinstance(event, PastCall):
             latest.append(event)
-        if len(latest) > _LONGEST or not (latest and isinstance(event, PastCall | ModelTurn)):
+        if len(latest) > _LONGEST or not latest or isinstance(event, UserTurn):
             break
     length, name = 0, None
     for newer, older in pairwise(latest):
