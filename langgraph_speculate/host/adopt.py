@@ -8,7 +8,6 @@ a speculating run the body is the tool's own.
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,39 +18,29 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config
 from langgraph_speculate.host.compat.tools import body_slots, set_class
+from langgraph_speculate.host.kinds import own_kind, subclass, under
 from langgraph_speculate.host.toolbox import TASK, Arguments, venues_of
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.run import Run
 
-# Kept outside of the classes: pydantic would turn an underscored class attribute into a private field.
-_BASES: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
 _ADOPTING: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
 
 _CALL_ID: ContextVar[str] = ContextVar("speculate_call_id", default="")
 """The id of the call that is on its way to a body: most bodies are not told."""
 
 
-def is_adopting(tool: BaseTool) -> bool:
-    """Whether a tool's body already adopts."""
-    return type(tool) in _BASES
-
-
-def base_of(tool: BaseTool) -> type[BaseTool]:
-    """The tool's own class."""
-    return _BASES.get(type(tool), type(tool))
-
-
 def adopting_clone(tool: BaseTool) -> BaseTool:
-    """A copy of *tool* whose body adopts; *tool* itself stays as it is."""
-    clone = tool.model_copy()
-    adopt_in_place(clone)
-    return clone
+    """*tool* to be called instead, whose body adopts; what either of the two is told, the other knows.
+
+    *tool* itself stays as it is, unless two objects could not share all that it knows.
+    """
+    return tool if _is_adopting(tool) else under(tool, _adopting(type(tool)))
 
 
 def adopt_in_place(tool: BaseTool) -> None:
     """Make the body of *tool* itself adopt, for nodes that hold on to the object."""
-    if not is_adopting(tool):
+    if not _is_adopting(tool):
         set_class(tool, _adopting(type(tool)))
 
 
@@ -64,9 +53,13 @@ def speculative_body(tool: BaseTool, venue: str, arguments: Arguments, slots: An
         arguments: The arguments it receives.
         slots: A function from the names of the parameters that `run` fills in to their values.
     """
-    kind = base_of(tool)
+    kind = own_kind(tool)
     body = kind._arun if venue == TASK else kind._run
     return body(tool, *arguments.positional, **arguments.named, **slots(body_slots(body)))
+
+
+def _is_adopting(tool: BaseTool) -> bool:
+    return type(tool) is not own_kind(tool)
 
 
 def _active_run() -> Run | None:
@@ -99,14 +92,7 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
         with _called(input):
             return await kind.ainvoke(self, input, *args, **kwargs)
 
-    namespace: dict[str, Any] = {
-        "__module__": kind.__module__,
-        "__qualname__": kind.__qualname__,
-        "__doc__": kind.__doc__,
-        "_run": _run,
-        "invoke": invoke,
-        "ainvoke": ainvoke,
-    }
+    overrides: dict[str, Any] = {"_run": _run, "invoke": invoke, "ainvoke": ainvoke}
     if kind._arun is not BaseTool._arun:
         async_slots = body_slots(kind._arun)
 
@@ -120,11 +106,9 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
             body = functools.partial(kind._arun, self, *args, **kwargs)
             return await run.calls.acall(self, arguments, body, _CALL_ID.get())
 
-        namespace["_arun"] = _arun
-    adopting: type[BaseTool] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
-    _BASES[adopting] = kind
-    _ADOPTING[kind] = adopting
-    return adopting
+        overrides["_arun"] = _arun
+    _ADOPTING[kind] = subclass(kind, overrides)
+    return _ADOPTING[kind]
 
 
 @contextmanager

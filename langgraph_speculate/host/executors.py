@@ -26,9 +26,9 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.adopt import base_of
 from langgraph_speculate.host.compat.configs import is_node_private, runtime_of
 from langgraph_speculate.host.compat.tools import body_slots
+from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.overload import Overload, overload_of
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.reach import reach_of
@@ -243,7 +243,7 @@ class Dispatcher:
 
 def _plain_function(tool: BaseTool) -> FunctionType | None:
     """The function that is a tool's body, if it is no more than that: what a class adds to it cannot be sent."""
-    function = getattr(tool, "func", None) if base_of(tool)._run is StructuredTool._run else None
+    function = getattr(tool, "func", None) if own_kind(tool)._run is StructuredTool._run else None
     return function if isinstance(function, FunctionType) else None
 
 
