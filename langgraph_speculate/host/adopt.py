@@ -1,15 +1,16 @@
 """The tool whose body adopts or executes.
 
-A dynamic subclass of the tool's own class overrides the body, `_run` and `_arun`, and notes the id of a call on its way
-there. Callbacks, validation, artifacts, error handling, ids and the ToolMessage stay those of the real call; outside of
-a speculating run the body is the tool's own.
+A dynamic subclass of the tool's own class overrides the body, `_run` and `_arun`, and what leads there: that notes the
+id of a call, and whose it is, or, where the class has a way of its own, that it may write. Callbacks, validation,
+artifacts, error handling, ids and the ToolMessage stay those of the real call; outside of a speculating run the body is
+the tool's own.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -17,7 +18,7 @@ from weakref import WeakKeyDictionary
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config
-from langgraph_speculate.host.compat.tools import body_slots, set_class
+from langgraph_speculate.host.compat.tools import body_slots, own_ways, set_class
 from langgraph_speculate.host.kinds import own_kind, subclass, under
 from langgraph_speculate.host.toolbox import TASK, Arguments, venues_of
 
@@ -62,8 +63,7 @@ def _is_adopting(tool: BaseTool) -> bool:
     return type(tool) is not own_kind(tool)
 
 
-def _active_run() -> Run | None:
-    config = child_config()
+def _active_run(config: Mapping[str, Any] | None) -> Run | None:
     run: Run | None = (config.get("configurable") or {}).get(RUN_KEY) if config else None
     return None if run is None or run.calls.executing() else run
 
@@ -76,30 +76,20 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
 
     @functools.wraps(kind._run)
     def _run(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
-        run = _active_run()
+        run = _active_run(child_config())
         if run is None:
             return kind._run(self, *args, **kwargs)
         arguments = _arguments(args, kwargs, sync_slots)
         return run.calls.call(self, arguments, functools.partial(kind._run, self, *args, **kwargs), _CALL_ID.get())
 
-    @functools.wraps(kind.invoke)
-    def invoke(self: BaseTool, input: Any, *args: Any, **kwargs: Any) -> Any:
-        with _called(input):
-            return kind.invoke(self, input, *args, **kwargs)
-
-    @functools.wraps(kind.ainvoke)
-    async def ainvoke(self: BaseTool, input: Any, *args: Any, **kwargs: Any) -> Any:
-        with _called(input):
-            return await kind.ainvoke(self, input, *args, **kwargs)
-
-    overrides: dict[str, Any] = {"_run": _run, "invoke": invoke, "ainvoke": ainvoke}
+    overrides: dict[str, Any] = {"_run": _run, **_ways(kind)}
     if kind._arun is not BaseTool._arun:
         async_slots = body_slots(kind._arun)
 
         @functools.wraps(kind._arun)
         async def _arun(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
             # Without a native coroutine the host's `_arun` goes on to `_run`, which adopts by itself.
-            run = _active_run() if TASK in venues_of(self) else None
+            run = _active_run(child_config()) if TASK in venues_of(self) else None
             if run is None:
                 return await kind._arun(self, *args, **kwargs)
             arguments = _arguments(args, kwargs, async_slots)
@@ -111,13 +101,46 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
     return _ADOPTING[kind]
 
 
+def _ways(kind: type[BaseTool]) -> dict[str, Any]:
+    """Overrides of what leads to a body of *kind*: `run` and `arun`, and whatever the class itself has put there."""
+    own = own_ways(kind)
+    names = {"run", "arun", *own}
+    return {name: (_aleading if name in ("ainvoke", "arun") else _leading)(kind, name, name in own) for name in names}
+
+
+def _leading(kind: type[BaseTool], name: str, past: bool) -> Any:
+    @functools.wraps(getattr(kind, name))
+    def way(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
+        with _called(self, args, kwargs, past):
+            return getattr(kind, name)(self, *args, **kwargs)  # which somebody may have patched since
+
+    return way
+
+
+def _aleading(kind: type[BaseTool], name: str, past: bool) -> Any:
+    @functools.wraps(getattr(kind, name))
+    async def way(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
+        with _called(self, args, kwargs, past):
+            return await getattr(kind, name)(self, *args, **kwargs)
+
+    return way
+
+
 @contextmanager
-def _called(input: Any) -> Iterator[None]:
-    """Around a tool's call, to its body."""
-    id = input.get("id") if isinstance(input, dict) and input.get("type") == "tool_call" else None
+def _called(tool: BaseTool, args: tuple[Any, ...], given: Mapping[str, Any], past: bool) -> Iterator[None]:
+    """Around what leads to a tool's body, but may go *past* it, so that the call itself is all there is to see."""
+    here, id = child_config(), given.get("tool_call_id")
+    told = (one for one in (given.get("config"), *args[1:2]) if isinstance(one, dict))
+    run = _active_run(next((config for config in told if config.get("configurable") is not None), here))
+    writing = run or _active_run(here)
     token = _CALL_ID.set(id if isinstance(id, str) else "")
     try:
-        yield
+        with ExitStack() as around:
+            if run is not None:
+                around.enter_context(run.elsewhere.arriving())
+            if writing is not None and past:
+                around.enter_context(writing.elsewhere.around(tool.name))
+            yield
     finally:
         _CALL_ID.reset(token)
 

@@ -15,6 +15,7 @@ from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.host.compat.configs import runtime_of
 from langgraph_speculate.host.compat.tools import RUN_MANAGER, body_parameters, has_own_run
 from langgraph_speculate.host.injection import Injection, injection
+from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import context_variables
 from langgraph_speculate.host.sandbox import mark
@@ -182,7 +183,7 @@ class Toolbox:
     def get(self, name: str) -> Entry | None:
         """The tool of that name, if there is exactly one and its body can be reached."""
         entry = self._entries.get(name)
-        return None if entry is None or name in self.ambiguous or has_own_run(entry.tool) else entry
+        return None if entry is None or name in self.ambiguous or has_own_run(own_kind(entry.tool)) else entry
 
     def knows(self, name: str) -> bool:
         """Whether there is a tool of that name, or two."""
@@ -228,6 +229,16 @@ class Toolbox:
             return entry
         rule, changed = held_to_pin(tool, self._policy.rule_for(tool.name))
         return Entry(tool, ToolFacts(tool.name, rule, changed=changed))
+
+    def facts_of(self, name: str) -> ToolFacts:
+        """What is known about a tool of which there is nothing but its name: what the policy says of that.
+
+        Unless it holds the tool to more than its name, or what stands here under that name is not what it speaks of.
+        """
+        rule, known = self._policy.rule_for(name), self._entries.get(name)
+        doubted = rule.tool is not None and rule.tool.pin is not None
+        doubted = doubted or (known is not None and known.facts.rule.tool != rule.tool)
+        return ToolFacts(name, withdrawn(rule) if doubted else rule)
 
     def headroom(self, state: Callable[[], Mapping[str, Any]]) -> int | None:
         """How many more calls of any tool the limits on all of them leave, or None if there is none."""

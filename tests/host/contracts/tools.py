@@ -8,7 +8,7 @@ import pytest
 from agents import World, notebook
 from langchain.tools import InjectedState, InjectedStore, ToolRuntime
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, Tool, tool
 
 from contracts import contract
 from langgraph_speculate.host.compat import tools
@@ -134,8 +134,18 @@ def _has_own_run() -> None:
         def run(self, *args: Any, **kwargs: Any) -> Any:
             return ""
 
-    assert tools.has_own_run(Own())
-    assert not tools.has_own_run(notebook(World())[0])
+    assert tools.has_own_run(Own)
+    assert not tools.has_own_run(type(notebook(World())[0]))
+
+
+@contract("own_ways")
+def _own_ways() -> None:
+    class Own(StructuredTool):
+        def invoke(self, *args: Any, **kwargs: Any) -> Any:
+            return ""
+
+    assert tools.own_ways(Own) == ["invoke"]
+    assert [tools.own_ways(kind) for kind in (Tool, StructuredTool)] == [[], []]
 
 
 @contract("set_class")
