@@ -243,7 +243,7 @@ class RealCalls:
         witness = Witness()
         with witness.beside(real.arguments.slots) as slots:
             yield (execution := Execution(slots))
-        if not witness.saw:
+        if not witness.saw and real.entry.left_as_in(real.call, real.arguments):
             self._remember(draft, execution.answer)
 
     def _draft(self, real: RealCall) -> Remembered | None:

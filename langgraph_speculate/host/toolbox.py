@@ -23,6 +23,7 @@ from langgraph_speculate.host.transparency import CallLimit
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
 
 THREAD, TASK = "thread", "task"
+CHANGES_ARGUMENTS = "arguments that it changes in place"
 _POSITIONAL = ""  # no schema has an argument of this name
 
 
@@ -81,6 +82,10 @@ class Entry:
     def call(self, arguments: Arguments) -> Call:
         """The call that these arguments make, to be compared with others."""
         return arguments.call(self.tool.name, self.hidden)
+
+    def left_as_in(self, call: Call, arguments: Arguments) -> bool:
+        """Whether a body has left these arguments of *call* as they were: a real call's are the message's own."""
+        return keyable(self.call(arguments)) == call
 
     def circumstances(self, around: Any, arguments: Arguments, config: Mapping[str, Any]) -> Any:
         """What a call of the tool may see of its run, to be compared between launch and real call.
