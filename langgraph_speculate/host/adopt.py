@@ -147,4 +147,4 @@ def _called(tool: BaseTool, args: tuple[Any, ...], given: Mapping[str, Any], pas
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any], slots: frozenset[str]) -> Arguments:
     named = {name: value for name, value in kwargs.items() if name not in slots}
-    return Arguments(args, named, {name: kwargs[name] for name in slots if name in kwargs})
+    return Arguments(args, named, slots={name: kwargs[name] for name in slots if name in kwargs})

@@ -294,10 +294,12 @@ class Proposer:
 
 
 def _unless_changed(body: Body, report: Report[Speculation]) -> Report[Speculation]:
-    """*report*, told that nothing comes of a body that changed its arguments: those of a real call change by that."""
+    """*report*, told that nothing comes of a body that changed the model's words, which the message of a call shows."""
+    name = body.entry.facts.name
 
     def told(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
-        if outcome.ok and not body.entry.left_as_in(speculation.call, body.arguments):
+        given = body.arguments.given
+        if outcome.ok and given is not None and keyable(Call(name, given)) != Call(name, body.raw):
             outcome = replace(outcome, taint=CHANGES_ARGUMENTS)
         report(speculation, outcome, started, now)
 

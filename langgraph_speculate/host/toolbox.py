@@ -33,11 +33,14 @@ class Arguments:
 
     Attributes:
         positional, named: The arguments.
+        given: The copy of the model's own that they were made of and may share lists and tables with; None for those of
+            a real call.
         slots: What `run` filled in besides: the config and the run manager, under the names of the body's parameters.
     """
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
+    given: Mapping[str, Any] | None = None
     slots: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,7 +87,7 @@ class Entry:
         return arguments.call(self.tool.name, self.hidden)
 
     def left_as_in(self, call: Call, arguments: Arguments) -> bool:
-        """Whether a body has left these arguments of *call* as they were: a real call's are the message's own."""
+        """Whether a body has left these arguments of *call* as they were."""
         return keyable(self.call(arguments)) == call
 
     def circumstances(self, around: Any, arguments: Arguments, config: Mapping[str, Any]) -> Any:

@@ -155,6 +155,34 @@ def test_a_function_that_is_replaced_after_wrapping_is_the_one_that_runs(how: st
     assert _told(graph, way) == ["after"]
 
 
+async def _afterwards(query: str) -> str:
+    return "after"
+
+
+CHANGES = {"func": lambda query: "after", "coroutine": _afterwards}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+@pytest.mark.parametrize("how", BUILDS)
+def test_a_tool_whose_code_is_replaced_is_not_run_ahead_until_it_was_looked_at(how: str, changed: str) -> None:
+    """
+    What a tool needs of its run was read out of the code that it had; wrapping again reads the new one.
+    """
+    script = [ask(("find", {"query": "a"})), AIMessage("done")]
+    policy = {"tools": {"find": {"read_only": True, "eagerness": "immediate"}}}
+    find = StructuredTool.from_function(lambda query: "before", name="find", description="Find.")
+    graph = _wrapped(how, script, [find], policy)
+    _told(graph)
+    setattr(find, changed, CHANGES[changed])
+    _told(graph)
+
+    assert speculation_of(graph).stats().launched == 1
+    verdict = speculation_of(graph).explain()[0]
+    assert (verdict.allowed, verdict.reason) == (False, "pin_changed")
+    assert verdict.detail.endswith("changed since the graph was wrapped; wrap it again")
+    assert speculation_of(speculate(graph, policy)).explain()[0].allowed
+
+
 @pytest.mark.parametrize("how", HOWS)
 def test_how_a_tool_handles_errors_may_be_said_after_wrapping(how: str) -> None:
     """

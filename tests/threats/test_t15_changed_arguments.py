@@ -89,3 +89,24 @@ def test_a_body_that_only_looks_at_its_arguments_is_adopted(way: str) -> None:
 
     assert _asked(final(graph, way)) == [AS_ASKED]
     assert speculation_of(graph).stats().hits == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_changes_what_its_schema_made_for_it_is_adopted(way: str) -> None:
+    """
+    A list of numbers is copied where it is validated: nobody else can see what becomes of it.
+    """
+
+    def sort(items: list[int]) -> str:
+        items.sort()
+        return str(items)
+
+    script = [ask(("sort", {"items": [2, 1]})), AIMessage("done")]
+    model = ScriptedModel(script=script, pace_s=0.02)
+    tool = StructuredTool.from_function(sort, name="sort", description="Sort.")
+    graph = speculate(agent_graph(model, [tool]), {"tools": {"sort": EAGERLY}}, predictor=Oracle(script))
+    messages = final(graph, way)
+
+    assert answers(messages) == ["[1, 2]"]
+    assert _asked(messages) == [{"items": [2, 1]}]
+    assert speculation_of(graph).stats().hits == 1

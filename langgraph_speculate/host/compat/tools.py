@@ -80,14 +80,16 @@ def body_slots(function: Callable[..., Any]) -> frozenset[str]:
 
 def body_parameters(
     tool: BaseTool, args: Mapping[str, Any], injected: Mapping[str, Any] | None = None, call_id: str | None = None
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     """Raw arguments validated, coerced and defaulted as the tool's own `run` does it, with what the host *injected*.
 
-    With *call_id*, for a tool that is handed the id of its call.
+    With *call_id*, for a tool that is handed the id of its call. The last that is returned is the copy of *args* that
+    this was made of, and may be a part of.
     Raises whatever the tool's schema raises.
     """
-    positional, named = tool._to_args_and_kwargs({**copy.deepcopy(dict(args)), **(injected or {})}, call_id)
-    return tuple(positional), dict(named)
+    given = copy.deepcopy(dict(args))
+    positional, named = tool._to_args_and_kwargs({**given, **(injected or {})}, call_id)
+    return tuple(positional), dict(named), given
 
 
 def injected_arguments(tool: BaseTool) -> frozenset[str]:

@@ -36,7 +36,7 @@ def _injections() -> None:
     assert tools.injections_of(whole) == tools.Injections({"state": None, "field": "messages"}, None, None, None)
     assert tools.injections_of(other) == tools.Injections({}, "store", "runtime", None)
     assert tools.injections_of(marked) == tools.Injections({}, None, None, "mine")
-    assert tools.body_parameters(marked, {"id": "1"}, None, "call_1") == ((), {"id": 1, "mine": "call_1"})
+    assert tools.body_parameters(marked, {"id": "1"}, None, "call_1")[:2] == ((), {"id": 1, "mine": "call_1"})
     call = {"type": "tool_call", "id": "call_1", "name": "marked", "args": {"id": 1}}
     assert marked.invoke(call).content == "call_1"
 
@@ -93,7 +93,7 @@ def _body_parameters() -> None:
         return ""
 
     given = {"id": "7"}
-    assert tools.body_parameters(look, given) == ((), {"id": 7, "detail": "short"})
+    assert tools.body_parameters(look, given) == ((), {"id": 7, "detail": "short"}, given)
     assert given == {"id": "7"}
     with pytest.raises(ValueError, match="id"):
         tools.body_parameters(look, {"id": "x"})
