@@ -1,7 +1,7 @@
 """`speculate(graph)`: a compiled graph in, a compiled graph of the same type out.
 
 The result is a shallow copy whose class is a dynamic subclass of the graph's own, so type, drawing, schemas,
-checkpointer, store, interrupts and server use stay. Its ToolNodes hold clones of the tools, which share their state; the
+checkpointer, store, interrupts and server use stay. Its ToolNodes hold clones of the tools that share their state; the
 graph given is not changed, except that tools which hand-written nodes hold on to are made adopting in place, and with
 `force_streaming` or `model_ahead` models (outside of a speculating run they behave as before).
 """
