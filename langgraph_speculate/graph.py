@@ -220,6 +220,8 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
 
 def _standing(found: Survey, policy: SpeculationPolicy) -> str | None:
     """Why nothing of this graph may run ahead, however it is called."""
+    if any(isinstance(getattr(one, "speculation", None), Engine) for one in found.middleware):
+        return "SpeculationMiddleware in it runs its tools ahead already; leave out either that or speculate()"
     unnamed = approvals.unnamed(found.asking, found.between, policy.approval_gated)
     return unnamed or opaque_around(found.around, policy.transparent)
 
@@ -232,9 +234,19 @@ def _toolboxes(found: Survey, policy: SpeculationPolicy) -> dict[int, Toolbox]:
     """The tools of a graph and of the graphs in it, described under a policy, by the graph's id."""
     gated = found.gated | set(approvals.named(policy.approval_gated))
     boxes = {id(found.graph): Toolbox((*found.listed, *found.loose), policy, gated, found.limits)}
-    for inner in found.inner.values():
+    for inner in _own(found).values():
         boxes.update(_toolboxes(inner, policy))
     return boxes
+
+
+def _own(found: Survey) -> Mapping[str, Survey]:
+    """The graphs in a graph that speculate as it does; one that somebody wrapped for itself keeps its own policy."""
+    engine = getattr(type(found.graph), "speculation", None)
+    return {
+        name: inner
+        for name, inner in found.inner.items()
+        if not _is_wrapped(inner.graph) or inner.graph.speculation is engine
+    }
 
 
 def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> Any:
@@ -253,7 +265,7 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
         bound = nodes[name].bound
         clones = {tool_name: adopting_clone(tool) for tool_name, tool in tools_by_name(bound).items()}
         nodes[name] = nodes[name].copy({"bound": clone_tool_node(bound, clones)})
-    for name, inner in found.inner.items():
+    for name, inner in _own(found).items():
         wrapped_inner = _wrap(inner, toolboxes, engine)
         nodes[name] = nodes[name].copy({"bound": wrapped_inner, "subgraphs": [wrapped_inner]})
     graph, toolbox = found.graph, toolboxes[id(found.graph)]

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 from weakref import WeakSet
 
 from cachetools import LRUCache
@@ -44,6 +42,7 @@ from langgraph_speculate.host.explanation import Explanation, held_back, models_
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
+from langgraph_speculate.host.names import Names
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.tenants import Tenants
@@ -128,8 +127,8 @@ class Engine:
         self._warned: set[str] = set()
         self.archive = None if memory is None else archive_of(memory, self.memory, self.lock, self.warn)
         self._runs: WeakSet[Run] = WeakSet()
-        self._prefix, self._count = uuid4().hex[:8], itertools.count(1)
-        self._tenants = Tenants(policy, self.lock, self._prefix)
+        self._names = Names()
+        self._tenants = Tenants(policy, self.lock)
         self._seen_tools = False
         self._closed = False
 
@@ -210,7 +209,7 @@ class Engine:
         self._tell(blocked, level, toolbox)
         toolbox.recheck()
         view = RunView(level, blocked, self._tenants.epochs_of(configurable), self._tripped, self.policy.foretold_level)
-        id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
+        id, depth = self._names.next(), namespace_depth(configurable)
         origin, launched = self._tenants.origin_of(configurable, id), self._tenants.launched_in(configurable, level)
         run = Run(self, id, toolbox, view, loop, depth, launched, origin, Title(graph, clock.epoch()))
         self._runs.add(run)
