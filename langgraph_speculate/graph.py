@@ -38,12 +38,13 @@ from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
-from langgraph_speculate.observe.observers import Observer
+from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
 G = TypeVar("G")
+BY_MIDDLEWARE = "SpeculationMiddleware in it runs its tools ahead already; leave out either that or speculate()"
 PolicySource = SpeculationPolicy | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
@@ -96,7 +97,7 @@ def speculate(
     Raises:
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
-        TypeError: *executor* or *memory* is none.
+        TypeError: *executor*, *memory*, *predictor* or one of the *observers* is none.
         ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
@@ -116,7 +117,7 @@ def speculate(
             f"speculate() wraps compiled local graphs, not {type(graph).__qualname__}"
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
-    observers = tuple(observers)
+    observers = listed(observers)
     tracing = Tracing(trace, trace_feedback)
     given = (policy, patterns, memory, predictor, executor) != (None,) * 5 or tracing != Tracing()
     asked = tools or observers or force_streaming or announce or given
@@ -127,7 +128,7 @@ def speculate(
             raise UnsupportedGraph(f"tools= takes LangChain tools, not {type(tool).__qualname__}")
     settings = SpeculationPolicy.load(policy)
     found = survey(graph, tools, settings.transparent)
-    settings.check_names(found.names())
+    settings.check_names(found.names(), source=str(policy) if isinstance(policy, (str, os.PathLike)) else "")
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
     engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing, announce, memory)
@@ -220,10 +221,9 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
 
 def _standing(found: Survey, policy: SpeculationPolicy) -> str | None:
     """Why nothing of this graph may run ahead, however it is called."""
-    if any(isinstance(getattr(one, "speculation", None), Engine) for one in found.middleware):
-        return "SpeculationMiddleware in it runs its tools ahead already; leave out either that or speculate()"
     unnamed = approvals.unnamed(found.asking, found.between, policy.approval_gated)
-    return unnamed or opaque_around(found.around, policy.transparent)
+    own = any(isinstance(getattr(one, "speculation", None), Engine) for one in found.middleware)
+    return unnamed or opaque_around(found.around, policy.transparent) or (BY_MIDDLEWARE if own else None)
 
 
 def _is_wrapped(graph: Any) -> bool:

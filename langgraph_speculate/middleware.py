@@ -46,7 +46,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
-from langgraph_speculate.observe.observers import Observer
+from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -82,7 +82,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
-        TypeError: *executor* or *memory* is none.
+        TypeError: *executor*, *memory*, *predictor* or one of the *observers* is none.
         ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
@@ -121,7 +121,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
         self.speculation = Engine(
-            self._policy, guess, observers, patterns, force_streaming, executor, tracing, announce, memory
+            self._policy, guess, listed(observers), patterns, force_streaming, executor, tracing, announce, memory
         )
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)

@@ -80,7 +80,7 @@ def _table_on(console: Console) -> Iterator[Callable[[Event], None]]:
         for name, counts in [*sorted(stats.by_tool.items(), key=lambda row: -row[1].real_calls)[:15], ("all", stats)]:
             figures = (counts.real_calls, counts.hits, counts.wasted)
             seconds = (counts.hidden_s, counts.wasted_s)
-            table.add_row(Text(name), *map(str, figures), *(f"{one:.2f}" for one in seconds))
+            table.add_row(Text(name), *map(str, figures), *(f"{one:z.2f}" for one in seconds))
         ended = f"{stats.runs} runs ended" + (f"; {stats.previews}" if stats.previews.began else "")
         return Group(table, Text(ended, style="dim"), *(Text(line) for line in latest))
 

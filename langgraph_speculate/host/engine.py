@@ -38,7 +38,7 @@ from langgraph_speculate.host.archive import archive_of
 from langgraph_speculate.host.brakes import Brakes, Onlooker
 from langgraph_speculate.host.compat.configs import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
-from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, verdict_on
+from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, switched_off, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
@@ -56,6 +56,8 @@ from langgraph_speculate.policy import Level, SpeculationPolicy
 from langgraph_speculate.policy.checks import printable
 
 _LOG = logging.getLogger("langgraph_speculate")
+_CLOSED = "speculation_of(graph).close() was called; to go on, wrap the plain graph anew"
+_OFF = "level is off, in the policy or in LANGGRAPH_SPECULATE"
 _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
 _BREAKERS = 1024  # of patterns and tools, those used last
 
@@ -144,6 +146,7 @@ class Engine:
         Its `models` are those whose calls are not started ahead although `model_ahead` is set.
         """
         now, level = clock.now(), self.policy.effective_level()
+        off = _CLOSED if self._closed else _OFF if level == "off" else None
         verdicts = []
         for toolbox, blocked in self.views:
             toolbox.recheck()
@@ -152,7 +155,8 @@ class Engine:
                 service = self.brakes.resting(facts.name, facts.rule.tool, now)
                 with self.lock:
                     breaker = self._breakers.off(facts.name, now)
-                verdicts.append(held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view))
+                verdict = held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view)
+                verdicts.append(verdict if off is None else switched_off(verdict, off))
         with self.lock:
             models = list(models_held_back(self.unpreviewable, self.economy.stakes.off(now), now))
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool), models)
