@@ -1,8 +1,10 @@
-"""Files that commands write."""
+"""Files that commands write, and what they say of those that they read."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import typer
 
 from langgraph_speculate.cli.app import fail
 
@@ -19,3 +21,9 @@ def write(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         fail(f"{path}: the report cannot be written: {error.strerror}")
+
+
+def tell_cut(lines: int) -> None:
+    """Say on standard error how many lines of logs were left out, if any."""
+    if lines:
+        typer.echo(f"left out: {lines} line{'s' * (lines > 1)} without an end, whose writer was killed", err=True)

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
-from langgraph_speculate.cli.output import check_folder, write
+from langgraph_speculate.cli.output import check_folder, tell_cut, write
 
 
 class KeepApart(StrEnum):
@@ -186,8 +186,10 @@ def _from_logs(logs: Iterable[str], said: Iterable[str], seed: int, as_json: boo
             f"{listed}: an event log holds no arguments, so it answers for its own settings alone; leave that out, or "
             "replay recorded runs (langgraph-speculate report makes a page of a log)"
         )
+    cut: list[int] = []
     with reading_on(Console(stderr=True), "reading"):
-        found = rehearsal(logs, seed=seed)
+        found = rehearsal(logs, seed=seed, on_cut=cut.append)
+    tell_cut(len(cut))
     if as_json:
         typer.echo(json.dumps(described(found), ensure_ascii=False))
     else:

@@ -91,7 +91,7 @@ def rehearsal(
     Args:
         logs: The files; one that ends in `.gz` is unpacked on the way.
         seed: Draws the resamples.
-        on_cut: Called with the number of each line that has no end, because its writer was killed; it is left out.
+        on_cut: Called with the number of each line that breaks off, because its writer was killed; it is left out.
         on_bytes: Called now and then with how many bytes of a file have been read.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 import orjson
 
 from langgraph_speculate.errors import TraceError
-from langgraph_speculate.observe.log import append_to
+from langgraph_speculate.observe.files import append_to
 from langgraph_speculate.traces.lines import Limits
 from langgraph_speculate.traces.neutral import runs_in
 from langgraph_speculate.traces.runs import Run

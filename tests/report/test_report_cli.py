@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from tests.commands import command
-from tests.report.logs import busy_run, idle_run, write
+from tests.report.logs import busy_run, idle_run, shadow_run, write
 
 
 @pytest.fixture
@@ -88,6 +88,38 @@ def test_bad_input_is_one_line_and_exit_code_2(run, log, tmp_path):
         assert (code, out) == (2, "")
         assert last.startswith("error: ")
         assert problem in last
+
+
+READERS = (["report"], ["audit"], ["tail", "--once"], ["replay"])
+
+
+@pytest.mark.parametrize("reader", READERS, ids=" ".join)
+def test_every_command_refuses_a_log_that_holds_something_else(reader, capsys, tmp_path):
+    """
+    Figures from what is left of a damaged log would be others, and nobody would know.
+    """
+    lines = write(tmp_path / "events.jsonl", shadow_run()).read_text("utf-8").splitlines()
+    (tmp_path / "events.jsonl").write_text("\n".join([*lines[:4], *["garbage"] * 5, *lines[9:]]), "utf-8")
+
+    code, _, err = command(capsys, *reader, tmp_path / "events.jsonl")
+
+    assert code == 2
+    assert "events.jsonl', line 5: no JSON" in err
+
+
+@pytest.mark.parametrize("reader", READERS, ids=" ".join)
+def test_every_command_reads_a_log_whose_writer_was_killed_and_says_so(reader, capsys, tmp_path):
+    """
+    On standard error, with how many lines were left out.
+    """
+    log = write(tmp_path / "events.jsonl", shadow_run())
+    whole = log.read_text("utf-8")
+    log.write_text(f"{whole}{whole[:30]}\n{whole[:40]}", "utf-8")
+
+    code, _, err = command(capsys, *reader, log)
+
+    assert code == 0
+    assert err.splitlines()[-1] == "left out: 2 lines without an end, whose writer was killed"
 
 
 def test_help_shows_it_in_use(run):
