@@ -98,7 +98,7 @@ def replay(
     from langgraph_speculate.replay.page import page
     from langgraph_speculate.replay.times import Times, tool_times
     from langgraph_speculate.traces.display import progress_on, show_skips
-    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.reader import at_least_one, read_runs
     from langgraph_speculate.traces.runs import Run
     from langgraph_speculate.traces.skips import Skips
 
@@ -123,7 +123,8 @@ def replay(
         nonlocal first
         told, first = (skips if first else Skips()), False  # every pass skips the same
         known.skipped = 0
-        return (run for run in read_runs(traces, on_skip=told, source=source) if run.id not in known)
+        found = at_least_one(read_runs(traces, on_skip=told, source=source), told)
+        return (run for run in found if run.id not in known)
 
     try:
         found = forecast(
@@ -139,7 +140,7 @@ def replay(
         )
     except TraceError as error:
         left_out = f"; {known.skipped} runs that {patterns} has learned from were left out" if known.skipped else ""
-        fail(f"{error}{left_out}")
+        raise TraceError(f"{error}{left_out}") from None
     finally:
         show_skips(skips, notes)
     if known.skipped:
