@@ -133,6 +133,32 @@ def test_where_it_does_not_pay_the_reason_is_told(how: dict[str, Any], reason: s
     assert any(reason in sentence for sentence in verdict(found)), list(verdict(found))
 
 
+def test_few_calls_that_would_pay_are_no_reason_to_leave_it_off():
+    """
+    They are too few to say; so the first sentence says that, and so does the data.
+    """
+    found = foretold(RUNS[:40])
+
+    first, *_ = verdict(found)
+    assert first.startswith("Too few calls to say (12 looked at, at least 30 needed): so far it would save ")
+    told = as_json(found)["verdict"]
+    assert (told["pays"], told["too_few"]) == (False, True)
+
+
+FAST = [run_of(number, tool_s=0.001) for number in range(100, 140)]
+
+
+@pytest.mark.parametrize(("runs", "pays"), [(RUNS, True), (FAST, False)])
+def test_where_calls_are_many_or_save_nothing_it_is_not_for_want_of_calls(runs: list[Run], pays: bool):
+    """
+    Nothing saved is a reason of its own.
+    """
+    told = as_json(foretold(runs))["verdict"]
+
+    assert (told["pays"], told["too_few"]) == (pays, False)
+    assert not told["words"][0].startswith("Too few")
+
+
 def test_arguments_that_stand_nowhere_are_told():
     """
     Free text cannot be guessed, whatever tool is.
