@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
 from langgraph_speculate.cli.output import check_folder, tell_cut, write
@@ -95,6 +96,7 @@ def replay(
     from langgraph_speculate.replay.knowledge import known_to, taught_by
     from langgraph_speculate.replay.method import Method
     from langgraph_speculate.replay.outlook import as_json as described
+    from langgraph_speculate.replay.outlook import misspelt
     from langgraph_speculate.replay.page import page
     from langgraph_speculate.replay.times import Times, tool_times
     from langgraph_speculate.traces.display import progress_on, show_skips
@@ -145,6 +147,8 @@ def replay(
         show_skips(skips, notes)
     if known.skipped:
         notes.print(f"{known.skipped} runs that {patterns} has learned from are left out", soft_wrap=True)
+    for line in misspelt(found):
+        notes.print(Text(f"{policy}: {line}", style="yellow"), soft_wrap=True)
     if output is not None:
         write(output, page(found))
     if as_json:

@@ -52,6 +52,7 @@ def report(
         for place, log in enumerate(logs):
             about.read(log, partial(_tell, on_bytes, sum(sizes[:place]), sum(sizes)))
     tell_cut(about.cut_lines)
+    about.check_wanted()
     if output is not None:
         write(output, about.html())
     if trace_json is not None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from langgraph_speculate.core.worth import Prices, value
 from langgraph_speculate.observe.tallies import Counts
-from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.policy.checks import did_you_mean, located, printable
+from langgraph_speculate.policy.rules import matching
 from langgraph_speculate.replay import ahead
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.survey import Survey
@@ -194,6 +195,15 @@ def _left_behind(variant: Variant) -> Iterator[str]:
             "Most calls cannot be guessed with their arguments in time: langgraph-speculate evaluate shows which, and "
             "what they are mistaken for."
         )
+
+
+def misspelt(found: Forecast) -> Iterator[str]:
+    """Entries of the policy for tools that were not recorded, where one of nearly that name was that has no entry."""
+    entries, tools = found.variants[0].policy.tools, found.survey.effects
+    without = [tool for tool in tools if matching(entries, tool) is None]
+    for key in entries:
+        if not any(matching((key,), tool) for tool in tools) and (near := did_you_mean(key, without)):
+            yield f"{located('tools', key)}: the traces have no such tool{near}"
 
 
 def assumptions(found: Forecast) -> Iterator[str]:

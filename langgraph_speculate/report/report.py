@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from langgraph_speculate.core.events import Event
+from langgraph_speculate.errors import BadLog
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.observe.log import read_log
+from langgraph_speculate.policy.checks import nearest, printable
 from langgraph_speculate.report.choice import Choice
 from langgraph_speculate.report.figures import Figures
 from langgraph_speculate.report.page import page
@@ -93,6 +95,18 @@ class Report:
         """Whether there are runs at the level `shadow`."""
         with self._up_to_date():
             return "shadow" in self._figures.levels
+
+    def check_wanted(self) -> None:
+        """Check that every run that is *wanted* can be shown.
+
+        Raises:
+            BadLog: One has not ended in what was taken in; the message names some that have.
+        """
+        with self._up_to_date():
+            choice = self._figures.choice
+            if missing := sorted(choice.missing()):
+                near = nearest(missing[0], choice.ids())
+                raise BadLog(f"{', '.join(map(printable, missing))}: no such run has ended in the logs{near}")
 
     def html(self) -> str:
         """The page; write it as UTF-8."""

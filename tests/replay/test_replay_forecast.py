@@ -298,6 +298,8 @@ def test_runs_that_patterns_were_learned_from_are_left_out(
     ("arguments", "message"),
     [
         (["--tool-latency", "get=soon"], "takes seconds such as 0.4"),
+        (["--tool-latency", "get_ordr=1"], "get_ordr: the traces have no such tool; did you mean 'get_order'?"),
+        (["--tool-latency", "track*=1"], "--tool-latency track*: the traces have no such tool; there are get_order"),
         (["--model-pace", "2x"], "a multiple of itself"),
         (["--compare", "thirft=1"], "compares thrift or value_per_second"),
         (["--compare", "thrift=a"], "'a' is no number"),
@@ -326,6 +328,22 @@ def test_bad_input_is_one_line(
 
     assert code == 2
     assert message in err.splitlines()[-1]
+
+
+def test_a_policy_that_misspells_a_tool_is_told(traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    On standard error, with the nearest name; a tool that no trace uses is nothing to tell.
+    """
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[tools.get_odrer]\nread_only = true\n[tools.find_user]\nread_only = true\n")
+    told = f"{policy}: tools.get_odrer: the traces have no such tool; did you mean 'get_order'?"
+
+    code, _, err = replay(capsys, traces, "--policy", policy)
+    assert code == 0
+    assert [line for line in err.splitlines() if "tools." in line] == [told]
+
+    policy.write_text("[tools.get_odrer]\nread_only = true\n[tools.get_order]\nread_only = true\n")
+    assert "tools." not in replay(capsys, traces, "--policy", policy)[2]
 
 
 # -- next to real agents -----------------------------------------------------------------------------------------------

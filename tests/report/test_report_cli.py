@@ -61,13 +61,16 @@ def test_a_trace_opens_in_perfetto(run, log, tmp_path):
     assert {event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "process_name"} == {"run r"}
 
 
-def test_a_run_that_is_not_there_is_told_on_the_page(run, log, tmp_path):
+def test_a_run_that_is_not_there_is_an_error(run, log, tmp_path):
     """
-    The reader who looks for it finds out.
+    With one that is; nothing is written.
     """
-    run(log, "-o", tmp_path / "report.html", "--run", "r77")
+    code, out, err = run(log, "-o", tmp_path / "report.html", "--run", "r77", "--run", "r")
 
-    assert "Not in this log: r77." in (tmp_path / "report.html").read_text("utf-8")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "error: r77: no such run has ended in the logs; there are r"
+    assert not (tmp_path / "report.html").exists()
+    assert "did you mean 'busy-run'?" in run(write(log, busy_run("busy-run")), "--run", "bussy-run")[2]
 
 
 def test_bad_input_is_one_line_and_exit_code_2(run, log, tmp_path):
