@@ -15,6 +15,14 @@ def check_folder(path: Path | None) -> None:
         fail(f"{path}: there is no folder to write the report to")
 
 
+def check_patterns(path: Path) -> None:
+    """End the command if there is no store of patterns to read."""
+    if path.is_dir():
+        fail(f"{path}: is a folder; name the file in it that mine, or a graph, has written")
+    if not path.is_file():
+        fail(f"{path}: there is no such file; langgraph-speculate mine TRACES -o {path} makes one")
+
+
 def write(path: Path, text: str) -> None:
     """Write a file, or end the command with the reason why that cannot be."""
     try:

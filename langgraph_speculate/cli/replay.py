@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
-from langgraph_speculate.cli.output import check_folder, tell_cut, write
+from langgraph_speculate.cli.output import check_folder, check_patterns, tell_cut, write
 
 
 class KeepApart(StrEnum):
@@ -115,8 +115,8 @@ def replay(
         fail(f"--model-pace {model_pace}: takes {error}")
     if pace.kind == "relative":
         fail(f"--model-pace {model_pace}: a multiple of itself; give seconds, lognormal:SECONDS or recorded")
-    if patterns is not None and not patterns.is_file():
-        fail(f"{patterns}: there is no such file; langgraph-speculate mine TRACES -o {patterns} makes one")
+    if patterns is not None:
+        check_patterns(patterns)
     settings = None if policy is None else SpeculationPolicy.load(policy)
     notes, skips, first = Console(stderr=True), Skips(), True
     known = known_to(patterns)
