@@ -166,6 +166,17 @@ def test_what_was_written_just_before_a_log_was_moved_away_is_read_first(tmp_pat
     assert [event.number for event in follow(path, wait)] == [1, 2, 3]
 
 
+def test_lines_that_break_off_are_told_and_the_others_followed(tmp_path: Path):
+    """
+    Where another writer went on below, and the last one, when no more is to come.
+    """
+    path, cut = tmp_path / "events.jsonl", list[int]()
+    path.write_bytes(line(HAPPENED[0])[:30] + b"\n" + line(HAPPENED[1]) + line(HAPPENED[2])[:30])
+
+    assert [event.number for event in follow(path, lambda: False, cut.append)] == [2]
+    assert cut == [1, 3]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"no JSON\n", "line 1: no JSON"), (b'{"event": "X"}\n', "line 1: no event of this version")],
