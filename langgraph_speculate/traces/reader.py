@@ -96,7 +96,7 @@ def at_least_one(runs: Iterator[Run], skips: Skips, where: str = "the traces hol
     before = skips.count
     for first in runs:
         return chain([first], runs)
-    example = skips.first
+    example = skips.first if skips.count > before else None  # what other traces left out is not why
     if example is not None and example.is_for_want_of_a_package:
         raise TraceError(f"{example.where}: {example.reason}: {example.detail}")
     why = f"; {skips.count - before} lines or files were skipped, such as {example}" if example is not None else ""

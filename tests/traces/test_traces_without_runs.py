@@ -77,6 +77,18 @@ def test_a_package_that_is_missing_is_the_error(
     assert [path.name for path in Path().iterdir()] == [file]
 
 
+def test_what_another_file_left_out_is_no_reason(capsys: pytest.CaptureFixture[str]):
+    """
+    Each file is a set of its own to `evaluate`.
+    """
+    Path("runs.jsonl").write_text('{"id": "r-1", "events": [{"role": "user", "content": "?"}]}\nno JSON\n')
+    Path("empty.jsonl").touch()
+
+    _, _, err = command(capsys, "evaluate", "runs.jsonl", "empty.jsonl")
+
+    assert err.splitlines()[-1] == "error: empty.jsonl: holds no run"
+
+
 @pytest.mark.parametrize("name", ["mine", "convert"])
 def test_what_was_made_before_stays_as_it_is(name: str, capsys: pytest.CaptureFixture[str]):
     """
