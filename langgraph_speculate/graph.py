@@ -29,6 +29,7 @@ from langgraph_speculate.host.compat.callbacks import with_handlers
 from langgraph_speculate.host.compat.configs import configurable_of, max_concurrency_of, run_config
 from langgraph_speculate.host.compat.graphs import Pregel, copy_graph, mappers
 from langgraph_speculate.host.compat.tools import clone_tool_node, tools_by_name
+from langgraph_speculate.host.elsewhere import CallObserver
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
 from langgraph_speculate.host.model import ask_in_place
@@ -192,7 +193,7 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
 
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
     """What a run adds to its callbacks."""
-    return [TurnObserver(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
+    return [TurnObserver(run), CallObserver(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
 
 
 def _unspeculated(graph: Any, config: Any) -> Any:

@@ -20,7 +20,8 @@ from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, namespace_depth
 from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.inputs import ModelInput, variables_here
-from langgraph_speculate.host.model import chat_models_in, subclass, view
+from langgraph_speculate.host.kinds import subclass, under
+from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.preview import Preview, call_ids
 from langgraph_speculate.host.previewer import Previewer
 
@@ -40,7 +41,7 @@ def adopting(model: Any) -> Any:
     Models that are inside of it (of fallbacks, say) are made adopting in place.
     """
     if isinstance(model, BaseChatModel):
-        return model if _is_made(model) else view(model, _adopting(type(model)))
+        return model if _is_made(model) else under(model, _adopting(type(model)))
     for inner in chat_models_in([model]):
         adopt_model_in_place(inner)
     return model

@@ -33,8 +33,8 @@ from langgraph_speculate.policy.guards import objection
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
 
-_INSIDE: ContextVar[RealCalls | None] = ContextVar("speculate_inside", default=None)
-"""The run whose real tool call is executing here: what that tool calls in turn is its own business."""
+_INSIDE: ContextVar[tuple[RealCalls, ...]] = ContextVar("speculate_inside", default=())
+"""The runs whose real tool calls are executing here: what those tools call in turn is their own business."""
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class RealCalls:
 
     def executing(self) -> bool:
         """Whether this runs inside of one of the run's real tool calls."""
-        return _INSIDE.get() is self
+        return self in _INSIDE.get()
 
     def call(self, tool: BaseTool, arguments: Arguments, body: Callable[..., Any], id: str) -> Any:
         """A real call of that id reached the tool's sync body: adopt a result, or execute."""
@@ -213,7 +213,7 @@ class RealCalls:
         tags: frozenset[str] = frozenset()
         if facts.writes:
             tags = self._driver.answer(lambda now: self._driver.session.begin_call(facts, real.call, now), tags)
-        token = _INSIDE.set(self)
+        token = _INSIDE.set((*_INSIDE.get(), self))
         error: BaseException | None = None
         execution = Execution()
         self._engine.brakes.began(facts.name, facts.rule.tool, began)
@@ -243,7 +243,7 @@ class RealCalls:
         witness = Witness()
         with witness.beside(real.arguments.slots) as slots:
             yield (execution := Execution(slots))
-        if not witness.saw:
+        if not witness.saw and real.entry.left_as_in(real.call, real.arguments):
             self._remember(draft, execution.answer)
 
     def _draft(self, real: RealCall) -> Remembered | None:

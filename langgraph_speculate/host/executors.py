@@ -24,16 +24,16 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.tools import BaseTool, StructuredTool
 
-from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.calls import Outcome, key_of
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.adopt import base_of
 from langgraph_speculate.host.compat.configs import is_node_private, runtime_of
 from langgraph_speculate.host.compat.tools import body_slots
+from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.overload import Overload, overload_of
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.reach import reach_of
 from langgraph_speculate.host.sandbox import Sandbox, callers
-from langgraph_speculate.host.toolbox import Arguments, Entry
+from langgraph_speculate.host.toolbox import CHANGES_ARGUMENTS, Arguments, Entry
 
 _DEEPEST = 50  # containers in containers that are sent
 _SCALARS = (str, int, float, bool, bytes, type(None))
@@ -90,16 +90,18 @@ def carry_out(parcel: Parcel) -> Reply:
         sandbox = Sandbox(parcel.tool, parcel.config, {}, uses_context=False, native=False, hosts=parcel.hosts)
     except Exception as error:  # noqa: BLE001 - importing a module runs its code
         return Reply(failure=type(error).__name__, stays=True)
-    began = clock.now()
+    arguments = Arguments(parcel.positional, parcel.named)
+    asked, began = key_of(arguments.call(parcel.tool)), clock.now()
     try:
         value = sandbox.run(partial(body, *parcel.positional, **parcel.named))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
         seconds, overload = clock.now() - began, overload_of(error)
         return Reply(failure=type(error).__name__, overload=overload, taint=sandbox.taint, seconds=seconds)
     seconds = clock.now() - began
-    if sandbox.taint is None and (sandbox.recorder.effects or not is_plain(value)):
+    taint = sandbox.taint or (None if key_of(arguments.call(parcel.tool)) == asked else CHANGES_ARGUMENTS)
+    if taint is None and (sandbox.recorder.effects or not is_plain(value)):
         return Reply(failure="what it wrote or returned cannot be sent", seconds=seconds, stays=True)
-    return Reply(value if sandbox.taint is None else None, taint=sandbox.taint, seconds=seconds)
+    return Reply(value if taint is None else None, taint=taint, seconds=seconds)
 
 
 class FailedAway(Exception):
@@ -243,7 +245,7 @@ class Dispatcher:
 
 def _plain_function(tool: BaseTool) -> FunctionType | None:
     """The function that is a tool's body, if it is no more than that: what a class adds to it cannot be sent."""
-    function = getattr(tool, "func", None) if base_of(tool)._run is StructuredTool._run else None
+    function = getattr(tool, "func", None) if own_kind(tool)._run is StructuredTool._run else None
     return function if isinstance(function, FunctionType) else None
 
 

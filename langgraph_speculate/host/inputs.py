@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 from langgraph_speculate.core.calls import canonical_bytes
 from langgraph_speculate.host.compat.configs import is_host_variable
-from langgraph_speculate.host.model import own_kind
+from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.reach import reach_of
 from langgraph_speculate.host.sandbox import circumstances_of, mark
 

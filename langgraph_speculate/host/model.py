@@ -8,7 +8,6 @@ its owner has said nothing; every other call is the model's own.
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -16,15 +15,14 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel
 
 from langgraph_speculate.host.compat.graphs import Pregel
 from langgraph_speculate.host.compat.models import SHOULD_STREAM, SHOULD_STREAM_USAGE
 from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.forcing import is_forced_alone
+from langgraph_speculate.host.kinds import subclass, under
 from langgraph_speculate.host.reach import members
 
-_OURS: WeakSet[type[BaseChatModel]] = WeakSet()
 _MADE: WeakSet[type[BaseChatModel]] = WeakSet()
 _ASKING: WeakKeyDictionary[type[BaseChatModel], type[BaseChatModel]] = WeakKeyDictionary()
 
@@ -63,7 +61,7 @@ def asking(model: Any) -> Any:
     place.
     """
     if isinstance(model, BaseChatModel):
-        return view(model, _asking(type(model))) if _can_ask(model) else model
+        return under(model, _asking(type(model))) if _can_ask(model) else model
     for inner in chat_models_in([model]):
         ask_in_place(inner)
     return model
@@ -80,33 +78,12 @@ def _can_ask(model: BaseChatModel) -> bool:
     return not made and callable(getattr(type(model), SHOULD_STREAM_USAGE, None))
 
 
-def view(model: BaseChatModel, kind: type[BaseChatModel]) -> BaseChatModel:
-    """The same model under another class: whatever one of the two is changed to, the other is."""
-    view = object.__new__(kind)
-    for slot in BaseModel.__slots__:
-        object.__setattr__(view, slot, getattr(model, slot))
-    return view
-
-
 def _asking(kind: type[BaseChatModel]) -> type[BaseChatModel]:
     if kind not in _ASKING:
         made = subclass(kind, _usage_overrides(kind))
         _MADE.add(made)
         _ASKING[kind] = made
     return _ASKING[kind]
-
-
-def subclass(kind: type[BaseChatModel], overrides: dict[str, Any]) -> type[BaseChatModel]:
-    """A class that cannot be told from *kind* by its name, its module or what it serialises to."""
-    namespace = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")} | overrides
-    made: type[BaseChatModel] = types.new_class(kind.__name__, (kind,), exec_body=lambda body: body.update(namespace))
-    _OURS.add(made)
-    return made
-
-
-def own_kind(model: BaseChatModel) -> type[BaseChatModel]:
-    """The model's class as its owner knows it."""
-    return next(kind for kind in type(model).__mro__ if kind not in _OURS)
 
 
 def _usage_overrides(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:

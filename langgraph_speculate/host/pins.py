@@ -1,7 +1,8 @@
 """Whether a tool is still the one that was approved.
 
 Two looks, of two prices. `fingerprint_of` is compared with the `pin` of a tool's entry once, when its graph is wrapped.
-A `Pin` is what the tool was at that moment; it is compared with what the tool is now whenever a run opens.
+A `Pin` is what the tool was at that moment; it is compared with what the tool is now whenever a run opens: its code,
+which was looked at then, and what it says of itself, if anything rests on that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph_speculate.policy import Rule
 from langgraph_speculate.policy.annotations import annotations_of, canonical, fingerprint
 
+_CODE = {"func": "function", "coroutine": "coroutine", "args_schema": "arguments", "return_direct": "return_direct"}
 _PARTS = ("name", "description", "arguments", "annotations", "metadata")
 
 
@@ -60,20 +62,32 @@ class Pin:
 
     Attributes:
         tool: The tool.
-        was: Its parts when it was looked at, or None if they could not be told.
+        code: What was looked at to tell what it needs.
+        rests: Whether its rule rests on what it says about itself, or on a fingerprint.
+        was: If so, its parts when it was looked at, or None if they could not be told.
     """
 
     tool: BaseTool
+    code: tuple[Any, ...]
+    rests: bool
     was: tuple[Any, ...] | None
 
     @classmethod
     def of(cls, tool: BaseTool, rule: Rule) -> Pin | None:
-        """Pin a tool down as it is now, if its rule rests on what it says about itself or on a fingerprint."""
-        watched = rule.tool is not None and (rule.needs == "annotated" or rule.tool.pin is not None)
-        return cls(tool, _parts(tool)) if watched else None
+        """Pin a tool down as it is now, if anybody declared it."""
+        if rule.tool is None:
+            return None
+        rests = rule.needs == "annotated" or rule.tool.pin is not None
+        return cls(tool, _code(tool), rests, _parts(tool) if rests else None)
 
     def difference(self) -> str | None:
         """How the tool differs from what it was, in words, or None."""
+        changed = [
+            part for part, was, now in zip(_CODE.values(), self.code, _code(self.tool), strict=True) if was is not now
+        ]
+        return _told(changed) or (self._difference_in_parts() if self.rests else None)
+
+    def _difference_in_parts(self) -> str | None:
         now = _parts(self.tool)
         if now is None or self.was is None:
             return "what it is cannot be compared with what it was"
@@ -81,7 +95,15 @@ class Pin:
             changed = [part for part, before, after in zip(_PARTS, self.was, now, strict=True) if before != after]
         except Exception:  # noqa: BLE001 - values in metadata are anybody's
             changed = ["metadata"]
-        return f"its {changed[0]} changed since the graph was wrapped; wrap it again" if changed else None
+        return _told(changed)
+
+
+def _told(changed: list[str]) -> str | None:
+    return f"its {changed[0]} changed since the graph was wrapped; wrap it again" if changed else None
+
+
+def _code(tool: BaseTool) -> tuple[Any, ...]:
+    return tuple(getattr(tool, name, None) for name in _CODE)
 
 
 def _parts(tool: BaseTool) -> tuple[Any, ...] | None:

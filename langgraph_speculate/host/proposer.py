@@ -20,9 +20,9 @@ from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import text_shown
-from langgraph_speculate.host.runner import Attempt
+from langgraph_speculate.host.runner import Attempt, Report
 from langgraph_speculate.host.sandbox import Sandbox
-from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.toolbox import CHANGES_ARGUMENTS, TASK, THREAD, Arguments, Entry, Toolbox, keyable
 from langgraph_speculate.policy import ToolPolicy
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Proposer:
             speculation,
             sandbox,
             run,
-            ended,
+            _unless_changed(body, ended),
             self._engine.policy.limits.attempt_timeout_s,
             again=partial(self._again, speculation.call, body),
             errand=errand,
@@ -291,3 +291,16 @@ class Proposer:
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
         self._driver.trace.ended(speculation.id, outcome, size)
         self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
+
+
+def _unless_changed(body: Body, report: Report[Speculation]) -> Report[Speculation]:
+    """*report*, told that nothing comes of a body that changed the model's words, which the message of a call shows."""
+    name = body.entry.facts.name
+
+    def told(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
+        given = body.arguments.given
+        if outcome.ok and given is not None and keyable(Call(name, given)) != Call(name, body.raw):
+            outcome = replace(outcome, taint=CHANGES_ARGUMENTS)
+        report(speculation, outcome, started, now)
+
+    return told

@@ -19,6 +19,7 @@ from langgraph_speculate.core.shadow import ShadowSession
 from langgraph_speculate.host.calls import RealCalls
 from langgraph_speculate.host.compat.configs import RUN_KEY
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.elsewhere import Elsewhere
 from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposer
@@ -50,6 +51,7 @@ class Run:
     Attributes:
         turns: The model's turns of the run.
         calls: Its real calls.
+        elsewhere: Those of them that need not reach a body of ours.
         previewer: Its model calls that are started on remembered results, or None if none is.
     """
 
@@ -83,6 +85,7 @@ class Run:
             self.previewer = Previewer(engine, self._driver, recollection, lookahead)
         self.turns = Turns(engine, self._driver, proposer, warmer, origin, lookahead, self.previewer)
         self.calls = RealCalls(engine, self._driver, toolbox, self.turns, is_async, self.previewer)
+        self.elsewhere = Elsewhere(self._driver, toolbox)
 
     # -- the model ---------------------------------------------------------------------------------------------------
 
@@ -100,6 +103,7 @@ class Run:
         """End the run; returns tasks that are winding down."""
         if self.previewer is not None:
             self.previewer.close()
+        self.elsewhere.close()
         self._driver.decide(self._session.close)
         self._engine.forget(self)
         return self._driver.runner.close()

@@ -12,12 +12,13 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
 from langgraph_speculate.host.between import between, models_among, tools_offered
 from langgraph_speculate.host.compat.agents import middleware_of
-from langgraph_speculate.host.compat.graphs import Pregel, deciding_functions, node_functions
+from langgraph_speculate.host.compat.graphs import Pregel, deciding_functions, inside, node_functions
 from langgraph_speculate.host.compat.tools import ToolNode, has_steps_before_tools, tools_by_name
 from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.reach import members, reach_of, values_around
@@ -117,9 +118,21 @@ def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[s
 
 
 def _tools_in(bound: Any) -> list[BaseTool]:
-    """The tools that the functions of a hand-written node refer to."""
+    """The tools that a hand-written node is made of or that its functions refer to, in retries, chains and the like."""
     found: dict[int, BaseTool] = {}
-    for value in (value for function in node_functions(bound) for value in values_around(function)):
-        inside = tools_by_name(value).values() if isinstance(value, ToolNode) else members(value)
-        found.update((id(one), one) for one in (value, *inside) if isinstance(one, BaseTool))
+    seen: dict[int, Any] = {}
+    rest = [bound]
+    while rest:
+        value = rest.pop()
+        if id(value) in seen:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, BaseTool):
+            found[id(value)] = value
+        elif isinstance(value, ToolNode):
+            rest.extend(tools_by_name(value).values())
+        elif isinstance(value, Runnable) and not isinstance(value, (BaseChatModel, Pregel)):
+            rest.extend(inside(value))
+            around = (one for function in node_functions(value) for one in values_around(function))
+            rest.extend(one for held in around for one in (held, *members(held)))
     return list(found.values())

@@ -15,6 +15,7 @@ from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.host.compat.configs import runtime_of
 from langgraph_speculate.host.compat.tools import RUN_MANAGER, body_parameters, has_own_run
 from langgraph_speculate.host.injection import Injection, injection
+from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import context_variables
 from langgraph_speculate.host.sandbox import mark
@@ -22,6 +23,7 @@ from langgraph_speculate.host.transparency import CallLimit
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
 
 THREAD, TASK = "thread", "task"
+CHANGES_ARGUMENTS = "arguments that it changes in place"
 _POSITIONAL = ""  # no schema has an argument of this name
 
 
@@ -31,11 +33,14 @@ class Arguments:
 
     Attributes:
         positional, named: The arguments.
+        given: The copy of the model's own that they were made of and may share lists and tables with; None for those of
+            a real call.
         slots: What `run` filled in besides: the config and the run manager, under the names of the body's parameters.
     """
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
+    given: Mapping[str, Any] | None = None
     slots: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,6 +85,10 @@ class Entry:
     def call(self, arguments: Arguments) -> Call:
         """The call that these arguments make, to be compared with others."""
         return arguments.call(self.tool.name, self.hidden)
+
+    def left_as_in(self, call: Call, arguments: Arguments) -> bool:
+        """Whether a body has left these arguments of *call* as they were."""
+        return keyable(self.call(arguments)) == call
 
     def circumstances(self, around: Any, arguments: Arguments, config: Mapping[str, Any]) -> Any:
         """What a call of the tool may see of its run, to be compared between launch and real call.
@@ -182,7 +191,7 @@ class Toolbox:
     def get(self, name: str) -> Entry | None:
         """The tool of that name, if there is exactly one and its body can be reached."""
         entry = self._entries.get(name)
-        return None if entry is None or name in self.ambiguous or has_own_run(entry.tool) else entry
+        return None if entry is None or name in self.ambiguous or has_own_run(own_kind(entry.tool)) else entry
 
     def knows(self, name: str) -> bool:
         """Whether there is a tool of that name, or two."""
@@ -228,6 +237,16 @@ class Toolbox:
             return entry
         rule, changed = held_to_pin(tool, self._policy.rule_for(tool.name))
         return Entry(tool, ToolFacts(tool.name, rule, changed=changed))
+
+    def facts_of(self, name: str) -> ToolFacts:
+        """What is known about a tool of which there is nothing but its name: what the policy says of that.
+
+        Unless it holds the tool to more than its name, or what stands here under that name is not what it speaks of.
+        """
+        rule, known = self._policy.rule_for(name), self._entries.get(name)
+        doubted = rule.tool is not None and rule.tool.pin is not None
+        doubted = doubted or (known is not None and known.facts.rule.tool != rule.tool)
+        return ToolFacts(name, withdrawn(rule) if doubted else rule)
 
     def headroom(self, state: Callable[[], Mapping[str, Any]]) -> int | None:
         """How many more calls of any tool the limits on all of them leave, or None if there is none."""

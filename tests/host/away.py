@@ -49,6 +49,13 @@ def where(id: int) -> dict[str, Any]:
 
 
 @tool
+def paged(filter: dict[str, Any]) -> str:
+    "Make something of its argument."
+    filter.setdefault("page", 1)
+    return "found"
+
+
+@tool
 def whose(id: int) -> str:
     "Tell whose run this is."
     return str(get_config()["configurable"].get("user"))

@@ -562,3 +562,14 @@ def speculating_threads_end() -> bool:
     while speculating_threads() and time.monotonic() < until:
         time.sleep(0.001)
     return not speculating_threads()
+
+
+@pytest.mark.parametrize("given", [{}, {"page": 1}])
+def test_a_worker_sees_that_a_body_changes_its_arguments(given: dict[str, Any]) -> None:
+    """
+    A real call's message would show the change, and a copy that was sent away cannot.
+    """
+    changes = not given
+    reply = carry_out(Parcel("1", "paged", "away:paged", (), {"filter": given}, {}, ()))
+
+    assert (reply.value, reply.taint is None) == ((None, False) if changes else ("found", True))

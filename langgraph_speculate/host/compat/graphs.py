@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, RunnableSequence
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph.pregel import Pregel
@@ -18,6 +19,7 @@ __all__ = [
     "copy_graph",
     "deciding_functions",
     "get_function_nonlocals",
+    "inside",
     "mappers",
     "node_functions",
     "parts_of",
@@ -78,3 +80,15 @@ def parts_of(value: Any, kwargs: Mapping[str, Any] | None = None) -> Iterator[tu
         yield from parts_of(value.bound, {**(kwargs or {}), **value.kwargs})
     else:
         yield value, kwargs or {}
+
+
+def inside(value: Runnable[Any, Any]) -> list[Any]:
+    """The runnables that a runnable calls, at whatever occasion: steps, branches, fallbacks, what it retries."""
+    if isinstance(value, RunnableBindingBase):
+        return [value.bound]  # and not what is bound to its calls, such as the tools that a model is told of
+    found: list[Any] = []
+    for held in getattr(value, "__dict__", {}).values():
+        many = held.values() if isinstance(held, dict) else held if isinstance(held, (list, tuple)) else [held]
+        for one in many:
+            found.extend(one if isinstance(one, tuple) else [one])
+    return [one for one in found if isinstance(one, Runnable)]

@@ -32,6 +32,7 @@ __all__ = [
     "has_steps_before_tools",
     "injected_arguments",
     "injections_of",
+    "own_ways",
     "set_class",
     "shown_content",
     "tool_call_wrappers",
@@ -42,6 +43,7 @@ RUN_MANAGER = "run_manager"
 """The parameter of a tool's body that its `run` fills with the callback manager of the call."""
 
 _OWN_RUN = ("run", "arun")
+_WAYS = ("invoke", "ainvoke", *_OWN_RUN)
 
 
 def clone_tool_node(node: ToolNode, tools: Mapping[str, BaseTool]) -> ToolNode:
@@ -78,14 +80,16 @@ def body_slots(function: Callable[..., Any]) -> frozenset[str]:
 
 def body_parameters(
     tool: BaseTool, args: Mapping[str, Any], injected: Mapping[str, Any] | None = None, call_id: str | None = None
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     """Raw arguments validated, coerced and defaulted as the tool's own `run` does it, with what the host *injected*.
 
-    With *call_id*, for a tool that is handed the id of its call.
+    With *call_id*, for a tool that is handed the id of its call. The last that is returned is the copy of *args* that
+    this was made of, and may be a part of.
     Raises whatever the tool's schema raises.
     """
-    positional, named = tool._to_args_and_kwargs({**copy.deepcopy(dict(args)), **(injected or {})}, call_id)
-    return tuple(positional), dict(named)
+    given = copy.deepcopy(dict(args))
+    positional, named = tool._to_args_and_kwargs({**given, **(injected or {})}, call_id)
+    return tuple(positional), dict(named), given
 
 
 def injected_arguments(tool: BaseTool) -> frozenset[str]:
@@ -131,9 +135,18 @@ def _fields(model: Any) -> Sequence[str]:
     return list(getattr(model, "__fields__", {}) if found is None else found)
 
 
-def has_own_run(tool: BaseTool) -> bool:
-    """Whether a tool replaces `run` or `arun`, so that its calls may never reach a body we could adopt in."""
-    return any(getattr(type(tool), name) is not getattr(BaseTool, name) for name in _OWN_RUN)
+def has_own_run(kind: type[BaseTool]) -> bool:
+    """Whether a class of tools replaces `run` or `arun`, so that calls may never reach a body we could adopt in."""
+    return any(getattr(kind, name) is not getattr(BaseTool, name) for name in _OWN_RUN)
+
+
+def own_ways(kind: type[BaseTool]) -> list[str]:
+    """Names of the methods that lead to the body of a class of tools, in LangChain, and may not in this class."""
+    return [name for name in _WAYS if not _is_hosts(getattr(kind, name))]
+
+
+def _is_hosts(method: Any) -> bool:
+    return str(getattr(method, "__module__", "")).startswith("langchain_core.tools.")
 
 
 def set_class(thing: BaseTool | BaseChatModel, kind: type[BaseTool] | type[BaseChatModel]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from agents import START_INPUT, ScriptedModel, State, World, notebook, tool_node_graph
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableBranch, RunnableLambda, RunnableParallel
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 from pydantic import BaseModel
@@ -45,6 +45,23 @@ def _parts_of() -> None:
     prompt, model = RunnableLambda(lambda x: x), ScriptedModel(script=[])
     bound = prompt | model.bind(tools=[{"name": "t"}])
     assert list(graphs.parts_of(bound)) == [(prompt, {}), (model, {"tools": [{"name": "t"}]})]
+
+
+@contract("inside")
+def _inside() -> None:
+    one, two, three = (RunnableLambda(lambda x: x) for _ in range(3))
+    kept = {
+        "bound": (one.bind(tools=[two]), [one]),
+        "retried": (one.with_retry(), [one]),
+        "with a fallback": (one.with_fallbacks([two]), [one, two]),
+        "in a row": (one | two | three, [one, three, two]),
+        "beside each other": (RunnableParallel(a=one, b=two), [one, two]),
+        "one of them": (RunnableBranch((one, two), three), [one, two, three]),
+    }
+    for value, expected in kept.values():
+        found = graphs.inside(value)
+        assert len(found) == len(expected)
+        assert all(any(one is other for other in found) for one in expected)
 
 
 @contract("Pregel", "PregelNode", "copy_graph")

@@ -8,7 +8,7 @@ import pytest
 from agents import World, notebook
 from langchain.tools import InjectedState, InjectedStore, ToolRuntime
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, tool
+from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, Tool, tool
 
 from contracts import contract
 from langgraph_speculate.host.compat import tools
@@ -36,7 +36,7 @@ def _injections() -> None:
     assert tools.injections_of(whole) == tools.Injections({"state": None, "field": "messages"}, None, None, None)
     assert tools.injections_of(other) == tools.Injections({}, "store", "runtime", None)
     assert tools.injections_of(marked) == tools.Injections({}, None, None, "mine")
-    assert tools.body_parameters(marked, {"id": "1"}, None, "call_1") == ((), {"id": 1, "mine": "call_1"})
+    assert tools.body_parameters(marked, {"id": "1"}, None, "call_1")[:2] == ((), {"id": 1, "mine": "call_1"})
     call = {"type": "tool_call", "id": "call_1", "name": "marked", "args": {"id": 1}}
     assert marked.invoke(call).content == "call_1"
 
@@ -93,7 +93,7 @@ def _body_parameters() -> None:
         return ""
 
     given = {"id": "7"}
-    assert tools.body_parameters(look, given) == ((), {"id": 7, "detail": "short"})
+    assert tools.body_parameters(look, given) == ((), {"id": 7, "detail": "short"}, given)
     assert given == {"id": "7"}
     with pytest.raises(ValueError, match="id"):
         tools.body_parameters(look, {"id": "x"})
@@ -134,8 +134,18 @@ def _has_own_run() -> None:
         def run(self, *args: Any, **kwargs: Any) -> Any:
             return ""
 
-    assert tools.has_own_run(Own())
-    assert not tools.has_own_run(notebook(World())[0])
+    assert tools.has_own_run(Own)
+    assert not tools.has_own_run(type(notebook(World())[0]))
+
+
+@contract("own_ways")
+def _own_ways() -> None:
+    class Own(StructuredTool):
+        def invoke(self, *args: Any, **kwargs: Any) -> Any:
+            return ""
+
+    assert tools.own_ways(Own) == ["invoke"]
+    assert [tools.own_ways(kind) for kind in (Tool, StructuredTool)] == [[], []]
 
 
 @contract("set_class")
