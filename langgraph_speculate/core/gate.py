@@ -33,7 +33,7 @@ class Reason(StrEnum):
     GUARD = "guard"  # a guard of the policy did not let it pass
     RETURN_DIRECT = "return_direct"  # its result ends the run
     INJECTED = "injected_arguments"  # it takes state, store, runtime or its call id
-    CONTEXT = "context_variables"  # it reads context variables that a speculation would not see
+    CONTEXT = "context_variables"  # it reads context variables, or thread-locals, that a speculation would not see
     TRIPPED = "tripped"  # run ahead before, it reached for something only a real call may have
     TTL_ZERO = "ttl_zero"  # its results are too volatile to be kept at all
     VENUE = "venue"  # it has no body for this kind of run (async only, in a sync run)
@@ -158,6 +158,9 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
         return Reason.INJECTED, f"the host injects {', '.join(sorted(missing))}"
     if tool.variables:
         return Reason.CONTEXT, f"list {', '.join(sorted(tool.variables))} in propagate_context"
+    if tool.thread_locals:
+        held = ", ".join(sorted(tool.thread_locals))
+        return Reason.CONTEXT, f"it uses {held}: another thread's when it runs ahead, unlike a listed ContextVar"
     if tool.name in view.tripped:
         return Reason.TRIPPED, "run ahead before, it reached for something only a real call may have"
     if policy.ttl_s <= 0:

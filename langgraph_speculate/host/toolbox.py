@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from langgraph_speculate.host.compat.configs import runtime_of
 from langgraph_speculate.host.compat.tools import RUN_MANAGER, body_parameters, has_own_run
 from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
-from langgraph_speculate.host.reach import context_variables
+from langgraph_speculate.host.reach import surroundings_of
 from langgraph_speculate.host.sandbox import mark
 from langgraph_speculate.host.transparency import CallLimit
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
@@ -244,6 +243,7 @@ class Toolbox:
             rule.tool.check_templates(tool.name, tool.args)
         rule, changed = held_to_pin(tool, rule)
         injected = injection(tool, rule.tool)
+        around = surroundings_of(tool)
         facts = ToolFacts(
             name=tool.name,
             rule=rule,
@@ -252,7 +252,8 @@ class Toolbox:
             return_direct=bool(tool.return_direct),
             injected=frozenset() if injected is None else injected.denied,
             by_call=frozenset() if injected is None else injected.by_call,
-            variables=frozenset(v.name for v in _variables_of(tool) if v not in self._policy.propagate_context),
+            variables=frozenset(v.name for v in around.variables if v not in self._policy.propagate_context),
+            thread_locals=around.thread_locals,
             venues=venues_of(tool),
             changed=changed,
         )
@@ -266,12 +267,6 @@ class Toolbox:
         needed = {"run_limit": any(limit.per_run is not None for limit in kept)}
         needed["thread_limit"] = any(limit.per_thread is not None for limit in kept)
         return tuple(setting for setting, needs in needed.items() if needs and getattr(policy, setting) is None)
-
-
-def _variables_of(tool: BaseTool) -> set[ContextVar[Any]]:
-    bodies = (getattr(tool, "func", None), getattr(tool, "coroutine", None))
-    own = [body for body in bodies if body is not None] or [type(tool)._run, type(tool)._arun]
-    return {variable for body in own for variable in context_variables(body)}
 
 
 def venues_of(tool: BaseTool) -> frozenset[str]:

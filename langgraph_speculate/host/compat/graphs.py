@@ -6,18 +6,18 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, RunnableSequence
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
-from langgraph.pregel._utils import get_function_nonlocals
 
 __all__ = [
     "Pregel",
     "PregelNode",
+    "all_functions",
     "copy_graph",
     "deciding_functions",
-    "get_function_nonlocals",
     "mappers",
     "node_functions",
     "parts_of",
@@ -48,6 +48,13 @@ def node_functions(bound: Any) -> Iterator[Callable[..., Any]]:
             yield from (f for f in (getattr(part, "func", None), getattr(part, "afunc", None)) if callable(f))
 
 
+def all_functions(value: Any) -> list[Callable[..., Any]]:
+    """The Python functions that a runnable runs, or the nodes of a graph."""
+    if issubclass(type(value), Pregel):
+        return [function for node in value.nodes.values() for function in node_functions(node.bound)]
+    return list(node_functions(value)) if issubclass(type(value), Runnable) else []
+
+
 def successors(graph: Any, name: str) -> set[str] | None:
     """The nodes that a node may lead to: edges, conditional edges, declared commands. None: it may lead anywhere."""
     builder = getattr(graph, "builder", None)
@@ -71,10 +78,11 @@ def deciding_functions(graph: Any, name: str) -> list[Callable[..., Any]]:
 
 def parts_of(value: Any, kwargs: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """The runnables that a runnable is put together from, each with what is bound to its calls."""
-    if isinstance(value, (RunnableSequence, RunnableSeq)):
+    kind = type(value)  # somebody's object is not asked what it is
+    if issubclass(kind, (RunnableSequence, RunnableSeq)):
         for step in value.steps:
             yield from parts_of(step)
-    elif isinstance(value, RunnableBindingBase):
+    elif issubclass(kind, RunnableBindingBase):
         yield from parts_of(value.bound, {**(kwargs or {}), **value.kwargs})
     else:
         yield value, kwargs or {}
