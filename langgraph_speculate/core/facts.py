@@ -25,6 +25,7 @@ class ToolFacts:
         thread_locals: By which names it refers to values that every thread has its own of.
         venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
         changed: How it differs from the tool that was approved, in words, or None.
+        unclear: Why nothing can be said about it, in words, or None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ToolFacts:
     thread_locals: frozenset[str] = frozenset()
     venues: frozenset[str] = frozenset({"thread"})
     changed: str | None = None
+    unclear: str | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.facts import ToolFacts
+from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.host.compat.configs import runtime_of
 from langgraph_speculate.host.compat.tools import RUN_MANAGER, body_parameters, has_own_run
 from langgraph_speculate.host.injection import Injection, injection
@@ -18,7 +19,8 @@ from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import surroundings_of
 from langgraph_speculate.host.sandbox import mark
 from langgraph_speculate.host.transparency import CallLimit
-from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
+from langgraph_speculate.policy import Rule, SpeculationPolicy, ToolPolicy
+from langgraph_speculate.policy.checks import printable
 
 THREAD, TASK = "thread", "task"
 _POSITIONAL = ""  # no schema has an argument of this name
@@ -163,7 +165,7 @@ class Toolbox:
         if known is not None and not same_body(known.tool, tool):
             self.ambiguous.add(tool.name)
         elif known is None:
-            self._entries[tool.name] = entry = self._describe(tool)
+            self._entries[tool.name] = entry = self._described(tool)
             if entry.facts.rule.tool is not None and entry.facts.rule.tool.warm is not None:
                 self.warmable.add(tool.name)
             if (pin := Pin.of(tool, entry.facts.rule)) is not None:
@@ -237,8 +239,18 @@ class Toolbox:
         # A state that cannot be read says nothing about what has been spent.
         return min((room for limit in limits for room in limit.rooms(counted)), default=None) if counted else 0
 
-    def _describe(self, tool: BaseTool) -> Entry:
+    def _described(self, tool: BaseTool) -> Entry:
+        """What is known about a tool; where looking at it fails, that nothing is, so that it does not run ahead."""
         rule = self._policy.rule_for(tool.name, tool.metadata)
+        try:
+            return self._describe(tool, rule)
+        except PolicyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its schema and its class are somebody else's code
+            why = f"looking at it fails with {_told(error)}"
+            return Entry(tool, ToolFacts(tool.name, rule, gated=tool.name in self._gated, unclear=why))
+
+    def _describe(self, tool: BaseTool, rule: Rule) -> Entry:
         if rule.tool is not None:
             rule.tool.check_templates(tool.name, tool.args)
         rule, changed = held_to_pin(tool, rule)
@@ -267,6 +279,13 @@ class Toolbox:
         needed = {"run_limit": any(limit.per_run is not None for limit in kept)}
         needed["thread_limit"] = any(limit.per_thread is not None for limit in kept)
         return tuple(setting for setting, needs in needed.items() if needs and getattr(policy, setting) is None)
+
+
+def _told(error: Exception) -> str:
+    try:
+        return printable(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - an error may not even have a text
+        return type(error).__name__
 
 
 def venues_of(tool: BaseTool) -> frozenset[str]:

@@ -98,12 +98,13 @@ def test_what_the_tool_is_forbids_every_call_of_it(reason: Reason):
     ("tool", "reason", "words"),
     [
         (facts(thread_locals=frozenset({"session", "local"})), Reason.CONTEXT, "uses local, session: another thread's"),
+        (facts(unclear="looking at it fails with TypeError: no"), Reason.UNKNOWN_TOOL, "TypeError: no"),
     ],
-    ids=["thread_locals"],
+    ids=["thread_locals", "unclear"],
 )
 def test_reasons_that_have_several_causes_name_each(tool: ToolFacts, reason: Reason, words: str):
     """
-    A value that each thread has its own of.
+    A value that each thread has its own of, and a tool that nothing can be said about.
     """
     verdict = forbids(tool, THREAD, view())
     assert verdict is not None

@@ -355,6 +355,41 @@ def test_looking_at_a_node_runs_nothing_of_what_it_holds(world: World) -> None:
     assert speculation_of(wrapped).stats().hits == NOTEBOOK_HITS
 
 
+class _Odd(BaseTool):
+    """A tool that does not say what it takes."""
+
+    name: str = "odd"
+    description: str = "Odd."
+
+    @property
+    def args(self) -> Any:
+        raise LookupError("no arguments today")
+
+    def _run(self, id: int) -> str:
+        return str(id)
+
+
+@pytest.mark.parametrize("by", ["speculate", "middleware"])
+def test_a_tool_that_cannot_be_looked_at_stays_where_it_is_and_says_why(by: str, world: World) -> None:
+    """
+    It is the only one that does not run ahead; neither wrapping nor the run fails.
+    """
+    oracle, policy = Oracle(NOTEBOOK_SCRIPT), {"tools": {**NOTEBOOK_POLICY["tools"], "odd": True}}
+    inside = [SpeculationMiddleware(policy, predictor=oracle)] if by == "middleware" else []
+    model = ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005)
+    graph = agent_graph(model, [*notebook(world), _Odd()], middleware=inside)
+    handle = inside[0].speculation if inside else None
+    if by == "speculate":
+        graph = speculate(graph, policy, predictor=oracle)
+        handle = speculation_of(graph)
+    graph.invoke(START_INPUT)
+    assert handle is not None
+    assert handle.stats().hits == NOTEBOOK_HITS
+    verdict = next(one for one in handle.explain() if one.tool == "odd")
+    assert (verdict.allowed, verdict.reason) == (False, "unknown_tool")
+    assert "LookupError: no arguments today" in verdict.detail
+
+
 class _Own(BaseTool):
     """A tool that is a class of its own."""
 
