@@ -171,11 +171,14 @@ class _Walk:
     def _bound_to(self, value: Any) -> Iterator[Part]:
         """What was bound to a function; of a method's object all, or what its code names."""
         call = attribute(type(value), "__call__")
-        if type(value) is FunctionType or (self.whole and not is_a(value, MethodType)):
+        if type(value) is FunctionType:
             yield from bound_to(value)
         elif self.whole:
-            yield from bound_to(value)
-            yield "", value.__self__
+            holder = value.__self__ if is_a(value, MethodType) else value
+            # What tenacity notes for each thread, say, is nothing that the function behind it reads.
+            theirs = (ContextVar, threading.local) if _is_foreign(package_of(holder)) else ()
+            yield from ((name, part) for name, part in bound_to(value) if not is_a(part, theirs))
+            yield "", holder
         elif is_a(value, MethodType):
             yield "", value.__func__
             for name in dict.fromkeys(name for code in codes(value) for name in code.co_names):

@@ -18,6 +18,7 @@ from attacks import answers, final
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import PrivateAttr
+from tenacity import retry, stop_after_attempt
 
 from langgraph_speculate import speculate, speculation_of
 
@@ -143,6 +144,17 @@ def test_a_listed_variable_lets_the_tool_run_ahead_through_whatever_it_asks(thro
         predictor=Oracle(SCRIPT),
     )
     assert answers(context.run(final, graph, "invoke")) == ["alice"]
+    assert speculation_of(graph).stats().hits == 1
+
+
+def test_what_a_decorator_keeps_for_itself_is_not_the_tools() -> None:
+    """
+    tenacity notes its attempts in a thread-local: a tool that is tried again is none that reads it.
+    """
+    tried = retry(stop=stop_after_attempt(2))(lambda: "somebody")
+    graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.01), [_by(tried)])
+    graph = speculate(graph, POLICY, predictor=Oracle(SCRIPT))
+    assert answers(final(graph, "invoke")) == ["somebody"]
     assert speculation_of(graph).stats().hits == 1
 
 
