@@ -243,8 +243,11 @@ class Proposer:
         guest = self._guest(speculation, policy)
 
         def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
-            self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now, guest)
-            self._ended(speculation, outcome, started, now)
+            try:
+                self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now, guest)
+                self._ended(speculation, outcome, started, now)
+            except BaseException as error:  # noqa: BLE001 - errors and results of users' may run code when looked at
+                self._ended(speculation, Outcome(error=error), started, now)  # or its real call would wait in vain
             if then is not None:
                 then(speculation)
 

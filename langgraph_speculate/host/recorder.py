@@ -21,6 +21,7 @@ from langchain_core.runnables.config import get_callback_manager_for_config
 
 from langgraph_speculate.host.compat.callbacks import ahandle_event, handle_event
 from langgraph_speculate.host.compat.configs import child_config, runtime_of
+from langgraph_speculate.host.wires import Lent, Trip
 
 RECORDED = {
     "on_chain_start": "ignore_chain",
@@ -42,7 +43,7 @@ _STREAM = "stream"
 _COMMIT = "commit"
 
 
-class Recorder(BaseCallbackHandler):
+class Recorder(Lent, BaseCallbackHandler):
     """Records events in order.
 
     Args:
@@ -58,7 +59,7 @@ class Recorder(BaseCallbackHandler):
     run_inline = True
     raise_error = True
 
-    def __init__(self, trip: Callable[[str], NoReturn]) -> None:
+    def __init__(self, trip: Trip) -> None:
         self.outer, self.inner = uuid4(), uuid4()
         self.effects: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self._trip = trip
@@ -74,6 +75,16 @@ class Recorder(BaseCallbackHandler):
             effect()
         else:
             self.effects.append((_COMMIT, (effect,), {}))
+
+    @property
+    def written(self) -> list[Any]:
+        """What handlers and streams would be handed, in order."""
+        return [(args, named) for event, args, named in self.effects if event != _COMMIT]
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether what is recorded is, or has been, made up for: the result was adopted."""
+        return self._replayed
 
     def replayed(self) -> None:
         """What is recorded is being made up for."""
@@ -98,6 +109,9 @@ class Recorder(BaseCallbackHandler):
 
 def _recording(event: str) -> Callable[..., None]:
     def record(self: Recorder, *args: Any, **kwargs: Any) -> None:
+        metadata = kwargs.get("metadata")
+        if metadata:  # what is its node's stands there as tripwires; the real call's will be put in their place
+            kwargs["metadata"] = {key: item for key, item in metadata.items() if not issubclass(type(item), Lent)}
         self.effects.append((event, args, kwargs))
 
     record.__name__ = event

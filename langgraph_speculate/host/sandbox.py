@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
@@ -29,54 +29,7 @@ from langgraph_speculate.host.compat.configs import (
 )
 from langgraph_speculate.host.current import CurrentSpeculation
 from langgraph_speculate.host.recorder import Recorder
-
-
-class Tripwire(BaseException):
-    """A speculation reached for something that only a real call may have.
-
-    Not an Exception, so that a tool's own `except Exception` does not swallow it.
-    """
-
-
-class Poison:
-    """Stands where something forbidden would be: any use taints the speculation and stops its body."""
-
-    __slots__ = ("_name", "_trip")
-
-    def __init__(self, name: str, trip: Callable[[str], NoReturn]) -> None:
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_trip", trip)
-
-    def _use(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        trip: Callable[[str], NoReturn] = object.__getattribute__(self, "_trip")
-        trip(object.__getattribute__(self, "_name"))
-
-    def __getattribute__(self, name: str) -> Any:
-        # isinstance() looks at __class__ on its way; a look at the type alone reveals nothing.
-        return Poison if name == "__class__" else Poison._use(self)
-
-    __call__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __len__ = _use
-    __bool__ = __str__ = __repr__ = __format__ = __hash__ = __int__ = __float__ = __index__ = _use
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _use
-    __setattr__ = __delattr__ = __enter__ = __exit__ = __await__ = __aenter__ = __aexit__ = _use
-
-
-class Wired:
-    """Mixed into a runtime for a speculation: to look at what it may not have trips a wire, even if only for None."""
-
-    trip: Callable[[str], NoReturn]
-    forbidden: frozenset[str] = frozenset()
-
-    def wire(self, trip: Callable[[str], NoReturn], forbidden: Iterable[str]) -> Self:
-        """From now on *trip* is called with the name of each *forbidden* attribute that is looked at."""
-        object.__setattr__(self, "trip", trip)  # runtimes may be frozen
-        object.__setattr__(self, "forbidden", frozenset(forbidden))
-        return self
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in object.__getattribute__(self, "forbidden"):
-            object.__getattribute__(self, "trip")(f"runtime.{name}")
-        return object.__getattribute__(self, name)
+from langgraph_speculate.host.wires import Poison, Tripwire, Wired
 
 
 class _AheadRuntime(Wired, Runtime[Any]):
@@ -200,7 +153,13 @@ class Sandbox:
         return self.context.run(body)
 
     def trip(self, name: str) -> NoReturn:
-        """Taint the speculation and stop its body."""
+        """Taint the speculation and stop its body.
+
+        Raises:
+            RuntimeError: The result was adopted, and somebody still holds on to what the body was lent.
+        """
+        if self.recorder.is_replayed:  # it is the user's run now, where nobody expects a wire
+            raise RuntimeError(f"{name} is out of reach when an early run is over; read it before")
         self.taint = self.taint or name
         raise Tripwire(f"a speculation may not use {name}")
 
