@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
@@ -30,6 +30,8 @@ from langgraph_speculate.host.compat.configs import (
 from langgraph_speculate.host.current import CurrentSpeculation
 from langgraph_speculate.host.recorder import Recorder
 from langgraph_speculate.host.wires import Poison, Tripwire, Wired
+
+T = TypeVar("T")
 
 
 class _AheadRuntime(Wired, Runtime[Any]):
@@ -149,8 +151,11 @@ class Sandbox:
 
     def run(self, body: Callable[[], Any]) -> Any:
         """Run a sync body."""
-
         return self.context.run(body)
+
+    def aside(self, look: Callable[[], T]) -> T:
+        """Run what leaves no context variables behind; several threads may, at a time."""
+        return self.context.copy().run(look)
 
     def trip(self, name: str) -> NoReturn:
         """Taint the speculation and stop its body.
