@@ -96,7 +96,7 @@ class Injection:
         swapped = dict(named)
         for name in self._readers(named):
             values = copy.deepcopy(self._read(name, named[name]))
-            watched = Watched("state", values, self.reads, trip, "; reads_state names what it reads")
+            watched = Watched("its state", values, self.reads, trip, "; reads_state names what it reads")
             if name == self.runtime:
                 made = _AheadRuntime(**{**dict.fromkeys(_RUNTIME_FIELDS), **runtime, "state": watched})
                 state = {"state"} if self.reads else set[str]()

@@ -241,6 +241,7 @@ class Proposer:
             uses_context="context" in entry.facts.uses,
             native=speculation.venue == TASK,
             hosts=body.hosts,
+            metadata=entry.tool.metadata,
         )
         sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
 

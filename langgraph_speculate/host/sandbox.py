@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, cast
 
-from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, ensure_config, patch_config
 from langgraph.runtime import Runtime
@@ -28,6 +27,7 @@ from langgraph_speculate.host.compat.configs import (
     var_child_runnable_config,
 )
 from langgraph_speculate.host.current import CurrentSpeculation
+from langgraph_speculate.host.managers import manager_around, manager_of_run
 from langgraph_speculate.host.recorder import Recorder
 from langgraph_speculate.host.wires import Poison, Tripwire, Wired
 
@@ -103,6 +103,7 @@ class Sandbox:
         uses_context: Whether the tool may see the run's own runtime context.
         native: Whether the body is a coroutine.
         hosts: Hosts that the body may contact, as patterns.
+        metadata: The tool's own.
 
     Attributes:
         taint: What the body reached for although it must not, or None.
@@ -119,6 +120,7 @@ class Sandbox:
         uses_context: bool,
         native: bool,
         hosts: Collection[str] = (),
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.taint: str | None = None
         self.recorder = Recorder(self.trip)
@@ -127,15 +129,9 @@ class Sandbox:
             self.context.run(variable.set, value)
         self.context.run(CurrentSpeculation(tool, self.recorder, self.trip, hosts).enter)
         # As `BaseTool.run` has it: a body may be handed the config around its run, and inherits the one inside.
-        kind: type[Any] = AsyncCallbackManagerForToolRun if native else CallbackManagerForToolRun
-        self._manager = kind(
-            run_id=self.recorder.inner,
-            handlers=[self.recorder],
-            inheritable_handlers=[self.recorder],
-            parent_run_id=self.recorder.outer,
-        )
         self._uses_context = uses_context
         self._config = self.context.run(self._muted, config, uses_context)
+        self._manager = manager_of_run(self._config["callbacks"], metadata or {}, native=native)
         inner = patch_config(self._config, callbacks=self._manager.get_child())
         self.context.run(var_child_runnable_config.set, inner)
 
@@ -181,9 +177,6 @@ class Sandbox:
                 RunnableConfig,
                 {
                     **{key: config[key] for key in ("recursion_limit", "max_concurrency") if key in config},
-                    "callbacks": CallbackManager(
-                        [self.recorder], inheritable_handlers=[self.recorder], parent_run_id=self.recorder.outer
-                    ),
                     "tags": list(config.get("tags") or ()),
                     "metadata": callers(metadata),
                     "configurable": {**callers(configurable), **node_only},
@@ -193,6 +186,7 @@ class Sandbox:
         muted["configurable"][CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
         hidden = {key: own for key in (*metadata, *node_only) if not key.startswith("__")}
         muted["metadata"] = {**hidden, **muted["metadata"]}
+        muted["callbacks"] = manager_around(self.recorder, muted["metadata"], callers(metadata), self.trip)
         return muted
 
     def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:

@@ -103,7 +103,7 @@ class Watched(Lent, dict[Any, Any]):
         return key in self._may_ask(key)
 
     def _whole(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        self._trip(f"its {self._name} as a whole{self._remedy}")
+        self._trip(f"{self._name} as a whole{self._remedy}")
         raise AssertionError  # no trip returns
 
     __iter__ = __len__ = __eq__ = __ne__ = __repr__ = __str__ = __format__ = __bool__ = __reversed__ = _whole
