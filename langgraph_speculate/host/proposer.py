@@ -242,6 +242,7 @@ class Proposer:
             native=speculation.venue == TASK,
             hosts=body.hosts,
             metadata=entry.tool.metadata,
+            decimals=place.decimals,
         )
         sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
 

@@ -9,6 +9,7 @@ tainted, even if it swallows the error.
 from __future__ import annotations
 
 import contextvars
+import decimal
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, cast
@@ -20,6 +21,7 @@ from langsmith.run_helpers import tracing_context
 
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.host.arithmetic import rules_of
 from langgraph_speculate.host.compat.configs import (
     CONFIG_KEY_RUNTIME,
     is_node_private,
@@ -62,7 +64,11 @@ def mark(value: Any) -> Any:
 _ATOMS = frozenset({str, int, bool, type(None)})
 
 
-def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any]) -> Any:
+def circumstances_of(
+    config: Mapping[str, Any],
+    variables: Mapping[contextvars.ContextVar[Any], Any],
+    decimals: decimal.Context | None = None,
+) -> Any:
     """What a tool may see of its run besides its arguments, to be compared between launch and real call."""
     given = callers(config.get("configurable"))
     return {
@@ -71,6 +77,7 @@ def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.C
         "metadata": {key: mark(value) for key, value in callers(config.get("metadata")).items() if key not in given},
         "tags": tuple(config.get("tags") or ()),
         "limits": (config.get("recursion_limit", DEFAULT_RECURSION_LIMIT), config.get("max_concurrency")),
+        "decimals": rules_of(decimals),
         "variables": {variable: mark(value) for variable, value in variables.items()},
     }
 
@@ -104,6 +111,7 @@ class Sandbox:
         native: Whether the body is a coroutine.
         hosts: Hosts that the body may contact, as patterns.
         metadata: The tool's own.
+        decimals: The decimal context of the run; None for the default.
 
     Attributes:
         taint: What the body reached for although it must not, or None.
@@ -121,12 +129,15 @@ class Sandbox:
         native: bool,
         hosts: Collection[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        decimals: decimal.Context | None = None,
     ) -> None:
         self.taint: str | None = None
         self.recorder = Recorder(self.trip)
         self.context = _UNTRACED.copy()
         for variable, value in variables.items():
             self.context.run(variable.set, value)
+        if decimals is not None:
+            self.context.run(decimal.setcontext, decimals.copy())
         self.context.run(CurrentSpeculation(tool, self.recorder, self.trip, hosts).enter)
         # As `BaseTool.run` has it: a body may be handed the config around its run, and inherits the one inside.
         self._uses_context = uses_context
