@@ -22,6 +22,7 @@ from langsmith.run_helpers import tracing_context
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.arithmetic import rules_of
+from langgraph_speculate.host.compat.callbacks import hears_of_chunks
 from langgraph_speculate.host.compat.configs import (
     CONFIG_KEY_RUNTIME,
     is_node_private,
@@ -30,7 +31,7 @@ from langgraph_speculate.host.compat.configs import (
 )
 from langgraph_speculate.host.current import CurrentSpeculation
 from langgraph_speculate.host.managers import manager_around, manager_of_run
-from langgraph_speculate.host.recorder import Recorder
+from langgraph_speculate.host.recorder import ListenedRecorder, Recorder
 from langgraph_speculate.host.wires import Poison, Tripwire, Wired
 
 T = TypeVar("T")
@@ -132,7 +133,8 @@ class Sandbox:
         decimals: decimal.Context | None = None,
     ) -> None:
         self.taint: str | None = None
-        self.recorder = Recorder(self.trip)
+        recorder = ListenedRecorder if hears_of_chunks(config.get("callbacks")) else Recorder
+        self.recorder = recorder(self.trip)
         self.context = _UNTRACED.copy()
         for variable, value in variables.items():
             self.context.run(variable.set, value)
