@@ -18,7 +18,7 @@ from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import surroundings_of
-from langgraph_speculate.host.sandbox import mark
+from langgraph_speculate.host.sandbox import Sandbox, mark
 from langgraph_speculate.host.transparency import CallLimit
 from langgraph_speculate.policy import Rule, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.policy.checks import printable
@@ -107,20 +107,29 @@ class Entry:
         return around, read, mark(context)
 
     def coerce(
-        self, args: Mapping[str, Any], state: Callable[[], Mapping[str, Any]] = dict, call_id: str | None = None
+        self,
+        args: Mapping[str, Any],
+        sandbox: Sandbox,
+        state: Callable[[], Mapping[str, Any]] = dict,
+        call_id: str | None = None,
     ) -> Arguments | None:
         """Raw arguments as the body would receive them, or None when they do not fit the schema.
 
         Args:
             args: The arguments as a model would write them.
+            sandbox: Where the schema looks at them: nobody has made this call, so nobody may hear of it. A validator
+                that trips a wire there fits nothing any more.
             state: Returns the graph's state, which may be injected.
             call_id: The id of the call, if it is known.
         """
         try:
             placeholders = None if self.injection is None else self.injection.placeholders(state())
-            return Arguments(*body_parameters(self.tool, args, placeholders, call_id))
-        except Exception:  # noqa: BLE001 - a validator is somebody else's code
+            fitted = sandbox.aside(lambda: Arguments(*body_parameters(self.tool, args, placeholders, call_id)))
+        except KeyboardInterrupt:  # the user's, who waits in this thread
+            raise
+        except BaseException:  # noqa: BLE001 - a validator is somebody else's code
             return None
+        return fitted if sandbox.taint is None else None
 
 
 class Toolbox:
