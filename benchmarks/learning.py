@@ -134,6 +134,14 @@ def bulk(runs: Sequence[Run]) -> dict[str, float]:
     return {"calls": calls, "calls_per_s": calls / seconds, "decisions_per_s": len(decisions) / seconds}
 
 
+def _together(sets: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The same of several sets learned one after the other, each by a predictor of its own."""
+    sets = list(sets)
+    calls, seconds = sum(one["calls"] for one in sets), sum(one["calls"] / one["calls_per_s"] for one in sets)
+    decisions = sum(one["calls"] / one["calls_per_s"] * one["decisions_per_s"] for one in sets)
+    return {"calls": calls, "calls_per_s": calls / seconds, "decisions_per_s": decisions / seconds}
+
+
 def measure(rounds: int, stages: Sequence[int], limit: int, tell: Tell) -> dict[str, Any]:
     """All figures as one JSON object."""
     report: dict[str, Any] = {"limits": LIMITS, "tools": support.TOOLS, "messages": MESSAGES}
@@ -144,6 +152,7 @@ def measure(rounds: int, stages: Sequence[int], limit: int, tell: Tell) -> dict[
     recorded = {path.name.split(".")[0]: read([path])[:limit] for path in sorted(FOLDER.glob("*.jsonl.gz"))}
     sets = recorded or {"made up": list(islice(support.runs(seed=3), limit))}
     report["bulk"] = {name: bulk(runs) for name, runs in sets.items()}
+    report["bulk"]["together"] = _together(report["bulk"].values())
     tell("bulk learning")
     return report
 

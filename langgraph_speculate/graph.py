@@ -39,12 +39,13 @@ from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
-from langgraph_speculate.observe.observers import Observer
+from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
 
 G = TypeVar("G")
+BY_MIDDLEWARE = "SpeculationMiddleware in it runs its tools ahead already; leave out either that or speculate()"
 PolicySource = SpeculationPolicy | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
@@ -97,7 +98,7 @@ def speculate(
     Raises:
         UnsupportedGraph: *graph* is no compiled local graph; a `TypeError` too.
         PolicyError: The policy is missing, unreadable, misspelt or contradicts itself.
-        TypeError: *executor* or *memory* is none.
+        TypeError: *executor*, *memory*, *predictor* or one of the *observers* is none.
         ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
@@ -117,7 +118,7 @@ def speculate(
             f"speculate() wraps compiled local graphs, not {type(graph).__qualname__}"
             + (": compile it first" if hasattr(graph, "compile") else "; wrap the graph where it runs")
         )
-    observers = tuple(observers)
+    observers = listed(observers)
     tracing = Tracing(trace, trace_feedback)
     given = (policy, patterns, memory, predictor, executor) != (None,) * 5 or tracing != Tracing()
     asked = tools or observers or force_streaming or announce or given
@@ -128,7 +129,7 @@ def speculate(
             raise UnsupportedGraph(f"tools= takes LangChain tools, not {type(tool).__qualname__}")
     settings = SpeculationPolicy.load(policy)
     found = survey(graph, tools, settings.transparent)
-    settings.check_names(found.names())
+    settings.check_names(found.names(), source=str(policy) if isinstance(policy, (str, os.PathLike)) else "")
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
     engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing, announce, memory)
@@ -222,7 +223,8 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
 def _standing(found: Survey, policy: SpeculationPolicy) -> str | None:
     """Why nothing of this graph may run ahead, however it is called."""
     unnamed = approvals.unnamed(found.asking, found.between, policy.approval_gated)
-    return unnamed or opaque_around(found.around, policy.transparent)
+    own = any(isinstance(getattr(one, "speculation", None), Engine) for one in found.middleware)
+    return unnamed or opaque_around(found.around, policy.transparent) or (BY_MIDDLEWARE if own else None)
 
 
 def _is_wrapped(graph: Any) -> bool:
@@ -233,9 +235,19 @@ def _toolboxes(found: Survey, policy: SpeculationPolicy) -> dict[int, Toolbox]:
     """The tools of a graph and of the graphs in it, described under a policy, by the graph's id."""
     gated = found.gated | set(approvals.named(policy.approval_gated))
     boxes = {id(found.graph): Toolbox((*found.listed, *found.loose), policy, gated, found.limits)}
-    for inner in found.inner.values():
+    for inner in _own(found).values():
         boxes.update(_toolboxes(inner, policy))
     return boxes
+
+
+def _own(found: Survey) -> Mapping[str, Survey]:
+    """The graphs in a graph that speculate as it does; one that somebody wrapped for itself keeps its own policy."""
+    engine = getattr(type(found.graph), "speculation", None)
+    return {
+        name: inner
+        for name, inner in found.inner.items()
+        if not _is_wrapped(inner.graph) or inner.graph.speculation is engine
+    }
 
 
 def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> Any:
@@ -254,7 +266,7 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
         bound = nodes[name].bound
         clones = {tool_name: adopting_clone(tool) for tool_name, tool in tools_by_name(bound).items()}
         nodes[name] = nodes[name].copy({"bound": clone_tool_node(bound, clones)})
-    for name, inner in found.inner.items():
+    for name, inner in _own(found).items():
         wrapped_inner = _wrap(inner, toolboxes, engine)
         nodes[name] = nodes[name].copy({"bound": wrapped_inner, "subgraphs": [wrapped_inner]})
     graph, toolbox = found.graph, toolboxes[id(found.graph)]

@@ -1,7 +1,7 @@
 """`SpeculationMiddleware` for `create_agent(middleware=[…])`: thin hooks over the same engine.
 
-It has no place to end a run from (`after_agent` is skipped by most ways a run can end), so a run's scope hangs on the
-run's own stream writer, ends with the model's answer, and at the latest when the writer is collected.
+It has no place to end a run from (`after_agent` is skipped by most ways a run can end), so a run's scope hangs on what
+runs the graph, which every run has of its own, ends with the model's answer, and at the latest when that is collected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ from langgraph_speculate.host.adopt import adopting_clone
 from langgraph_speculate.host.adopt_model import adopting, turns_of
 from langgraph_speculate.host.compat.agents import Building, agent_being_built
 from langgraph_speculate.host.compat.callbacks import inherited
-from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, configurable_of, max_concurrency_of, stops_of
+from langgraph_speculate.host.compat.configs import (
+    RUN_KEY,
+    child_config,
+    configurable_of,
+    loop_of,
+    max_concurrency_of,
+    stops_of,
+)
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking, name_of
@@ -39,7 +46,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
-from langgraph_speculate.observe.observers import Observer
+from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.predict import default_predictor
@@ -75,7 +82,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     Raises:
         PolicyError: The policy is missing, unreadable or contradicts itself.
-        TypeError: *executor* or *memory* is none.
+        TypeError: *executor*, *memory*, *predictor* or one of the *observers* is none.
         ValueError: There is no such *trace*.
         BadPatterns: *patterns* cannot be opened, or *predictor* has nothing that could be written down.
 
@@ -114,7 +121,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
         self.speculation = Engine(
-            self._policy, guess, observers, patterns, force_streaming, executor, tracing, announce, memory
+            self._policy, guess, listed(observers), patterns, force_streaming, executor, tracing, announce, memory
         )
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
@@ -178,9 +185,9 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             with self._streamed(request, run, turn) as request:
                 response = handler(request)
         except BaseException:
-            self._fail_turn(run, turn, request)
+            self._fail_turn(run, turn)
             raise
-        self._end_turn(run, turn, request, response)
+        self._end_turn(run, turn, response)
         return response
 
     async def awrap_model_call(
@@ -198,9 +205,9 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             with self._streamed(request, run, turn) as request:
                 response = await handler(request)
         except BaseException:
-            self._fail_turn(run, turn, request)
+            self._fail_turn(run, turn)
             raise
-        self._end_turn(run, turn, request, response)
+        self._end_turn(run, turn, response)
         return response
 
     @contextmanager
@@ -216,14 +223,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
         self._meet(tool for tool in request.tools if isinstance(tool, BaseTool))
-        writer = request.runtime.stream_writer
-        run = self._runs.get(writer)
-        if run is None:
+        runs_it = loop_of(child_config() or {})
+        run = self._runs.get(runs_it) if runs_it is not None else None
+        if run is None and runs_it is not None:
             blocked = self._blocked or _bounds_of_call()
             run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop, self._graph)
             if run is not None:
-                self._runs[writer] = run
-                weakref.finalize(writer, run.close)
+                self._runs[runs_it] = run
+                weakref.finalize(runs_it, run.close)
         return run
 
     def _meet(self, tools: Iterable[BaseTool]) -> None:
@@ -237,19 +244,20 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         except PolicyError as error:
             self.speculation.warn(f"policy: {error}", str(error))
 
-    def _end_turn(self, run: Run, turn: str, request: ModelRequest[Any], response: ModelResponse[Any]) -> None:
+    def _end_turn(self, run: Run, turn: str, response: ModelResponse[Any]) -> None:
         message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)
         run.turns.end(turn, message)
         if message is None or not message.tool_calls:  # an answer: as far as this hook will ever see, the run is over
-            self._close(run, request)
+            self._close(run)
 
-    def _fail_turn(self, run: Run, turn: str, request: ModelRequest[Any]) -> None:
+    def _fail_turn(self, run: Run, turn: str) -> None:
         run.turns.abort(turn)
-        self._close(run, request)  # should the model be asked again, that opens another
+        self._close(run)  # should the model be asked again, that opens another
 
-    def _close(self, run: Run, request: ModelRequest[Any]) -> None:
+    def _close(self, run: Run) -> None:
         run.close()
-        self._runs.pop(request.runtime.stream_writer, None)
+        if (runs_it := loop_of(child_config() or {})) is not None:
+            self._runs.pop(runs_it, None)
 
     # -- the tools ---------------------------------------------------------------------------------------------------
 
@@ -264,10 +272,11 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         return await handler(self._adopting(request))
 
     def _adopting(self, request: ToolCallRequest) -> ToolCallRequest:
-        run = self._runs.get(request.runtime.stream_writer)
+        config = request.runtime.config
+        runs_it = loop_of(config)
+        run = self._runs.get(runs_it) if runs_it is not None else None
         if run is None or request.tool is None:
             return request
-        config = request.runtime.config
         config["configurable"] = {**(config.get("configurable") or {}), RUN_KEY: run}
         return request.override(tool=self._clone(request.tool))
 

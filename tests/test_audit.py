@@ -196,3 +196,48 @@ def test_a_file_that_cannot_be_written_is_told_when_it_is_opened(tmp_path: Path)
     """
     with pytest.raises(BadLog, match="the log cannot be written: "):
         JsonLines(tmp_path / "no such folder" / "events.jsonl")
+
+
+@pytest.mark.parametrize(
+    "held", [b"SQLite format 3\0rest", b"# Notes\n", b'level = "off"\n', b'{"id":"r-1","events":[]}\n', b"\n"]
+)
+def test_a_file_of_something_else_is_refused_and_stays_as_it_is(tmp_path: Path, held: bytes):
+    """
+    When the log is made, with the file and what to do; an empty file, and a log that breaks off, are added to.
+    """
+    path = tmp_path / "notes"
+    path.write_bytes(held)
+    with pytest.raises(BadLog, match="notes': holds something else than events, and is left as it is: name a new file"):
+        JsonLines(path)
+    assert path.read_bytes() == held
+    for held in (b"", LINE, LINE[:4], LINE + LINE[:20]):
+        path.write_bytes(held)
+        JsonLines(path).close()
+        assert path.read_bytes().startswith(held)
+
+
+def test_a_line_that_breaks_off_anywhere_is_passed_over_and_told(tmp_path: Path):
+    """
+    Where whoever asks wants to know of them: at the end, and where somebody else went on below.
+    """
+    path = tmp_path / "events.jsonl"
+    whole = '{"event":"TurnBegan","run":"ü","at":1.0,"number":1,"turn":"t"}'.encode()
+    for end in range(1, len(whole)):
+        path.write_bytes(whole[:end] + b"\n" + LINE + whole[:end])
+        cut = list[int]()
+        assert len(list(read_log(path, on_cut=cut.append))) == 1
+        assert cut == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "other", [b"garbage", b"", b"# Notes", b"{garbage", b'{"event":"TurnBegan",garbage', b"[1,", b"\xff"]
+)
+def test_what_no_writer_began_is_no_line_that_breaks_off(tmp_path: Path, other: bytes):
+    """
+    Text in the midst of a log, or at its end: figures from the rest would be wrong without a word.
+    """
+    path = tmp_path / "events.jsonl"
+    for content in (LINE + other + b"\n" + LINE, LINE + (other or b"\n")):
+        path.write_bytes(content)
+        with pytest.raises(BadLog, match="line 2: "):
+            list(read_log(path, on_cut=lambda line: None))

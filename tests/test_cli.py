@@ -156,7 +156,7 @@ def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, n
     assert named in err
 
 
-def test_a_mistake_in_the_users_files_is_one_line_too(monkeypatch, capsys):
+def test_mistakes_in_a_policy_are_told_a_line_each(monkeypatch, capsys):
     """
     What this package raises on purpose is bad input, not a traceback.
     """
@@ -166,7 +166,24 @@ def test_a_mistake_in_the_users_files_is_one_line_too(monkeypatch, capsys):
 
     monkeypatch.setattr("langgraph_speculate.demo.run.demonstrate", refuse)
     code, _, err = run(monkeypatch, capsys, "demo")
-    assert (code, err) == (2, "error: speculate.toml: unknown key tols (did you mean tools?)\n")
+    assert (code, err) == (2, "error: speculate.toml: unknown key\n  tols (did you mean tools?)\n")
+
+
+def test_the_demonstration_tells_whose_tools_it_has(monkeypatch, capsys, tmp_path):
+    """
+    Whoever gives it the policy of an agent of their own finds out why that will not do.
+    """
+    policy = tmp_path / "speculate.toml"
+    policy.write_text("[tools.find_user]\nread_only = true\n[tools.get_ordr]\nread_only = true\n", "utf-8")
+    code, out, err = run(monkeypatch, capsys, "demo", "--policy", str(policy))
+    assert (code, out) == (2, "")
+    tools = "get_customer, list_orders, get_order, search_products, open_return, track_shipment"
+    assert err.splitlines()[-4:] == [
+        f"error: {policy}: 2 problems",
+        "  tools.find_user: there is no such tool",
+        "  tools.get_ordr: there is no such tool; did you mean 'get_order'?",
+        f"  the demonstration's agent has tools of its own: {tools}",
+    ]
 
 
 def test_transcripts_that_differ_are_exit_code_1(monkeypatch, capsys):

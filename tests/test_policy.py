@@ -481,6 +481,23 @@ def test_names_nobody_has_are_refused():
     SpeculationPolicy.from_dict(VALID).check_names({"get_order", "set_order", "more"})
 
 
+def test_of_a_graph_without_tools_it_is_said_how_to_name_them():
+    """
+    A node that fetches its tools at run time hides them all; the message has the file and the remedy.
+    """
+    with pytest.raises(PolicyError, match=r"^mine.toml: tools.get_order: there is no such tool \(no tools were found"):
+        SpeculationPolicy.from_dict({"tools": {"get_order": True}}).check_names((), source="mine.toml")
+
+
+@pytest.mark.parametrize("entry", [True, {"read_only": True}, ToolPolicy(read_only=True)])
+def test_an_entry_in_the_wrong_place_is_told_its_place(entry: Any):
+    """
+    Who forgets the table of tools is told of it, and nothing is let through.
+    """
+    with pytest.raises(PolicyError, match=r"^find_user: unknown key; a tool's entry stands under tools$"):
+        SpeculationPolicy.load({"find_user": entry})
+
+
 # -- level and verdict ------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 Each command is a module of its name, registered by being imported here. Figures and tables go to standard output,
 progress and errors to standard error. Exit code 0 is success, 1 that a command found what it is there to find
-(transcripts that differ, say, or a broken promise), 2 bad input or a missing extra: one line says which.
+(transcripts that differ, say, or a broken promise), 2 bad input or a missing extra: one line says which, but for the
+mistakes in a policy, which have a line each.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from langgraph_speculate.cli.app import app, fail
 import typer
 
 from langgraph_speculate.cli import audit, convert, demo, doctor, evaluate, mine, replay, report, show, tail
-from langgraph_speculate.errors import SpeculateError
+from langgraph_speculate.errors import PolicyError, SpeculateError
 
 __all__ = ["audit", "convert", "demo", "doctor", "evaluate", "main", "mine", "replay", "report", "show", "tail"]
 
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = app(arguments, standalone_mode=False)
     except typer.Abort:
         raise SystemExit(1) from None
+    except PolicyError as error:
+        fail(*str(error).splitlines())
     except (typer.TyperException, SpeculateError) as error:
         fail(error.format_message() if isinstance(error, typer.TyperException) else str(error))
     raise SystemExit(code or 0)

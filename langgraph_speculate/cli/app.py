@@ -6,9 +6,11 @@ import sys
 from typing import Annotated, NoReturn
 
 
-def fail(message: str) -> NoReturn:
-    """End the command with one line of explanation and exit code 2."""
+def fail(message: str, *more: str) -> NoReturn:
+    """End the command with exit code 2 and one line of explanation; *more* are lines that belong to it."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    for line in more:
+        print(f"  {' '.join(line.split())}", file=sys.stderr)
     raise SystemExit(2)
 
 

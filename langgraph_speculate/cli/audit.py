@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langgraph_speculate.cli.app import Json, app
+from langgraph_speculate.cli.output import tell_cut
 
 if TYPE_CHECKING:
     from langgraph_speculate.observe.audit import Auditor, Violation
@@ -28,14 +29,16 @@ def audit(
     """Check what a log of events says about the promises: nothing stale, foreign, failed or outdated was used.
 
     Write one with speculate(graph, policy, observers=[JsonLines("events.jsonl")]). Exit code 1 means that a promise was
-    broken; the table says by which lines.
+    broken; the table says by which lines. A line that breaks off, because its writer was killed, is left out and
+    counted; any other line that is no event ends the command.
     """
     from langgraph_speculate.observe.audit import Auditor
     from langgraph_speculate.observe.log import read_log
 
-    auditor = Auditor()
-    for event in read_log(log):
+    auditor, cut = Auditor(), list[int]()
+    for event in read_log(log, on_cut=cut.append):
         auditor.take(event)
+    tell_cut(len(cut))
     found = auditor.findings()
     if as_json:
         typer.echo(json.dumps(auditor.counts() | {"violations": [asdict(violation) for violation in found]}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app
+from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
 
 
 @app.command(
@@ -29,17 +30,23 @@ def convert(
     """Turn recordings of any source into neutral lines: to look at them, to keep them, to read them faster.
 
     Runs that the file holds already are left out, so converting may be stopped and repeated. All commands that take
-    TRACES read every source themselves; this is for those who want the lines.
+    TRACES read every source themselves; this is for those who want the lines. A file that holds anything else is left
+    as it is.
     """
     from langgraph_speculate.traces.convert import convert as convert_runs
     from langgraph_speculate.traces.display import reading_on, show_skips
-    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.reader import at_least_one, read_runs
     from langgraph_speculate.traces.skips import Skips
 
+    if any(os.path.exists(path) and output.exists() and output.samefile(path) for path in traces):
+        fail(f"{output}: is one of the files to read, and stays as it is: name another file to write to")
     notes, skips = Console(stderr=True), Skips()
-    with reading_on(notes, "converting") as on_bytes:
-        done = convert_runs(read_runs(traces, on_skip=skips, on_bytes=on_bytes, source=source), output)
-    show_skips(skips, notes)
+    try:
+        with reading_on(notes, "converting") as on_bytes:
+            runs = read_runs(traces, on_skip=skips, on_bytes=on_bytes, source=source)
+            done = convert_runs(at_least_one(runs, skips), output)
+    finally:
+        show_skips(skips, notes)
     if as_json:
         typer.echo(json.dumps({"runs": done.runs, "known": done.known, "skipped": skips.as_json()}))
         return

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from langgraph_speculate.cli.app import Json, app, fail
+from langgraph_speculate.cli.output import tell_cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,7 @@ def doctor(
     about = Report()
     for log in events or ():
         about.read(log)
+    tell_cut(about.cut_lines)
     foretold = rehearsal(events or ()) if about.foretells else None
     warned = [*warnings(found), *(() if saved is None else too_fast(saved))]
     named = " ".join([*([graph] if graph else []), *([f"--from {config}"] if config else [])])

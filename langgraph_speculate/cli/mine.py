@@ -43,15 +43,17 @@ def mine(
     from langgraph_speculate.traces.mine import mine as mine_runs
     from langgraph_speculate.traces.patterns import as_json as described
     from langgraph_speculate.traces.patterns import selected, show_patterns
-    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.reader import at_least_one, read_runs
     from langgraph_speculate.traces.skips import Skips
 
     notes, skips = Console(stderr=True), Skips()
-    with reading_on(notes, "learning") as on_bytes:
-        runs = read_runs(traces, on_skip=skips, on_bytes=on_bytes, source=source)
-        store = SqlitePatterns(output, strict=True)
-        mined = mine_runs(runs, store, private=private or (), jobs=jobs)
-    show_skips(skips, notes)
+    try:
+        with reading_on(notes, "learning") as on_bytes:
+            runs = at_least_one(read_runs(traces, on_skip=skips, on_bytes=on_bytes, source=source), skips)
+            store = SqlitePatterns(output, strict=True)
+            mined = mine_runs(runs, store, private=private or (), jobs=jobs)
+    finally:
+        show_skips(skips, notes)
     known = store.load("")
     store.close()
     patterns = selected(known, tool=None, top=top)

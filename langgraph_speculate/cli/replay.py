@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
-from langgraph_speculate.cli.output import check_folder, write
+from langgraph_speculate.cli.output import check_folder, check_patterns, tell_cut, write
 
 
 class KeepApart(StrEnum):
@@ -95,10 +96,11 @@ def replay(
     from langgraph_speculate.replay.knowledge import known_to, taught_by
     from langgraph_speculate.replay.method import Method
     from langgraph_speculate.replay.outlook import as_json as described
+    from langgraph_speculate.replay.outlook import misspelt
     from langgraph_speculate.replay.page import page
     from langgraph_speculate.replay.times import Times, tool_times
     from langgraph_speculate.traces.display import progress_on, show_skips
-    from langgraph_speculate.traces.reader import read_runs
+    from langgraph_speculate.traces.reader import at_least_one, read_runs
     from langgraph_speculate.traces.runs import Run
     from langgraph_speculate.traces.skips import Skips
 
@@ -113,8 +115,8 @@ def replay(
         fail(f"--model-pace {model_pace}: takes {error}")
     if pace.kind == "relative":
         fail(f"--model-pace {model_pace}: a multiple of itself; give seconds, lognormal:SECONDS or recorded")
-    if patterns is not None and not patterns.is_file():
-        fail(f"{patterns}: there is no such file; langgraph-speculate mine TRACES -o {patterns} makes one")
+    if patterns is not None:
+        check_patterns(patterns)
     settings = None if policy is None else SpeculationPolicy.load(policy)
     notes, skips, first = Console(stderr=True), Skips(), True
     known = known_to(patterns)
@@ -123,7 +125,8 @@ def replay(
         nonlocal first
         told, first = (skips if first else Skips()), False  # every pass skips the same
         known.skipped = 0
-        return (run for run in read_runs(traces, on_skip=told, source=source) if run.id not in known)
+        found = at_least_one(read_runs(traces, on_skip=told, source=source), told)
+        return (run for run in found if run.id not in known)
 
     try:
         found = forecast(
@@ -139,11 +142,13 @@ def replay(
         )
     except TraceError as error:
         left_out = f"; {known.skipped} runs that {patterns} has learned from were left out" if known.skipped else ""
-        fail(f"{error}{left_out}")
+        raise TraceError(f"{error}{left_out}") from None
     finally:
         show_skips(skips, notes)
     if known.skipped:
         notes.print(f"{known.skipped} runs that {patterns} has learned from are left out", soft_wrap=True)
+    for line in misspelt(found):
+        notes.print(Text(f"{policy}: {line}", style="yellow"), soft_wrap=True)
     if output is not None:
         write(output, page(found))
     if as_json:
@@ -186,8 +191,10 @@ def _from_logs(logs: Iterable[str], said: Iterable[str], seed: int, as_json: boo
             f"{listed}: an event log holds no arguments, so it answers for its own settings alone; leave that out, or "
             "replay recorded runs (langgraph-speculate report makes a page of a log)"
         )
+    cut: list[int] = []
     with reading_on(Console(stderr=True), "reading"):
-        found = rehearsal(logs, seed=seed)
+        found = rehearsal(logs, seed=seed, on_cut=cut.append)
+    tell_cut(len(cut))
     if as_json:
         typer.echo(json.dumps(described(found), ensure_ascii=False))
     else:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from langgraph_speculate.cli.app import Json, app
-from langgraph_speculate.cli.output import check_folder, write
+from langgraph_speculate.cli.output import check_folder, tell_cut, write
 
 
 @app.command(
@@ -38,7 +38,7 @@ def report(
     """Report what speculation did: what it saved and wasted, run by run, tool by tool, and why guesses were held back.
 
     Write a log with speculate(graph, policy, observers=[JsonLines("events.jsonl")]). The page is one file that needs no
-    network. A line that has no end, because its writer was killed, is left out and counted; any other line that is no
+    network. A line that breaks off, because its writer was killed, is left out and counted; any other line that is no
     event ends the command.
     """
     from langgraph_speculate.report import Report
@@ -51,6 +51,8 @@ def report(
     with reading_on(Console(stderr=True), "reading") as on_bytes:
         for place, log in enumerate(logs):
             about.read(log, partial(_tell, on_bytes, sum(sizes[:place]), sum(sizes)))
+    tell_cut(about.cut_lines)
+    about.check_wanted()
     if output is not None:
         write(output, about.html())
     if trace_json is not None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from langgraph_speculate.cli.app import Json, app, fail
+from langgraph_speculate.cli.output import check_patterns
 
 
 @app.command(
@@ -28,14 +29,17 @@ def show(
     """Show what was learned: which tool comes after what, and where its arguments come from."""
     from langgraph_speculate.core.history import partition_of
     from langgraph_speculate.patterns import SqlitePatterns
+    from langgraph_speculate.policy.checks import nearest
+    from langgraph_speculate.predict.words import tools_in
     from langgraph_speculate.traces.patterns import as_json as described
     from langgraph_speculate.traces.patterns import runs_in, selected, show_patterns
 
-    if not patterns.is_file():
-        fail(f"{patterns}: there is no such file; langgraph-speculate mine TRACES -o {patterns} makes one")
+    check_patterns(patterns)
     store = SqlitePatterns(patterns, strict=True)
     sums = store.load(partition_of(partition or ()))
     store.close()
+    if tool is not None and tool not in (tools := tools_in(sums)):
+        fail(f"--tool {tool}: {patterns} knows no such tool{nearest(tool, tools)}")
     chosen = selected(sums, tool=tool, top=top)
     if as_json:
         typer.echo(json.dumps({"mined_runs": runs_in(sums), **described(sums, chosen)}))

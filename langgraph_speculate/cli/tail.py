@@ -15,7 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_speculate.cli.app import Json, app
+from langgraph_speculate.cli.app import app
+from langgraph_speculate.cli.output import tell_cut
 
 if TYPE_CHECKING:
     from langgraph_speculate.core.events import Event
@@ -31,12 +32,13 @@ _LINES = 12  # of what happened last, below the figures
 def tail(
     log: Annotated[Path, typer.Argument(metavar="EVENTS.jsonl", help="A log that JsonLines writes.")],
     once: Annotated[bool, typer.Option("--once", help="Show what there is, and end.")] = False,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each event, a line each.")] = False,
 ) -> None:
     """Follow a log of events while it is being written: figures and the latest hits, misses and waste.
 
     On a terminal a table that keeps itself up to date; elsewhere a line for each thing that happens. --json prints the
-    events themselves. Ctrl-C ends it.
+    events themselves. Ctrl-C ends it. A line that breaks off, because its writer was killed, is left out and counted;
+    any other line that is no event ends the command.
     """
     from langgraph_speculate.observe.follow import follow
     from langgraph_speculate.observe.lines import told
@@ -47,19 +49,21 @@ def tail(
             time.sleep(_POLL_S)
         return not once
 
-    console = Console()
+    console, cut = Console(), list[int]()
+    happened = follow(log, wait, cut.append)
     with suppress(KeyboardInterrupt):
         if as_json:
-            for event in follow(log, wait):
+            for event in happened:
                 typer.echo(orjson.dumps(described(event)).decode())
         elif console.is_terminal:
             with _table_on(console) as take:
-                for event in follow(log, wait):
+                for event in happened:
                     take(event)
         else:
-            for event in follow(log, wait):
+            for event in happened:
                 if (line := told(event)) is not None:
                     typer.echo(line)
+    tell_cut(len(cut))
 
 
 @contextmanager
@@ -80,7 +84,7 @@ def _table_on(console: Console) -> Iterator[Callable[[Event], None]]:
         for name, counts in [*sorted(stats.by_tool.items(), key=lambda row: -row[1].real_calls)[:15], ("all", stats)]:
             figures = (counts.real_calls, counts.hits, counts.wasted)
             seconds = (counts.hidden_s, counts.wasted_s)
-            table.add_row(Text(name), *map(str, figures), *(f"{one:.2f}" for one in seconds))
+            table.add_row(Text(name), *map(str, figures), *(f"{one:z.2f}" for one in seconds))
         ended = f"{stats.runs} runs ended" + (f"; {stats.previews}" if stats.previews.began else "")
         return Group(table, Text(ended, style="dim"), *(Text(line) for line in latest))
 

@@ -22,8 +22,10 @@ class ToolFacts:
         injected: Arguments the host injects and a guess cannot have.
         by_call: Those of them that are there once the model has written the call: they come with its id.
         variables: Names of context variables it reads that the policy does not pass on.
+        thread_locals: By which names it refers to values that every thread has its own of.
         venues: Where its body can run: `"thread"` (it has a sync body), `"task"` (a native async one).
         changed: How it differs from the tool that was approved, in words, or None.
+        unclear: Why nothing can be said about it, in words, or None.
     """
 
     name: str
@@ -34,8 +36,10 @@ class ToolFacts:
     injected: frozenset[str] = frozenset()
     by_call: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
+    thread_locals: frozenset[str] = frozenset()
     venues: frozenset[str] = frozenset({"thread"})
     changed: str | None = None
+    unclear: str | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from langgraph_speculate.core.speculation import Speculation
 class Reason(StrEnum):
     """Why a call may not run ahead. The same words in `stats().denied`, events and traces."""
 
-    UNKNOWN_TOOL = "unknown_tool"  # the graph has no such tool, or its body cannot be reached
+    UNKNOWN_TOOL = "unknown_tool"  # the graph has no such tool, or its body cannot be reached or looked at
     PIN = "pin_changed"  # it is not the tool that was pinned, or that was there when the graph was wrapped
     UNDECLARED = "undeclared"  # nobody declared it read-only
     NOT_READ_ONLY = "not_read_only"  # its entry does not say read_only
@@ -33,7 +33,7 @@ class Reason(StrEnum):
     GUARD = "guard"  # a guard of the policy did not let it pass
     RETURN_DIRECT = "return_direct"  # its result ends the run
     INJECTED = "injected_arguments"  # it takes state, store, runtime or its call id
-    CONTEXT = "context_variables"  # it reads context variables that a speculation would not see
+    CONTEXT = "context_variables"  # it reads context variables, or thread-locals, that a speculation would not see
     TRIPPED = "tripped"  # run ahead before, it reached for something only a real call may have
     TTL_ZERO = "ttl_zero"  # its results are too volatile to be kept at all
     VENUE = "venue"  # it has no body for this kind of run (async only, in a sync run)
@@ -133,6 +133,8 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
     """Rules about the tool alone, most telling first."""
     if tool is None:
         return Reason.UNKNOWN_TOOL, "the graph has no reachable tool of that name"
+    if tool.unclear is not None:
+        return Reason.UNKNOWN_TOOL, tool.unclear
     if tool.changed is not None:
         return Reason.PIN, tool.changed
     policy, why = tool.rule.tool, tool.rule.detail
@@ -158,6 +160,9 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
         return Reason.INJECTED, f"the host injects {', '.join(sorted(missing))}"
     if tool.variables:
         return Reason.CONTEXT, f"list {', '.join(sorted(tool.variables))} in propagate_context"
+    if tool.thread_locals:
+        held = ", ".join(sorted(tool.thread_locals))
+        return Reason.CONTEXT, f"it uses {held}: another thread's when it runs ahead, unlike a listed ContextVar"
     if tool.name in view.tripped:
         return Reason.TRIPPED, "run ahead before, it reached for something only a real call may have"
     if policy.ttl_s <= 0:
@@ -180,8 +185,11 @@ def _far(tool: ToolFacts | None) -> _Verdict:
 
 
 def ends_foresight(tool: ToolFacts | None) -> bool:
-    """Whether nothing may be looked for behind a call of *tool*: it may write, ask somebody, or be the run's last."""
-    return tool is None or bool(tool.writes) or tool.gated or tool.return_direct
+    """Whether nothing may be looked for behind a call of *tool*: it may write, ask somebody, or be the run's last.
+
+    A tool that nothing is known about may do all of that.
+    """
+    return tool is None or tool.unclear is not None or bool(tool.writes) or tool.gated or tool.return_direct
 
 
 def _issue(

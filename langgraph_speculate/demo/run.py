@@ -18,6 +18,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
 from langchain_openai import ChatOpenAI
 from langsmith import tracing_context
 
@@ -27,8 +28,10 @@ from langgraph_speculate.demo.loopback import LoopbackServer
 from langgraph_speculate.demo.project import open_project
 from langgraph_speculate.demo.script import PACE, QUESTIONS, respond
 from langgraph_speculate.demo.spans import Span, SpanRecorder, ahead_spans, covered_s
+from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.observe.observers import at_once
 from langgraph_speculate.observe.stats import Stats
+from langgraph_speculate.policy import SpeculationPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +182,12 @@ async def _demonstrate(
         model = ChatOpenAI(model="scripted", base_url=server.base_url, api_key="none")  # type: ignore[arg-type]
         await model.ainvoke("hello")  # opens connections, which neither side should have to pay for
 
+        tools = import_module("shop_agent.tools").shop_tools(shops[1], carrier.url)
+
         plain = build_agent(model, shop=shops[0], shipping_url=carrier.url)
         agent = build_agent(model, shop=shops[1], shipping_url=carrier.url)
-        speculative = speculate(agent, policy=policy or folder / "speculate.toml", observers=observers)
+        settings = SpeculationPolicy.load(folder / "speculate.toml") if policy is None else _policy_in(policy, tools)
+        speculative = speculate(agent, policy=settings, observers=observers)
         speculation = stack.enter_context(closing(speculation_of(speculative)))
         events: list[Event] = []
         speculation.events(at_once(events.append))
@@ -197,6 +203,17 @@ async def _demonstrate(
             progress(number + 1, len(QUESTIONS), pairs[-1])
         returns = [shop.returns() for shop in shops]
         return Outcome(pairs, speculation.stats(), returns[0] == returns[1], len(returns[0]))
+
+
+def _policy_in(path: Path, tools: Iterable[BaseTool]) -> SpeculationPolicy:
+    """A policy of somebody's own, who may have thought of the tools of an agent of their own."""
+    settings, names = SpeculationPolicy.load(path), [tool.name for tool in tools]
+    try:
+        settings.check_names(names)
+    except PolicyError as error:
+        own = f"the demonstration's agent has tools of its own: {', '.join(names)}"
+        raise PolicyError(f"{path}: {error}\n{own}") from None
+    return settings
 
 
 async def _converse(graph: Any, question: str, events: list[Event]) -> Recording:

@@ -12,7 +12,7 @@ from langsmith.utils import tracing_is_enabled
 
 from langgraph_speculate.doctor.tools import ToolFinding, findings
 from langgraph_speculate.errors import UnsupportedGraph
-from langgraph_speculate.graph import speculate, speculation_of
+from langgraph_speculate.graph import BY_MIDDLEWARE, speculate, speculation_of
 from langgraph_speculate.host.compat.models import cannot_stream
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.inputs import obstacle_of
@@ -102,6 +102,8 @@ def diagnose(graph: Any, policy: SpeculationPolicy | None = None) -> Diagnosis:
         known = () if present is None else (entry.tool for toolbox, _ in present.views for entry in toolbox)
         named = [tool for tool in known if tool.name not in found.names()]  # given as tools=, where it was wrapped
         engine = speculation_of(speculate(graph, settings or SpeculationPolicy(), tools=named))
+        # What the middleware itself would say is to be told, not that it is there.
+        engine.views[:] = [(box, None if why == BY_MIDDLEWARE else why) for box, why in engine.views]
     tools = findings(engine)
     inner = tuple(_all(found))
     return Diagnosis(

@@ -9,7 +9,8 @@ from langgraph_speculate.doctor.diagnosis import Diagnosis
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.replay.forecast import Forecast, forecast
 from langgraph_speculate.replay.survey import Progress
-from langgraph_speculate.traces.reader import read_runs
+from langgraph_speculate.traces.reader import at_least_one, read_runs
+from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Skips
 
 
@@ -26,7 +27,12 @@ def outlook(found: Diagnosis, traces: Sequence[str], skips: Skips, progress: Pro
         TraceError: The traces are missing, cannot be opened or do not suffice.
     """
     passes = iter([skips])  # every pass skips the same: the first is told
-    return forecast(lambda: read_runs(traces, on_skip=next(passes, Skips())), found.as_policy(), progress=progress)
+
+    def recordings() -> Iterator[Run]:
+        told = next(passes, Skips())
+        return at_least_one(read_runs(traces, on_skip=told), told)
+
+    return forecast(recordings, found.as_policy(), progress=progress)
 
 
 def too_fast(saved: Forecast) -> Iterator[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from langgraph_speculate.errors import GraphError
+from langgraph_speculate.errors import GraphError, PolicyError
 from langgraph_speculate.host.compat.graphs import Pregel
 
 CONFIG_FILE = "langgraph.json"
@@ -196,6 +196,8 @@ def _remedy(error: BaseException, source: Source) -> str:
         if missing == source.module.partition(".")[0]:
             return "run doctor in the folder that holds it"
         return f"install {missing}, or run doctor in the project's folder and environment"
+    if isinstance(error, PolicyError):
+        return "mend the policy that the graph is wrapped with, or name the graph before it is wrapped"
     if key := re.search(r"[A-Z_]+_API_KEY", str(error)):
         return f"{key[0]}=none in the environment will do, as doctor calls no model"
     by_name = f"-c 'import {source.module}'"

@@ -63,8 +63,8 @@ def steps(
         ),
         Step(
             "Shadow",
-            "LANGGRAPH_SPECULATE=shadow in the environment of the wrapped graph, then langgraph-speculate replay "
-            "shadow.jsonl",
+            'speculate(…, observers=[JsonLines("shadow.jsonl")]), with LANGGRAPH_SPECULATE=shadow in the environment; '
+            "then langgraph-speculate replay shadow.jsonl",
             "the same first sentence: go on if it still says “It pays”; nothing has run ahead",
         ),
         Step(
@@ -75,7 +75,8 @@ def steps(
         Step(
             "All",
             "declare the other tools that only read",
-            "langgraph-speculate report events.jsonl: seconds hidden, and why calls were held back",
+            'with observers=[JsonLines("events.jsonl")], langgraph-speculate report events.jsonl: seconds hidden, and '
+            "why calls were held back",
         ),
     ]
     return left

@@ -16,6 +16,7 @@ from langchain.agents.middleware import (
 from langgraph.errors import GraphInterrupt, NodeInterrupt
 from langgraph.types import interrupt
 
+from langgraph_speculate.host.anatomy import is_a
 from langgraph_speculate.host.compat.agents import is_agent_model_node, middleware_of
 from langgraph_speculate.host.reach import Reach, reach_of
 from langgraph_speculate.host.transparency import overrides
@@ -40,18 +41,19 @@ def can_ask(reach: Reach) -> bool:
     )
 
 
-def asks(bound: Any, reach: Reach) -> bool:
+def asks(bound: Any, functions: Iterable[Any]) -> bool:
     """Whether a node can ask a person about any tool; what middleware says itself of the tools it asks about is known.
 
     Args:
         bound: The node.
-        reach: What it gets at.
+        functions: What it runs, and what decides where it leads to.
     """
+    reach = reach_of(functions, abroad=ABROAD, whole=True)
     if not is_agent_model_node(bound):
         return can_ask(reach) and not is_known(bound)
     # The model node of an agent gets at all of its middleware; only what stands around the model acts in it.
-    owners = {id(value.__self__): value.__self__ for value in reach.values if isinstance(value, MethodType)}
-    return any(isinstance(one, AgentMiddleware) and asks_around_model(one) for one in owners.values())
+    owners = {id(value.__self__): value.__self__ for value in reach.values if is_a(value, MethodType)}
+    return any(is_a(one, AgentMiddleware) and asks_around_model(one) for one in owners.values())
 
 
 def asks_around_model(middleware: AgentMiddleware[Any, Any, Any]) -> bool:
@@ -61,7 +63,8 @@ def asks_around_model(middleware: AgentMiddleware[Any, Any, Any]) -> bool:
     supplied = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
     if supplied and kind.__module__.partition(".")[0] in _SUPPLIERS:
         return False
-    return can_ask(reach_of([getattr(middleware, hook) for hook in _MODEL_HOOKS], abroad=ABROAD))
+    hooks = [getattr(middleware, hook) for hook in _MODEL_HOOKS if overrides(kind, (hook,))]
+    return can_ask(reach_of(hooks, abroad=ABROAD, whole=True))
 
 
 _SUPPLIERS = frozenset({"langchain", "deepagents", "langgraph_speculate"})

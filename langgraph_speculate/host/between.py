@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import FunctionType
 from typing import Any
 
+from langchain_core.runnables import Runnable
 from langgraph.graph import END, START
 from langgraph.types import Command
 
+from langgraph_speculate.host.anatomy import is_a
 from langgraph_speculate.host.compat.agents import is_agent_model_node, middleware_of
 from langgraph_speculate.host.compat.graphs import parts_of, successors
 from langgraph_speculate.host.reach import Reach
@@ -96,8 +99,16 @@ def _binds_tools(reach: Reach) -> bool:
     parts = [part for value in reach.values for part in parts_of(value)]
     if any("tools" in kwargs or "functions" in kwargs for _, kwargs in parts):
         return True
-    makes = any(hasattr(part, "bind_tools") or getattr(part, "__name__", "") == "init_chat_model" for part, _ in parts)
+    makes = any(_can_bind(part) for part, _ in parts)
     return makes and "bind_tools" in reach.names
+
+
+def _can_bind(part: Any) -> bool:
+    """Whether something is a model, or makes one, that tools can be bound to."""
+    if type(part) is FunctionType:
+        return part.__name__ == "init_chat_model"
+    # Somebody's object is not asked: it may have an answer for every name, or do something to find one.
+    return hasattr(part if is_a(part, (type, Runnable)) else type(part), "bind_tools")
 
 
 def _is_known(name: str, bound: Any, transparent: Collection[str]) -> bool:

@@ -15,6 +15,7 @@ from langgraph_speculate.core.commands import MISS, Commit, Join, Miss
 from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.arithmetic import decimal_here
 from langgraph_speculate.host.compat.configs import child_config, runtime_of
 from langgraph_speculate.host.compat.langsmith import traced_run
 from langgraph_speculate.host.driver import Driver
@@ -179,7 +180,7 @@ class RealCalls:
             return missed
         config, guards = child_config() or {}, self._engine.policy.guards
         try:
-            around = circumstances_of(config, self._turns.variables())
+            around = circumstances_of(config, self._turns.variables(), decimal_here())
             real.circumstances = entry.circumstances(around, real.arguments, config)
         except Exception as error:  # noqa: BLE001 - a value of the caller's: what cannot be compared is not used
             self._engine.trip(call.name, f"what cannot be compared ({type(error).__name__})")

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any
 
 from langgraph_speculate.core.destinations import destinations
 from langgraph_speculate.host.recorder import Recorder
+from langgraph_speculate.host.wires import Lent, Trip
 from langgraph_speculate.policy.hosts import is_allowed
 
 _CURRENT: ContextVar[CurrentSpeculation | None] = ContextVar("speculate_current", default=None)
 
 
-class CurrentSpeculation:
+class CurrentSpeculation(Lent):
     """The early run of a tool's body, seen from inside.
 
     Attributes:
         tool: The tool's name.
     """
 
-    def __init__(self, tool: str, recorder: Recorder, trip: Callable[[str], NoReturn], hosts: Collection[str]) -> None:
+    def __init__(self, tool: str, recorder: Recorder, trip: Trip, hosts: Collection[str]) -> None:
         self.tool = tool
         self._recorder = recorder
         self._trip = trip

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 from weakref import WeakSet
 
 from cachetools import LRUCache
@@ -40,10 +38,11 @@ from langgraph_speculate.host.archive import archive_of
 from langgraph_speculate.host.brakes import Brakes, Onlooker
 from langgraph_speculate.host.compat.configs import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
-from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, verdict_on
+from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, switched_off, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
+from langgraph_speculate.host.names import Names
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.tenants import Tenants
@@ -57,6 +56,8 @@ from langgraph_speculate.policy import Level, SpeculationPolicy
 from langgraph_speculate.policy.checks import printable
 
 _LOG = logging.getLogger("langgraph_speculate")
+_CLOSED = "speculation_of(graph).close() was called; to go on, wrap the plain graph anew"
+_OFF = "level is off, in the policy or in LANGGRAPH_SPECULATE"
 _WIDTH = 10  # candidates asked for a turn: more than may run, because the gate lets only some through
 _BREAKERS = 1024  # of patterns and tools, those used last
 
@@ -128,8 +129,8 @@ class Engine:
         self._warned: set[str] = set()
         self.archive = None if memory is None else archive_of(memory, self.memory, self.lock, self.warn)
         self._runs: WeakSet[Run] = WeakSet()
-        self._prefix, self._count = uuid4().hex[:8], itertools.count(1)
-        self._tenants = Tenants(policy, self.lock, self._prefix)
+        self._names = Names()
+        self._tenants = Tenants(policy, self.lock)
         self._seen_tools = False
         self._closed = False
 
@@ -145,6 +146,7 @@ class Engine:
         Its `models` are those whose calls are not started ahead although `model_ahead` is set.
         """
         now, level = clock.now(), self.policy.effective_level()
+        off = _CLOSED if self._closed else _OFF if level == "off" else None
         verdicts = []
         for toolbox, blocked in self.views:
             toolbox.recheck()
@@ -153,7 +155,8 @@ class Engine:
                 service = self.brakes.resting(facts.name, facts.rule.tool, now)
                 with self.lock:
                     breaker = self._breakers.off(facts.name, now)
-                verdicts.append(held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view))
+                verdict = held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view)
+                verdicts.append(verdict if off is None else switched_off(verdict, off))
         with self.lock:
             models = list(models_held_back(self.unpreviewable, self.economy.stakes.off(now), now))
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool), models)
@@ -210,7 +213,7 @@ class Engine:
         self._tell(blocked, level, toolbox)
         toolbox.recheck()
         view = RunView(level, blocked, self._tenants.epochs_of(configurable), self._tripped, self.policy.foretold_level)
-        id, depth = f"{self._prefix}-{next(self._count)}", namespace_depth(configurable)
+        id, depth = self._names.next(), namespace_depth(configurable)
         origin, launched = self._tenants.origin_of(configurable, id), self._tenants.launched_in(configurable, level)
         run = Run(self, id, toolbox, view, loop, depth, launched, origin, Title(graph, clock.epoch()))
         self._runs.add(run)

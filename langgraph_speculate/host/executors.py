@@ -26,6 +26,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from langgraph_speculate.core.calls import Outcome, key_of
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.arithmetic import STANDARD, rules_of
 from langgraph_speculate.host.compat.configs import is_node_private, runtime_of
 from langgraph_speculate.host.compat.tools import body_slots
 from langgraph_speculate.host.kinds import own_kind
@@ -226,6 +227,8 @@ class Dispatcher:
         """
         executor = self._executor
         if executor is None or entry.injection is not None or entry.facts.uses or place.variables:
+            return None
+        if rules_of(place.decimals) != STANDARD:
             return None
         function = _plain_function(entry.tool)
         address = None if function is None else self._address(function)

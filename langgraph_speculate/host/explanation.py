@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from langgraph_speculate.core.admission import Refusal
@@ -74,6 +74,12 @@ def verdict_on(facts: ToolFacts, toolbox: Toolbox, view: RunView) -> ToolVerdict
         detail = f"{verdict.detail}; it starts once the model has written the call" if once_written else verdict.detail
         return ToolVerdict(facts.name, False, verdict.reason.value, detail, origin)
     return ToolVerdict(facts.name, True, "allowed", "", origin)
+
+
+def switched_off(verdict: ToolVerdict, why: str) -> ToolVerdict:
+    """The same verdict where nothing runs ahead at all: of a tool that nothing else stands against."""
+    only = verdict.allowed or verdict.reason == Reason.SHADOW.value
+    return replace(verdict, allowed=False, reason="level_off", detail=why) if only else verdict
 
 
 def held_back(facts: ToolFacts, service: Service | None, breaker: Breaker | None, now: float) -> ToolVerdict | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,8 @@ PATIENCE_S = 0.005
 OURS_TO_PASS_ON = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """No other end of a guess is the run's."""
 _BACKLOG = 256
+_SLOW_S = 10.0
+_VERBS = ("predict", "learn")
 _NAMES = 1_000  # tools that a predictor may name
 _LOG = logging.getLogger("langgraph_speculate")
 
@@ -55,9 +58,17 @@ class Forecaster:
     Attributes:
         inline: Whether the predictor is asked where the run goes on.
         follows: Whether it makes anything of what the model has written.
+
+    Raises:
+        TypeError: *predictor* is none.
     """
 
     def __init__(self, predictor: Predictor, warn: Callable[[str, str], None]) -> None:
+        if isinstance(predictor, type) or not all(callable(getattr(predictor, verb, None)) for verb in _VERBS):
+            raise TypeError(
+                f"predictor= takes an object with the methods predict and learn, not {predictor!r:.60}; "
+                "None is the shipped one"
+            )
         self.predictor = predictor
         self.inline = bool(getattr(predictor, "bounded", False))
         self._following = predictor if self.inline and isinstance(predictor, StreamPredictor) else None
@@ -68,6 +79,7 @@ class Forecaster:
         self._queueing = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
         self._working = False
+        self._since = 0.0  # when the job that is being done was begun
 
     def asking(self) -> AbstractContextManager[object]:
         """To be held by whoever else calls the predictor."""
@@ -122,7 +134,7 @@ class Forecaster:
         except OURS_TO_PASS_ON:
             raise
         except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
-            self._warn("predictor-names", f"the predictor failed, so no tool is warmed up: {type(error).__name__}")
+            self._warn("predictor-names", f"the predictor failed, so no tool is warmed up: {self._failure(error)}")
             return {}
         return {name: chance for name, chance in answer if isinstance(name, str) and _is_chance(chance)}
 
@@ -136,10 +148,18 @@ class Forecaster:
             except OURS_TO_PASS_ON:
                 raise
             except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
-                kind = type(error).__name__
-                self._warn("predictor-learn", f"the predictor failed to learn and goes on unchanged: {kind}")
+                told = self._failure(error)
+                self._warn("predictor-learn", f"the predictor failed to learn and goes on unchanged: {told}")
 
         self._do(job)
+
+    def _failure(self, error: BaseException) -> str:
+        """What can be told of an error without its words, which may quote a user's."""
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        where = "" if at is None else f" at {os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno}"
+        return f"{type(error).__name__} in {type(self.predictor).__qualname__}{where}"
 
     def _predict(self, history: History, k: int) -> list[Candidate]:
         return self._guarded(lambda: self.predictor.predict(history, k=k), k)
@@ -152,7 +172,7 @@ class Forecaster:
         except OURS_TO_PASS_ON:
             raise
         except BaseException as error:  # noqa: BLE001 - somebody else's code, and its words may quote a user's
-            self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {type(error).__name__}")
+            self._warn("predictor-predict", f"the predictor failed, so nothing is run ahead: {self._failure(error)}")
             return []
         if len(candidates) < len(answer):
             self._warn("predictor-rubbish", "the predictor answered with something else than candidates; ignored")
@@ -165,10 +185,14 @@ class Forecaster:
         done: Future[None] = Future()
         with self._queueing:
             busy, full = self._working, len(self._jobs) >= _BACKLOG
+            slow = busy and clock.now() - self._since > _SLOW_S
             if not full:
                 self._jobs.append(lambda: _settle(done, job))
             if not busy and not self._starts():
                 return None
+        if slow:
+            kind = type(self.predictor).__qualname__
+            self._warn("predictor-slow", f"{kind} has not answered for {_SLOW_S:.0f} s; runs go on without a predictor")
         if full:
             self._warn("predictor-hangs", "the predictor does not keep up; what it would have seen is skipped")
         return None if busy or full else done  # a run does not stand in line for a predictor that is busy
@@ -180,7 +204,7 @@ class Forecaster:
         except RuntimeError:
             self._jobs.clear()
             return False
-        self._working = True
+        self._working, self._since = True, clock.now()
         return True
 
     def _work(self) -> None:
@@ -190,6 +214,7 @@ class Forecaster:
                     self._working = False
                     return
                 job = self._jobs.popleft()
+                self._since = clock.now()
             job()
 
 

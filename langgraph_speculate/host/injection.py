@@ -8,9 +8,9 @@ use of what was injected trips a wire.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NoReturn
+from typing import Any
 
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolRuntime
@@ -18,10 +18,9 @@ from langgraph.prebuilt import ToolRuntime
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat.tools import injected_arguments, injections_of
-from langgraph_speculate.host.sandbox import Wired
+from langgraph_speculate.host.wires import Trip, Watched, Wired
 from langgraph_speculate.policy import ToolPolicy
 
-Trip = Callable[[str], NoReturn]
 _RUNTIME_FIELDS = frozenset(field.name for field in fields(ToolRuntime))
 
 
@@ -97,7 +96,7 @@ class Injection:
         swapped = dict(named)
         for name in self._readers(named):
             values = copy.deepcopy(self._read(name, named[name]))
-            watched = WatchedState(values, self.reads, trip)
+            watched = Watched("its state", values, self.reads, trip, "; reads_state names what it reads")
             if name == self.runtime:
                 made = _AheadRuntime(**{**dict.fromkeys(_RUNTIME_FIELDS), **runtime, "state": watched})
                 state = {"state"} if self.reads else set[str]()
@@ -128,47 +127,6 @@ def injection(tool: BaseTool, policy: ToolPolicy | None) -> Injection | None:
         return None
     reads, uses = (policy.reads_state, policy.uses) if policy is not None else ((), ())
     return Injection(found.state, found.runtime, found.call_id, frozenset(names), reads, "context" in uses)
-
-
-class WatchedState(dict[Any, Any]):
-    """The declared keys of a state; everything else about it trips a wire.
-
-    Its values are kept aside. Code in C that reads a dict past its methods finds one entry that nothing can make sense
-    of, and fails, which is as good as a wire.
-
-    Args:
-        values: The values that there are.
-        declared: All keys that may be asked for.
-        trip: Called with a name when anything else is.
-    """
-
-    def __init__(self, values: Mapping[str, Any], declared: Collection[str], trip: Trip) -> None:
-        super().__init__({object(): object()})
-        self._values, self._declared, self._trip = dict(values), frozenset(declared), trip
-
-    def _may_ask(self, key: Any) -> dict[str, Any]:
-        if key not in self._declared:
-            self._trip(f"state[{key!r}], which reads_state does not name")
-        return self._values
-
-    def __getitem__(self, key: str) -> Any:
-        return self._may_ask(key)[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a declared key."""
-        return self._may_ask(key).get(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._may_ask(key)
-
-    def _whole(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        self._trip("its state as a whole; reads_state names keys")
-        raise AssertionError  # no trip returns
-
-    __iter__ = __len__ = __eq__ = __ne__ = __repr__ = __str__ = __format__ = __bool__ = __reversed__ = _whole
-    __setitem__ = __delitem__ = __or__ = __ror__ = __ior__ = __reduce_ex__ = __copy__ = __deepcopy__ = _whole
-    keys = values = items = copy = update = pop = popitem = setdefault = clear = _whole
-    __hash__ = None
 
 
 class _AheadRuntime(Wired, ToolRuntime[Any, Any]):

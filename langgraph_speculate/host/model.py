@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary, WeakSet
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
+from langgraph_speculate.host.anatomy import members
 from langgraph_speculate.host.compat.graphs import Pregel
 from langgraph_speculate.host.compat.models import SHOULD_STREAM, SHOULD_STREAM_USAGE
 from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.forcing import is_forced_alone
 from langgraph_speculate.host.kinds import subclass, under
-from langgraph_speculate.host.reach import members
 
 _MADE: WeakSet[type[BaseChatModel]] = WeakSet()
 _ASKING: WeakKeyDictionary[type[BaseChatModel], type[BaseChatModel]] = WeakKeyDictionary()

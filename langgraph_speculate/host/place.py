@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.facts import ToolFacts
+from langgraph_speculate.host.arithmetic import decimal_here
 from langgraph_speculate.host.compat.configs import runtime_of, state_of
-from langgraph_speculate.host.sandbox import callers, circumstances_of
+from langgraph_speculate.host.sandbox import Sandbox, callers, circumstances_of
 from langgraph_speculate.policy.guards import Guard, GuardedCall, objection
 
 
@@ -28,8 +30,10 @@ class Place:
     ) -> None:
         self.config = config
         self.variables = variables
+        self.decimals = decimal_here()
         self._guards = guards
         self._context = contextvars.copy_context() if guards else None
+        self._looks: dict[str, Sandbox] = {}
 
     def state(self) -> Mapping[str, Any]:
         """The graph's state, read once."""
@@ -42,7 +46,22 @@ class Place:
     @cached_property
     def circumstances(self) -> Any:
         """What any tool may see of the run."""
-        return circumstances_of(self.config, self.variables)
+        return circumstances_of(self.config, self.variables, self.decimals)
+
+    def look(self, facts: ToolFacts) -> Sandbox:
+        """Where the schema of a tool looks at guesses."""
+        known = self._looks.get(facts.name)
+        if known is None:
+            made = Sandbox(
+                facts.name,
+                self.config,
+                self.variables,
+                uses_context="context" in facts.uses,
+                native=False,
+                decimals=self.decimals,
+            )
+            known = self._looks.setdefault(facts.name, made)  # guesses are looked at on several threads
+        return known
 
     def objection(self, call: Call) -> str | None:
         """Why a guard does not let *call* run ahead, or None."""

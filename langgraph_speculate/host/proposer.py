@@ -160,7 +160,7 @@ class Proposer:
     def _fitted(self, unfit: Proposal, entry: Entry, made: Proposed, history: History, place: Place) -> Proposal:
         """The proposal with the call as the tool's body would receive it, if its arguments fit."""
         candidate, name = unfit.candidate, entry.facts.name
-        arguments = entry.coerce(candidate.call.args, place.state, unfit.call_id)
+        arguments = self._coerced(entry, candidate.call.args, place, place.state, unfit.call_id)
         call = None if arguments is None else keyable(entry.call(arguments))
         if call is None or arguments is None or keyable(candidate.call) is None:
             return unfit
@@ -168,7 +168,7 @@ class Proposer:
             circumstances = entry.circumstances(place.circumstances, arguments, place.config)
         except Exception:  # noqa: BLE001 - a value of the caller's: what cannot be compared later is not run
             return unfit
-        found = self._provenance(call, history) if entry.facts.leaves else None
+        found = self._provenance(call, history, place) if entry.facts.leaves else None
         made.calls[call.key], made.raw[call.key] = call, candidate.call
         made.bodies[call.key] = Body(entry, arguments, candidate.call.args, found)
         asked = sum(past.name == name for past in history.calls) if entry.facts.counts_thread else 0
@@ -188,21 +188,36 @@ class Proposer:
         if entry is None:
             return None
         venue = self._toolbox.venue(entry.facts, self._is_async)
-        found = self._provenance(call, history) if entry.facts.leaves else None
+        found = self._provenance(call, history, place) if entry.facts.leaves else None
         against = place.objection(call)
         # What comes with the call alone (its id) is no reason against what needs no call.
         return Proposal(Candidate(call, chance), call, entry.facts, venue, objection=against, found=found, call_id="")
 
-    def as_received(self, call: Call) -> Call | None:
+    def as_received(self, call: Call, place: Place) -> Call | None:
         """The call as the tool's body will receive it."""
         entry = self._toolbox.get(call.name)
         if entry is None or entry.injection is not None:  # its state is not known here; the model's own words will do
             return keyable(call)
-        arguments = entry.coerce(call.args)
+        arguments = self._coerced(entry, call.args, place)
         return keyable(call if arguments is None else entry.call(arguments))
 
-    def _provenance(self, call: Call, history: History) -> Provenance:
-        return provenance(call, history, self._toolbox.trusts, self.as_received)
+    def _coerced(
+        self,
+        entry: Entry,
+        args: Mapping[str, Any],
+        place: Place,
+        state: Callable[[], Mapping[str, Any]] = dict,
+        call_id: str | None = None,
+    ) -> Arguments | None:
+        """What an entry makes of raw arguments, off the record."""
+        look = place.look(entry.facts)
+        arguments = entry.coerce(args, look, state, call_id)
+        if look.taint is not None:
+            self._engine.trip(entry.facts.name, look.taint)
+        return arguments
+
+    def _provenance(self, call: Call, history: History, place: Place) -> Provenance:
+        return provenance(call, history, self._toolbox.trusts, lambda past: self.as_received(past, place))
 
     def ends_foresight(self, call: Call) -> bool:
         """Whether nothing may be looked for behind a call that the model has made."""
@@ -226,6 +241,8 @@ class Proposer:
             uses_context="context" in entry.facts.uses,
             native=speculation.venue == TASK,
             hosts=body.hosts,
+            metadata=entry.tool.metadata,
+            decimals=place.decimals,
         )
         sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
 
@@ -243,8 +260,11 @@ class Proposer:
         guest = self._guest(speculation, policy)
 
         def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
-            self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now, guest)
-            self._ended(speculation, outcome, started, now)
+            try:
+                self._engine.brakes.ended_early(speculation.call.name, policy, outcome, started is not None, now, guest)
+                self._ended(speculation, outcome, started, now)
+            except BaseException as error:  # noqa: BLE001 - errors and results of users' may run code when looked at
+                self._ended(speculation, Outcome(error=error), started, now)  # or its real call would wait in vain
             if then is not None:
                 then(speculation)
 
@@ -278,7 +298,7 @@ class Proposer:
         """What makes a second attempt at *call*, with arguments that no other body has got hold of."""
         if body.entry.injection is not None:
             return None
-        arguments = body.entry.coerce(body.raw)
+        arguments = self._coerced(body.entry, body.raw, place)
         if arguments is None or keyable(made := body.entry.call(arguments)) is None or made != call:
             return None  # a schema that makes something else of the same words each time
         return lambda twin: self.attempt(twin, replace(body, arguments=arguments), place)

@@ -1,93 +1,71 @@
 """What a function reaches: the tools a hand-written node holds on to, the context variables a tool reads.
 
-Looks at code, so it finds what is written down (a global, a closure, an attribute, a default), not what is looked up by
-name at run time. It may find more than a call will use.
+Looks at code, so it finds what is written down (a global, a closure, an attribute, a default, a method), not what is
+looked up by name at run time. It may find more than a call will use.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cache, cached_property, partial, partialmethod
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
-from langgraph_speculate.host.compat.graphs import get_function_nonlocals
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.tools import BaseTool
 
-_DEEPEST = 6  # calls of calls that are followed
-_PLUMBING = frozenset(  # packages that wrap other people's functions and keep context variables of their own
-    {"anyio", "asyncio", "contextlib", "functools", "langchain", "langchain_core", "langgraph", "langsmith", "logging"}
-    | {"opentelemetry", "sentry_sdk", "structlog", "tenacity"}
+from langgraph_speculate.host.anatomy import (
+    Part,
+    attribute,
+    bound_to,
+    class_parts,
+    codes,
+    fields,
+    inner_functions,
+    is_a,
+    named_in,
+    package_of,
+    plain,
+    spread,
 )
+from langgraph_speculate.host.compat.graphs import all_functions
+
+_DEEPEST = 10  # calls of calls, and objects in objects, that are followed
+_PLUMBING = frozenset(  # packages that wrap other people's functions and keep context variables of their own
+    {"anyio", "asyncio", "contextlib", "deepagents", "functools", "langchain", "langchain_core", "langgraph"}
+    | {"langgraph_speculate", "langsmith", "logging", "opentelemetry", "pydantic", "sentry_sdk", "structlog"}
+    | {"tenacity", "wrapt"}
+)
+_HOLDERS = (partial, partialmethod, property, cached_property, staticmethod, classmethod, SimpleNamespace)
+_HOOKS = frozenset(  # of middleware: an agent calls them, and nothing else does
+    f"{a}{hook}"
+    for hook in ("before_agent", "before_model", "after_model", "after_agent", "wrap_model_call", "wrap_tool_call")
+    for a in ("", "a")
+)
+_PROXIES = frozenset({"werkzeug.local", "asgiref.local"})  # stand for what a context variable has
 
 
 def bound_values(function: Any) -> Iterator[Any]:
-    """What was bound to a function when it was made: closure, wrapped function, partial arguments, instance."""
-    yield from _inner_functions(function)
-    if isinstance(function, partial):
-        yield from function.args
-        yield from function.keywords.values()
-    yield from (cell.cell_contents for cell in _attribute(function, "__closure__") or () if _is_filled(cell))
-    owner = function.__self__ if isinstance(function, MethodType) else function
-    if not isinstance(owner, FunctionType):  # an instance with a method, or with `__call__`
-        yield from (_attribute(owner, "__dict__") or {}).values()
+    """What was bound to a function when it was made: closure, defaults, wrapped function, arguments, instance."""
+    yield from (value for _, value in bound_to(function))
 
 
 def values_around(function: Callable[..., Any]) -> Iterator[Any]:
     """Everything a function reaches from outside its own scope, through the functions that it wraps too."""
-    yield from _nonlocals(function)
-    yield from bound_values(function)
-    for inner in _inner_functions(function):
-        yield from values_around(inner)
-
-
-def _inner_functions(function: Any) -> list[Callable[..., Any]]:
-    if isinstance(function, partial):
-        return [function.func]
-    inner: list[Any] = [_attribute(function, "__wrapped__"), _attribute(function, "__func__")]
-    if not isinstance(function, FunctionType | MethodType | type):
-        inner.append(_attribute(type(function), "__call__"))
-    return [one for one in inner if isinstance(one, FunctionType | MethodType | partial)]
-
-
-def _nonlocals(function: Callable[..., Any]) -> list[Any]:
-    """What a function's code names, and the code inside of it: the host's own search, and tables among the globals."""
-    try:
-        found = get_function_nonlocals(function)
-    except Exception:  # noqa: BLE001 - it reads attributes, which may be anybody's code
-        found = []
-    plain = function.__func__ if isinstance(function, MethodType) else function
-    for code in _codes(plain):
-        found.extend(plain.__globals__[name] for name in code.co_names if name in plain.__globals__)
-    return found
-
-
-def _codes(function: Any) -> list[CodeType]:
-    """The code of a plain function, and the code inside of it."""
-    plain = function.__func__ if isinstance(function, MethodType) else function
-    codes = [plain.__code__] if isinstance(plain, FunctionType) else []
-    for code in codes:
-        codes.extend(const for const in code.co_consts if isinstance(const, CodeType))
-    return codes
-
-
-def members(value: Any) -> list[Any]:
-    """What a table or list holds."""
-    try:
-        if isinstance(value, dict):
-            return list(value.values())
-        return list(value) if isinstance(value, (list, tuple, set, frozenset)) else []
-    except Exception:  # noqa: BLE001 - a subclass with code of its own
-        return []
-
-
-def _attribute(value: Any, name: str) -> Any:
-    try:
-        return getattr(value, name, None)
-    except Exception:  # noqa: BLE001 - a proxy, say
-        return None
+    rest, seen = [function], set[int]()
+    while rest:
+        one = rest.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield from (value for _, value in named_in(one))
+            yield from bound_values(one)
+            rest.extend(inner_functions(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,57 +75,200 @@ class Reach:
     Attributes:
         values: What it refers to.
         names: What it names: globals, attributes, modules.
+        thread_locals: By which names it refers to values that every thread has its own of.
     """
 
     values: tuple[Any, ...]
     names: frozenset[str]
+    thread_locals: frozenset[str] = frozenset()
 
 
-def reach_of(functions: Iterable[Any], *, abroad: int = 0) -> Reach:
+def reach_of(functions: Iterable[Any], *, abroad: int = 0, whole: bool = False) -> Reach:
     """What functions get at, themselves or through functions of the packages they are made of.
 
     What is bound to one (a decorated function, say) is followed wherever it comes from; what it merely names is
-    followed within those packages.
+    followed within those packages, and within others of the owner's.
 
     Args:
         functions: Where to begin.
         abroad: How many calls deep what they name is followed into other people's packages.
+        whole: Whether an object or class that they get at stands for all of its functions, whether named or not: which
+            of them is called is decided at run time.
     """
-    values: list[Any] = []
-    names: set[str] = set()
-    seen: set[int] = set()
-    packages: set[str] = set()
-    rest: list[tuple[Any, int, bool]] = [(function, 0, True) for function in functions]
-    while rest:
-        value, depth, bound = rest.pop()
-        values.append(value)
-        if not callable(value) or isinstance(value, type) or id(value) in seen or depth > _DEEPEST:
-            continue
-        package = str(_attribute(value, "__module__") or "").partition(".")[0]
-        if bound and package not in _PLUMBING:
-            packages.add(package)
-        home = package in packages
-        visited = depth <= abroad and package not in _PLUMBING and package not in sys.stdlib_module_names
-        if not (bound or home or visited):
-            continue
-        seen.add(id(value))
-        rest.extend((inner, depth + 1, True) for inner in bound_values(value))
-        if visited and not home:
-            rest.extend((inner, depth + 1, False) for inner in _nonlocals(value))
-        if home:
-            names.update(name for code in _codes(value) for name in code.co_names)
-            rest.extend((inner, depth + 1, False) for inner in _nonlocals(value))
-    return Reach(tuple(values), frozenset(names))
+    walk = _Walk(abroad, whole)
+    walk.push((("", function) for function in functions), 0, _Bond.PART)
+    while walk.rest:
+        walk.step()
+    return Reach(tuple(walk.values), frozenset(walk.names), frozenset(walk.thread_locals))
 
 
-def context_variables(function: Callable[..., Any]) -> set[ContextVar[Any]]:
-    """The context variables that a function reads, itself or through functions of the packages it is made of."""
-    values = reach_of([function]).values
-    return {one for value in values for one in (value, *members(value)) if isinstance(one, ContextVar)}
+class _Bond(IntEnum):
+    """How something hangs on what the look around began with."""
+
+    NAMED = 0  # code names it
+    BOUND = 1  # it was bound to a function when that was made
+    PART = 2  # it is where the look began, or a plain function that was wrapped into that
 
 
-def _is_filled(cell: CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:  # a recursive function that is not bound yet
+@dataclass(slots=True)
+class _Walk:
+    """One look around, from calls to what they call, the nearest first."""
+
+    abroad: int
+    whole: bool
+    values: list[Any] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    thread_locals: set[str] = field(default_factory=set)
+    packages: set[str] = field(default_factory=set)  # whose functions are followed
+    homes: set[str] = field(default_factory=set)  # whose classes are, too
+    seen: set[int] = field(default_factory=set)  # `values` keeps what is in here alive
+    rest: deque[tuple[str, Any, int, _Bond]] = field(default_factory=deque)
+
+    def push(self, parts: Iterable[Part], depth: int, bond: _Bond) -> None:
+        """Look at these later; at what tables hold, too, where any of it may be what is called."""
+        self.rest.extend((name, value, depth, bond) for name, value in (spread(parts) if self.whole else parts))
+
+    def step(self) -> None:
+        """Look at the next one."""
+        name, value, depth, bond = self.rest.popleft()
+        self.values.append(value)
+        if is_a(value, threading.local):
+            self.thread_locals.add(name or type(value).__name__)
+        if id(value) in self.seen or depth > _DEEPEST:
+            return
+        if is_a(value, ModuleType) or (depth and _is_tool(value)):
+            return  # of a module counts what is named, and a tool is judged for itself
+        if is_a(value, _HOLDERS) or type(value).__module__ in _PROXIES:
+            self.seen.add(id(value))
+            self.push(bound_to(value), depth + 1, bond)
+        elif is_a(value, type):
+            self._enter_class(value, depth)
+        elif callable(value):
+            self._enter_function(value, depth, bond)
+        elif self.whole:
+            self._enter_object(value, depth)
+
+    def _enter_function(self, value: Any, depth: int, bond: _Bond) -> None:
+        package = package_of(value)
+        if bond and package not in _PLUMBING:
+            self.packages.add(package)
+        if bond is _Bond.PART and (not depth or type(value) is FunctionType):
+            self.homes.update((package, package_of(value.__self__ if is_a(value, MethodType) else value)))
+        follows = package in self.packages or self._follows(package, depth)
+        if not (bond or follows):
+            return
+        self.seen.add(id(value))
+        # A method of a client that somebody holds is bound to them, and the client's package is not theirs for that.
+        inner = bond if type(value) is FunctionType else _Bond.BOUND
+        self.push(self._bound_to(value), depth + 1, max(inner, _Bond.BOUND))
+        if follows:
+            self.push(named_in(value), depth + 1, _Bond.NAMED)
+        if package in self.packages or self._is_home(package):
+            self.names.update(name for code in codes(value) for name in code.co_names)
+        if plain(value) is None:
+            self._enter_class(type(value), depth)
+
+    def _bound_to(self, value: Any) -> Iterator[Part]:
+        """What was bound to a function; of a method's object all, or what its code names."""
+        call = attribute(type(value), "__call__")
+        if type(value) is FunctionType:
+            yield from bound_to(value)
+        elif self.whole:
+            holder = value.__self__ if is_a(value, MethodType) else value
+            # What tenacity notes for each thread, say, is nothing that the function behind it reads.
+            theirs = (ContextVar, threading.local) if _is_foreign(package_of(holder)) else ()
+            yield from ((name, part) for name, part in bound_to(value) if not is_a(part, theirs))
+            yield "", holder
+        elif is_a(value, MethodType):
+            yield "", value.__func__
+            for name in dict.fromkeys(name for code in codes(value) for name in code.co_names):
+                found = attribute(value.__self__, name)
+                yield name, MethodType(found, value.__self__) if type(found) is FunctionType else found
+        elif type(call) is FunctionType:
+            yield "", MethodType(call, value)
+        else:
+            yield from bound_to(value)
+
+    def _enter_object(self, value: Any, depth: int) -> None:
+        if functions := all_functions(value):
+            self.seen.add(id(value))
+            self.push((("", function) for function in functions), depth + 1, _Bond.BOUND)
+        elif self._follows(package_of(value), depth):
+            self.seen.add(id(value))
+            self.push(fields(value).items(), depth + 1, _Bond.BOUND)
+            self._enter_class(type(value), depth)
+
+    def _enter_class(self, kind: type, depth: int) -> None:
+        if not depth:
+            self.homes.add(package_of(kind))
+        if not self.whole or id(kind) in self.seen or not self._follows(package_of(kind), depth):
+            return
+        self.seen.add(id(kind))
+        for base in kind.__mro__:
+            if self._follows(package_of(base), depth):
+                apart = _HOOKS if issubclass(base, AgentMiddleware) else ()
+                parts = ((name, part) for name, part in class_parts(base) if name not in apart)
+                self.push(parts, depth + 1, _Bond.NAMED)
+
+    def _is_home(self, package: str) -> bool:
+        return not _is_foreign(package) and (package in self.homes or _is_own(package))
+
+    def _follows(self, package: str, depth: int) -> bool:
+        return self._is_home(package) or (depth <= self.abroad and not _is_foreign(package))
+
+
+def _is_foreign(package: str) -> bool:
+    """Whether objects of a package are taken for what they are, wherever they turn up."""
+    return package in _PLUMBING or package in sys.stdlib_module_names
+
+
+def _is_tool(value: Any) -> bool:
+    return issubclass(value if is_a(value, type) else type(value), BaseTool)
+
+
+@cache
+def _is_own(package: str) -> bool:
+    """Whether a package was not installed, but lies there as the owner wrote it."""
+    if package == "__main__":
+        return True
+    if _is_foreign(package) or package not in sys.modules:
         return False
+    inside = vars(sys.modules[package])
+    where = inside.get("__file__") or next(iter(inside.get("__path__") or ()), None)
+    return isinstance(where, str) and "site-packages" not in where and "dist-packages" not in where
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a tool reads that depends on who runs it.
+
+    Attributes:
+        variables: Context variables.
+        thread_locals: By which names it refers to values that every thread has its own of.
+    """
+
+    variables: frozenset[ContextVar[Any]]
+    thread_locals: frozenset[str]
+
+
+def surroundings_of(tool: BaseTool) -> Surroundings:
+    """What a tool reads of its surroundings, itself or through what it calls, other tools among that."""
+    tools, variables, thread_locals = [tool], set[ContextVar[Any]](), set[str]()
+    for one in tools:
+        reach = reach_of(_bodies(one), whole=True)
+        variables.update(value for value in reach.values if type(value) is ContextVar)
+        thread_locals |= reach.thread_locals
+        known = {id(tool) for tool in tools}
+        others = {id(value): value for value in reach.values if is_a(value, BaseTool) and id(value) not in known}
+        tools.extend(others.values())
+    return Surroundings(frozenset(variables), frozenset(thread_locals))
+
+
+def _bodies(tool: BaseTool) -> list[Any]:
+    """What a tool runs; if its class has a body of its own, the class too, and what objects of it hold."""
+    held = fields(tool)
+    bodies = [body for name in ("func", "coroutine") if (body := held.get(name)) is not None]
+    if not all(_is_foreign(package_of(kind)) for kind in type(tool).__mro__):
+        bodies += [type(tool), *(attribute(type(tool), name) for name in ("_run", "_arun"))]
+        bodies += [value for name, value in held.items() if name not in BaseTool.model_fields]
+    return bodies

@@ -12,6 +12,7 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -19,8 +20,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_callback_manager_for_config
 
-from langgraph_speculate.host.compat.callbacks import ahandle_event, handle_event
+from langgraph_speculate.host.compat.callbacks import StreamingHandler, ahandle_event, handle_event
 from langgraph_speculate.host.compat.configs import child_config, runtime_of
+from langgraph_speculate.host.wires import Lent, Trip
 
 RECORDED = {
     "on_chain_start": "ignore_chain",
@@ -38,11 +40,14 @@ RECORDED = {
 }
 """What callbacks are told of a body, but for nested model calls, and how a handler says that it ignores it."""
 
+Effect = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""An event, and what comes with it: by position, by name."""
+
 _STREAM = "stream"
 _COMMIT = "commit"
 
 
-class Recorder(BaseCallbackHandler):
+class Recorder(Lent, BaseCallbackHandler):
     """Records events in order.
 
     Args:
@@ -58,15 +63,38 @@ class Recorder(BaseCallbackHandler):
     run_inline = True
     raise_error = True
 
-    def __init__(self, trip: Callable[[str], NoReturn]) -> None:
+    def __init__(self, trip: Trip) -> None:
         self.outer, self.inner = uuid4(), uuid4()
-        self.effects: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.effects: list[Effect] = []
         self._trip = trip
         self._replayed = False
+        self._lock = threading.Lock()
+        self._onward: Callable[[Effect], None] | None = None
 
     def write(self, chunk: Any) -> None:
         """Stand in for the run's stream writer."""
-        self.effects.append((_STREAM, (chunk,), {}))
+        self.note((_STREAM, (chunk,), {}))
+
+    def note(self, effect: Effect) -> None:
+        """Keep *effect*; once all that was kept has been made up for, it goes where the real call's would at once."""
+        with self._lock:
+            onward = self._onward
+            if onward is None:
+                self.effects.append(effect)
+        if onward is not None:
+            onward(effect)
+
+    def kept(self, onward: Callable[[Effect], None]) -> Iterator[Effect]:
+        """What is kept, in order; when that is done, what a task or a thread of the body still writes goes *onward*."""
+        at = 0
+        while True:
+            with self._lock:
+                if at == len(self.effects):
+                    self._onward = onward
+                    return
+                effect = self.effects[at]
+            yield effect
+            at += 1
 
     def on_commit(self, effect: Callable[[], Any]) -> None:
         """Have *effect* called when the result is adopted; at once if that has been."""
@@ -74,6 +102,16 @@ class Recorder(BaseCallbackHandler):
             effect()
         else:
             self.effects.append((_COMMIT, (effect,), {}))
+
+    @property
+    def written(self) -> list[Any]:
+        """What handlers and streams would be handed, in order."""
+        return [(args, named) for event, args, named in self.effects if event != _COMMIT]
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether what is recorded is, or has been, made up for: the result was adopted."""
+        return self._replayed
 
     def replayed(self) -> None:
         """What is recorded is being made up for."""
@@ -96,9 +134,24 @@ class Recorder(BaseCallbackHandler):
         self._trip("its callbacks")
 
 
+class ListenedRecorder(Recorder, StreamingHandler):  # type: ignore[type-arg]
+    """One for a run in which somebody hears of the pieces that runnables stream: when they came cannot be replayed."""
+
+    def tap_output_aiter(self, run_id: UUID, output: Any) -> NoReturn:
+        """The output of a nested runnable, about to be streamed."""
+        self._trip("a stream within it that somebody listens to")
+
+    def tap_output_iter(self, run_id: UUID, output: Any) -> NoReturn:
+        """The same of a sync one."""
+        self._trip("a stream within it that somebody listens to")
+
+
 def _recording(event: str) -> Callable[..., None]:
     def record(self: Recorder, *args: Any, **kwargs: Any) -> None:
-        self.effects.append((event, args, kwargs))
+        metadata = kwargs.get("metadata")
+        if metadata:  # what is its node's stands there as tripwires; the real call's will be put in their place
+            kwargs["metadata"] = {key: item for key, item in metadata.items() if not issubclass(type(item), Lent)}
+        self.note((event, args, kwargs))
 
     record.__name__ = event
     return record
@@ -151,25 +204,53 @@ _Emission = tuple[list[BaseCallbackHandler], str, tuple[Any, ...], dict[str, Any
 
 def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_Emission]:
     recorder.replayed()
-    if not recorder.effects:
-        return
-    inside = child_config() or {}
-    writer = getattr(runtime_of(inside), "stream_writer", None)
-    inner = get_callback_manager_for_config(inside)
-    outer = get_callback_manager_for_config(around) if around is not None else inner
-    roots = {recorder.inner: inner, recorder.outer: outer}
-    managers: dict[UUID, Any] = dict(roots)  # whose tags and handlers each run inherits
-    for event, args, kwargs in recorder.effects:
+    call = _RealCall(recorder, around)
+    for effect in recorder.kept(call.late):
+        yield from call.emissions(effect)
+
+
+class _RealCall:
+    """Where effects go when they are those of the real call, in whose context this is made."""
+
+    def __init__(self, recorder: Recorder, around: RunnableConfig | None) -> None:
+        self._recorder = recorder
+        self._around = around
+        self._inside = child_config() or {}
+        self._context = contextvars.copy_context()
+
+    @cached_property
+    def _managers(self) -> tuple[Any, dict[UUID, Any]]:
+        """The manager within the call, and by run the one whose tags and handlers that inherits."""
+        inner = get_callback_manager_for_config(self._inside)
+        outer = get_callback_manager_for_config(self._around) if self._around is not None else inner
+        return inner, {self._recorder.inner: inner, self._recorder.outer: outer}
+
+    @cached_property
+    def _roots(self) -> dict[UUID, Any]:
+        return dict(self._managers[1])
+
+    def emissions(self, effect: Effect) -> Iterator[_Emission]:
+        """What handlers are to be told, if anything; writes to the stream are made."""
+        event, args, kwargs = effect
         if event == _STREAM:
+            writer = getattr(runtime_of(self._inside), "stream_writer", None)
             if writer is not None:
                 writer(*args)
-            continue
-        if event == _COMMIT:
+        elif event == _COMMIT:
             yield [], event, args, kwargs
-            continue
-        parent = kwargs.get("parent_run_id") or kwargs["run_id"]
-        manager = managers.setdefault(kwargs["run_id"], managers.get(parent, inner))
-        yield manager.handlers, event, args, _under(manager, roots, kwargs)
+        else:
+            roots, (inner, managers) = self._roots, self._managers
+            parent = kwargs.get("parent_run_id") or kwargs["run_id"]
+            manager = managers.setdefault(kwargs["run_id"], managers.get(parent, inner))
+            yield manager.handlers, event, args, _under(manager, roots, kwargs)
+
+    def late(self, effect: Effect) -> None:
+        """An effect of what the body left running, in whatever thread."""
+        self._context.copy().run(self._tell, effect)
+
+    def _tell(self, effect: Effect) -> None:
+        for handlers, event, args, kwargs in self.emissions(effect):
+            handle_event(handlers, event, RECORDED[event], *args, **kwargs)
 
 
 def _under(manager: Any, roots: Mapping[UUID, Any], kwargs: dict[str, Any]) -> dict[str, Any]:

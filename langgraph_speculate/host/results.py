@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from asyncio import AbstractEventLoop
+from contextvars import Context
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
+from threading import Thread
+from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +19,7 @@ from langgraph.types import Send
 
 from langgraph_speculate.core.history import text_of
 from langgraph_speculate.host.compat.tools import shown_content
+from langgraph_speculate.host.wires import Lent
 
 
 def unadoptable(value: Any) -> str | None:
@@ -26,6 +33,45 @@ def unadoptable(value: Any) -> str | None:
     """
     items = value if isinstance(value, (list, tuple)) else (value,)
     return next((f"a {type(item).__name__}" for item in items if isinstance(item, (ToolOutputMixin, Send))), None)
+
+
+def holds_what_was_lent(value: Any) -> bool:
+    """Whether a result holds on to something that its body was lent for an early run alone: its config, its state, …
+
+    Looks through all plain containers, and through objects in them to some depth, in the garbage collector's way: no
+    code of theirs runs.
+
+    >>> holds_what_was_lent({"rows": [Lent()]}), holds_what_was_lent("sent")
+    (True, False)
+    """
+    level, seen = [value], set[int]()
+    for _ in range(_DEEPEST):
+        inside: list[Any] = []
+        while level:
+            item = level.pop()
+            kind = type(item)
+            if issubclass(kind, Lent):
+                return True
+            if id(item) not in seen and not issubclass(kind, _WORLDS):
+                seen.add(id(item))
+                parts = filter(gc.is_tracked, _parts(item, kind))
+                (level if kind in _SEEN_THROUGH else inside).extend(parts)
+        if len(seen) > _MOST_PARTS:  # an object that leads to a world of its own, such as a client
+            return False
+        level = inside
+    return False
+
+
+def _parts(item: Any, kind: type[Any]) -> list[Any]:
+    if kind is FunctionType:  # its globals are its module's
+        return gc.get_referents(item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__)
+    return gc.get_referents(item)
+
+
+_DEEPEST = 4  # objects in objects
+_SEEN_THROUGH = frozenset({dict, list, tuple, set, frozenset, FunctionType, MethodType, CellType, partial})
+# What leads away from a result to all that there is. A context leaves its body with each task that this starts.
+_WORLDS = (type, ModuleType, Context, FrameType, TracebackType, CodeType, AbstractEventLoop, Thread)
 
 
 def repeatable(value: Any) -> bool:

@@ -20,7 +20,7 @@ from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.executors import Errand
 from langgraph_speculate.host.place import Place
-from langgraph_speculate.host.results import unadoptable
+from langgraph_speculate.host.results import holds_what_was_lent, unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
 from langgraph_speculate.host.toolbox import TASK
@@ -211,9 +211,18 @@ class Attempt(Generic[W]):
         self._end(Outcome(error=error))
 
     def _outcome(self, value: Any) -> Outcome:
-        # One that was handed its call's id may answer with what carries it: no other call gets that.
-        taint = self._sandbox.taint or (unadoptable(value) if self.work.call_id is None else None)
-        return Outcome(value=value, taint=taint, effects=self._sandbox.recorder)
+        sandbox = self._sandbox
+        return Outcome(value=value, taint=sandbox.taint or self._objection(value), effects=sandbox.recorder)
+
+    def _objection(self, value: Any) -> str | None:
+        """Why no real call may be answered with *value*, or None."""
+        try:
+            if holds_what_was_lent((value, self._sandbox.recorder.written)):
+                return "its run's own objects in what it returns or writes"
+            # One that was handed its call's id may answer with what carries it: no other call gets that.
+            return unadoptable(value) if self.work.call_id is None else None
+        except BaseException as error:  # noqa: BLE001 - a value may answer to questions about its class with its own code
+            return f"a result that cannot be looked at ({type(error).__name__})"
 
     def _end(self, outcome: Outcome) -> None:
         if not self._ended.acquire(blocking=False):

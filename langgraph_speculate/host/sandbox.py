@@ -9,11 +9,11 @@ tainted, even if it swallows the error.
 from __future__ import annotations
 
 import contextvars
+import decimal
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, TypeVar, cast
 
-from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManager, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, ensure_config, patch_config
 from langgraph.runtime import Runtime
@@ -21,6 +21,8 @@ from langsmith.run_helpers import tracing_context
 
 from langgraph_speculate.core.calls import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
+from langgraph_speculate.host.arithmetic import rules_of
+from langgraph_speculate.host.compat.callbacks import hears_of_chunks
 from langgraph_speculate.host.compat.configs import (
     CONFIG_KEY_RUNTIME,
     is_node_private,
@@ -28,55 +30,11 @@ from langgraph_speculate.host.compat.configs import (
     var_child_runnable_config,
 )
 from langgraph_speculate.host.current import CurrentSpeculation
-from langgraph_speculate.host.recorder import Recorder
+from langgraph_speculate.host.managers import manager_around, manager_of_run
+from langgraph_speculate.host.recorder import ListenedRecorder, Recorder
+from langgraph_speculate.host.wires import Poison, Tripwire, Wired
 
-
-class Tripwire(BaseException):
-    """A speculation reached for something that only a real call may have.
-
-    Not an Exception, so that a tool's own `except Exception` does not swallow it.
-    """
-
-
-class Poison:
-    """Stands where something forbidden would be: any use taints the speculation and stops its body."""
-
-    __slots__ = ("_name", "_trip")
-
-    def __init__(self, name: str, trip: Callable[[str], NoReturn]) -> None:
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_trip", trip)
-
-    def _use(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        trip: Callable[[str], NoReturn] = object.__getattribute__(self, "_trip")
-        trip(object.__getattribute__(self, "_name"))
-
-    def __getattribute__(self, name: str) -> Any:
-        # isinstance() looks at __class__ on its way; a look at the type alone reveals nothing.
-        return Poison if name == "__class__" else Poison._use(self)
-
-    __call__ = __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __len__ = _use
-    __bool__ = __str__ = __repr__ = __format__ = __hash__ = __int__ = __float__ = __index__ = _use
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _use
-    __setattr__ = __delattr__ = __enter__ = __exit__ = __await__ = __aenter__ = __aexit__ = _use
-
-
-class Wired:
-    """Mixed into a runtime for a speculation: to look at what it may not have trips a wire, even if only for None."""
-
-    trip: Callable[[str], NoReturn]
-    forbidden: frozenset[str] = frozenset()
-
-    def wire(self, trip: Callable[[str], NoReturn], forbidden: Iterable[str]) -> Self:
-        """From now on *trip* is called with the name of each *forbidden* attribute that is looked at."""
-        object.__setattr__(self, "trip", trip)  # runtimes may be frozen
-        object.__setattr__(self, "forbidden", frozenset(forbidden))
-        return self
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in object.__getattribute__(self, "forbidden"):
-            object.__getattribute__(self, "trip")(f"runtime.{name}")
-        return object.__getattribute__(self, name)
+T = TypeVar("T")
 
 
 class _AheadRuntime(Wired, Runtime[Any]):
@@ -107,7 +65,11 @@ def mark(value: Any) -> Any:
 _ATOMS = frozenset({str, int, bool, type(None)})
 
 
-def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.ContextVar[Any], Any]) -> Any:
+def circumstances_of(
+    config: Mapping[str, Any],
+    variables: Mapping[contextvars.ContextVar[Any], Any],
+    decimals: decimal.Context | None = None,
+) -> Any:
     """What a tool may see of its run besides its arguments, to be compared between launch and real call."""
     given = callers(config.get("configurable"))
     return {
@@ -116,6 +78,7 @@ def circumstances_of(config: Mapping[str, Any], variables: Mapping[contextvars.C
         "metadata": {key: mark(value) for key, value in callers(config.get("metadata")).items() if key not in given},
         "tags": tuple(config.get("tags") or ()),
         "limits": (config.get("recursion_limit", DEFAULT_RECURSION_LIMIT), config.get("max_concurrency")),
+        "decimals": rules_of(decimals),
         "variables": {variable: mark(value) for variable, value in variables.items()},
     }
 
@@ -148,6 +111,8 @@ class Sandbox:
         uses_context: Whether the tool may see the run's own runtime context.
         native: Whether the body is a coroutine.
         hosts: Hosts that the body may contact, as patterns.
+        metadata: The tool's own.
+        decimals: The decimal context of the run; None for the default.
 
     Attributes:
         taint: What the body reached for although it must not, or None.
@@ -164,23 +129,22 @@ class Sandbox:
         uses_context: bool,
         native: bool,
         hosts: Collection[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        decimals: decimal.Context | None = None,
     ) -> None:
         self.taint: str | None = None
-        self.recorder = Recorder(self.trip)
+        recorder = ListenedRecorder if hears_of_chunks(config.get("callbacks")) else Recorder
+        self.recorder = recorder(self.trip)
         self.context = _UNTRACED.copy()
         for variable, value in variables.items():
             self.context.run(variable.set, value)
+        if decimals is not None:
+            self.context.run(decimal.setcontext, decimals.copy())
         self.context.run(CurrentSpeculation(tool, self.recorder, self.trip, hosts).enter)
         # As `BaseTool.run` has it: a body may be handed the config around its run, and inherits the one inside.
-        kind: type[Any] = AsyncCallbackManagerForToolRun if native else CallbackManagerForToolRun
-        self._manager = kind(
-            run_id=self.recorder.inner,
-            handlers=[self.recorder],
-            inheritable_handlers=[self.recorder],
-            parent_run_id=self.recorder.outer,
-        )
         self._uses_context = uses_context
         self._config = self.context.run(self._muted, config, uses_context)
+        self._manager = manager_of_run(self._config["callbacks"], metadata or {}, native=native)
         inner = patch_config(self._config, callbacks=self._manager.get_child())
         self.context.run(var_child_runnable_config.set, inner)
 
@@ -196,11 +160,20 @@ class Sandbox:
 
     def run(self, body: Callable[[], Any]) -> Any:
         """Run a sync body."""
-
         return self.context.run(body)
 
+    def aside(self, look: Callable[[], T]) -> T:
+        """Run what leaves no context variables behind; several threads may, at a time."""
+        return self.context.copy().run(look)
+
     def trip(self, name: str) -> NoReturn:
-        """Taint the speculation and stop its body."""
+        """Taint the speculation and stop its body.
+
+        Raises:
+            RuntimeError: The result was adopted, and somebody still holds on to what the body was lent.
+        """
+        if self.recorder.is_replayed:  # it is the user's run now, where nobody expects a wire
+            raise RuntimeError(f"{name} is out of reach when an early run is over; read it before")
         self.taint = self.taint or name
         raise Tripwire(f"a speculation may not use {name}")
 
@@ -217,9 +190,6 @@ class Sandbox:
                 RunnableConfig,
                 {
                     **{key: config[key] for key in ("recursion_limit", "max_concurrency") if key in config},
-                    "callbacks": CallbackManager(
-                        [self.recorder], inheritable_handlers=[self.recorder], parent_run_id=self.recorder.outer
-                    ),
                     "tags": list(config.get("tags") or ()),
                     "metadata": callers(metadata),
                     "configurable": {**callers(configurable), **node_only},
@@ -229,6 +199,7 @@ class Sandbox:
         muted["configurable"][CONFIG_KEY_RUNTIME] = self._runtime(runtime_of(config), uses_context)
         hidden = {key: own for key in (*metadata, *node_only) if not key.startswith("__")}
         muted["metadata"] = {**hidden, **muted["metadata"]}
+        muted["callbacks"] = manager_around(self.recorder, muted["metadata"], callers(metadata), self.trip)
         return muted
 
     def _runtime(self, runtime: Any, uses_context: bool) -> Runtime[Any]:

@@ -16,12 +16,13 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host import approvals
+from langgraph_speculate.host.anatomy import is_a, members
 from langgraph_speculate.host.between import between, models_among, tools_offered
 from langgraph_speculate.host.compat.agents import middleware_of
 from langgraph_speculate.host.compat.graphs import Pregel, deciding_functions, inside, node_functions
 from langgraph_speculate.host.compat.tools import ToolNode, has_steps_before_tools, tools_by_name
 from langgraph_speculate.host.model import chat_models_in
-from langgraph_speculate.host.reach import members, reach_of, values_around
+from langgraph_speculate.host.reach import reach_of, values_around
 from langgraph_speculate.host.transparency import CallLimit, around_calls, limits_among
 
 
@@ -88,14 +89,12 @@ def survey(graph: Any, named: Iterable[BaseTool] = (), transparent: Collection[s
     around = tuple(one for bound in tool_nodes.values() for one in around_calls(bound))
     middleware = [owner for bound in others.values() if (owner := middleware_of(bound)) is not None]
     inner = {name: survey(bound, (), transparent) for name, bound in others.items() if isinstance(bound, Pregel)}
-    reaches = {
-        name: reach_of([*node_functions(bound), *deciding_functions(graph, name)], abroad=approvals.ABROAD)
-        for name, bound in others.items()
-    }
+    deciding = {name: [*node_functions(bound), *deciding_functions(graph, name)] for name, bound in others.items()}
+    reaches = {name: reach_of(functions, abroad=approvals.ABROAD) for name, functions in deciding.items()}
     reached = [value for reach in reaches.values() for value in reach.values]
-    owners = [value.__self__ for value in reached if isinstance(value, MethodType)]
-    beside = (one for one in (*middleware, *around, *owners) if isinstance(one, AgentMiddleware))
-    asking = [name for name, bound in others.items() if approvals.asks(bound, reaches[name])]
+    owners = [value.__self__ for value in reached if is_a(value, MethodType)]
+    beside = (one for one in (*middleware, *around, *owners) if is_a(one, AgentMiddleware))
+    asking = [name for name, bound in others.items() if approvals.asks(bound, deciding[name])]
     models = models_among(graph, reaches, [name for name, found in inner.items() if found.models])
     standing = between(graph, tool_users, reaches, models, transparent) if tool_users else frozenset()
     return Survey(
@@ -127,11 +126,11 @@ def _tools_in(bound: Any) -> list[BaseTool]:
         if id(value) in seen:
             continue
         seen[id(value)] = value
-        if isinstance(value, BaseTool):
+        if is_a(value, BaseTool):
             found[id(value)] = value
-        elif isinstance(value, ToolNode):
+        elif is_a(value, ToolNode):
             rest.extend(tools_by_name(value).values())
-        elif isinstance(value, Runnable) and not isinstance(value, (BaseChatModel, Pregel)):
+        elif is_a(value, Runnable) and not is_a(value, (BaseChatModel, Pregel)):
             rest.extend(inside(value))
             around = (one for function in node_functions(value) for one in values_around(function))
             rest.extend(one for held in around for one in (held, *members(held)))

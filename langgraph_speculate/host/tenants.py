@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from cachetools import LRUCache
 from langgraph_speculate.core.history import Origin, partition_of
 from langgraph_speculate.core.marks import Marks
 from langgraph_speculate.core.resources import Epochs
+from langgraph_speculate.host.names import Names
 from langgraph_speculate.policy import Level, SpeculationPolicy
 
 _THREADS = 4096  # whose early bodies are counted
@@ -26,15 +26,13 @@ class Tenants:
     Args:
         policy: Its `partition_by` says what parts them.
         lock: Held only inside of the core, which never waits.
-        prefix: Of the names of worlds, so that those of two graphs differ.
     """
 
-    def __init__(self, policy: SpeculationPolicy, lock: threading.RLock, prefix: str) -> None:
+    def __init__(self, policy: SpeculationPolicy, lock: threading.RLock) -> None:
         self._policy = policy
         self._lock = lock
-        self._prefix = prefix
         self._seed = uuid4().int >> 64  # what hashes in logs start from; nobody is told
-        self._worlds = itertools.count(1)
+        self._worlds = Names("w")
         self._threads: LRUCache[tuple[str, bool], Counter[str]] = LRUCache(_THREADS)
         self._epochs: WeakValueDictionary[str, Epochs] = WeakValueDictionary()
 
@@ -57,7 +55,7 @@ class Tenants:
         with self._lock:
             epochs = self._epochs.get(partition)
             if epochs is None:
-                world, hashed = f"{self._prefix}-w{next(self._worlds)}", Marks(self._seed).of([partition])[0]
+                world, hashed = self._worlds.next(), Marks(self._seed).of([partition])[0]
                 self._epochs[partition] = epochs = Epochs(world, hashed, self._seed)
             return epochs
 

@@ -7,6 +7,7 @@ body never delays the exit of the process (a `ThreadPoolExecutor` would join it)
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from functools import partial
 from queue import SimpleQueue
 
 Job = Callable[[], None]
+
+_LOG = logging.getLogger("langgraph_speculate")
 
 MAX_BUSY = 64
 """Bodies that may run in threads of one process at the same time, abandoned ones included."""
@@ -56,10 +59,10 @@ class _Worker:
         while (job := self.inbox.get()) is not None:
             try:
                 job()
-            finally:
-                del job  # a thread that waits for the next must not keep the last one's results
-                stays = self._pool.give_back(self)
-            if not stays:
+            except BaseException as error:  # noqa: BLE001 - a thread that died would be taken for an idle one
+                _LOG.warning("speculation: an internal error in a thread: %s", type(error).__name__)
+            del job  # a thread that waits for the next must not keep the last one's results
+            if not self._pool.give_back(self):
                 return
 
 

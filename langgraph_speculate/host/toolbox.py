@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,15 +11,17 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.facts import ToolFacts
+from langgraph_speculate.errors import PolicyError
 from langgraph_speculate.host.compat.configs import runtime_of
 from langgraph_speculate.host.compat.tools import RUN_MANAGER, body_parameters, has_own_run
 from langgraph_speculate.host.injection import Injection, injection
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
-from langgraph_speculate.host.reach import context_variables
-from langgraph_speculate.host.sandbox import mark
+from langgraph_speculate.host.reach import surroundings_of
+from langgraph_speculate.host.sandbox import Sandbox, mark
 from langgraph_speculate.host.transparency import CallLimit
-from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
+from langgraph_speculate.policy import Rule, SpeculationPolicy, ToolPolicy
+from langgraph_speculate.policy.checks import printable
 
 THREAD, TASK = "thread", "task"
 CHANGES_ARGUMENTS = "arguments that it changes in place"
@@ -106,20 +107,29 @@ class Entry:
         return around, read, mark(context)
 
     def coerce(
-        self, args: Mapping[str, Any], state: Callable[[], Mapping[str, Any]] = dict, call_id: str | None = None
+        self,
+        args: Mapping[str, Any],
+        sandbox: Sandbox,
+        state: Callable[[], Mapping[str, Any]] = dict,
+        call_id: str | None = None,
     ) -> Arguments | None:
         """Raw arguments as the body would receive them, or None when they do not fit the schema.
 
         Args:
             args: The arguments as a model would write them.
+            sandbox: Where the schema looks at them: nobody has made this call, so nobody may hear of it. A validator
+                that trips a wire there fits nothing any more.
             state: Returns the graph's state, which may be injected.
             call_id: The id of the call, if it is known.
         """
         try:
             placeholders = None if self.injection is None else self.injection.placeholders(state())
-            return Arguments(*body_parameters(self.tool, args, placeholders, call_id))
-        except Exception:  # noqa: BLE001 - a validator is somebody else's code
+            fitted = sandbox.aside(lambda: Arguments(*body_parameters(self.tool, args, placeholders, call_id)))
+        except KeyboardInterrupt:  # the user's, who waits in this thread
+            raise
+        except BaseException:  # noqa: BLE001 - a validator is somebody else's code
             return None
+        return fitted if sandbox.taint is None else None
 
 
 class Toolbox:
@@ -173,7 +183,7 @@ class Toolbox:
         if known is not None and not same_body(known.tool, tool):
             self.ambiguous.add(tool.name)
         elif known is None:
-            self._entries[tool.name] = entry = self._describe(tool)
+            self._entries[tool.name] = entry = self._described(tool)
             if entry.facts.rule.tool is not None and entry.facts.rule.tool.warm is not None:
                 self.warmable.add(tool.name)
             if (pin := Pin.of(tool, entry.facts.rule)) is not None:
@@ -257,12 +267,23 @@ class Toolbox:
         # A state that cannot be read says nothing about what has been spent.
         return min((room for limit in limits for room in limit.rooms(counted)), default=None) if counted else 0
 
-    def _describe(self, tool: BaseTool) -> Entry:
+    def _described(self, tool: BaseTool) -> Entry:
+        """What is known about a tool; where looking at it fails, that nothing is, so that it does not run ahead."""
         rule = self._policy.rule_for(tool.name, tool.metadata)
+        try:
+            return self._describe(tool, rule)
+        except PolicyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its schema and its class are somebody else's code
+            why = f"looking at it fails with {_told(error)}"
+            return Entry(tool, ToolFacts(tool.name, rule, gated=tool.name in self._gated, unclear=why))
+
+    def _describe(self, tool: BaseTool, rule: Rule) -> Entry:
         if rule.tool is not None:
             rule.tool.check_templates(tool.name, tool.args)
         rule, changed = held_to_pin(tool, rule)
         injected = injection(tool, rule.tool)
+        around = surroundings_of(tool)
         facts = ToolFacts(
             name=tool.name,
             rule=rule,
@@ -271,7 +292,8 @@ class Toolbox:
             return_direct=bool(tool.return_direct),
             injected=frozenset() if injected is None else injected.denied,
             by_call=frozenset() if injected is None else injected.by_call,
-            variables=frozenset(v.name for v in _variables_of(tool) if v not in self._policy.propagate_context),
+            variables=frozenset(v.name for v in around.variables if v not in self._policy.propagate_context),
+            thread_locals=around.thread_locals,
             venues=venues_of(tool),
             changed=changed,
         )
@@ -287,10 +309,11 @@ class Toolbox:
         return tuple(setting for setting, needs in needed.items() if needs and getattr(policy, setting) is None)
 
 
-def _variables_of(tool: BaseTool) -> set[ContextVar[Any]]:
-    bodies = (getattr(tool, "func", None), getattr(tool, "coroutine", None))
-    own = [body for body in bodies if body is not None] or [type(tool)._run, type(tool)._arun]
-    return {variable for body in own for variable in context_variables(body)}
+def _told(error: Exception) -> str:
+    try:
+        return printable(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - an error may not even have a text
+        return type(error).__name__
 
 
 def venues_of(tool: BaseTool) -> frozenset[str]:

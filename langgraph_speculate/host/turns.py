@@ -175,7 +175,7 @@ class Turns:
     def _as_received(self, call: Call, turn: Turn | None) -> Call | None:
         """The call as the tool's body will receive it."""
         known = turn.coerced.get(call.key) if turn is not None and keyable(call) is not None else None
-        return known or self._proposer.as_received(call)
+        return known or (keyable(call) if turn is None else self._proposer.as_received(call, turn.spot.place))
 
     def abort(self, id: str) -> None:
         """The model call failed, or its message is cut off: it confirms nothing."""

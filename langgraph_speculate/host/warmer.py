@@ -97,6 +97,7 @@ class Warmer:
             uses_context="context" in policy.uses,
             native=warming.venue == TASK,
             hosts=policy.allowed_hosts,
+            decimals=place.decimals,
         )
         sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
         body = partial(_call, function, told, warming.venue)

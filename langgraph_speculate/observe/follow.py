@@ -8,23 +8,36 @@ from typing import BinaryIO
 
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.errors import BadLog
-from langgraph_speculate.observe.log import MAX_LINE_BYTES, event_in, opened
+from langgraph_speculate.observe.files import opened
+from langgraph_speculate.observe.log import MAX_LINE_BYTES, event_or_cut
 
 
-def follow(path: str | os.PathLike[str], wait: Callable[[], bool]) -> Iterator[Event]:
+def follow(
+    path: str | os.PathLike[str], wait: Callable[[], bool], on_cut: Callable[[int], None] = lambda line: None
+) -> Iterator[Event]:
     """Yield the events of a log as they come, from its beginning.
 
-    A line that has no end yet is read when it has. A log that was begun anew is read from its beginning again; so is
-    one that was moved away and replaced, once what is in the old one has been read.
+    A line that has no end yet is read when it has, or when no more is to come. A log that was begun anew is read from
+    its beginning again; so is one that was moved away and replaced, once what is in the old one has been read.
 
     Args:
         path: A file of JSON lines.
         wait: Called when there is nothing more for now; waits a little, and returns False to end.
+        on_cut: Called with the number of each line that breaks off, because its writer was killed; it is left out.
 
     Raises:
         BadLog: It cannot be read, or a line is no event; the message names path and line.
     """
     number = 0
+
+    def read(line: bytes) -> Iterator[Event]:
+        nonlocal number
+        number += 1
+        if (event := event_or_cut(line)) is not None:
+            yield event
+        else:
+            on_cut(number)
+
     try:
         file = opened(path)
         try:
@@ -32,17 +45,18 @@ def follow(path: str | os.PathLike[str], wait: Callable[[], bool]) -> Iterator[E
             while True:
                 line = file.readline(MAX_LINE_BYTES + 2)
                 rest += line
-                if rest.endswith(b"\n") or len(rest) > MAX_LINE_BYTES:
-                    number += 1
-                    yield event_in(rest)
+                if rest.endswith(b"\n") or len(rest) > MAX_LINE_BYTES or (rest and not line and is_over):
+                    yield from read(rest)
                     rest = b""
                 elif not line and is_over:
                     file.close()
-                    file, rest, number, is_over = opened(path), b"", 0, False
+                    file, number, is_over = opened(path), 0, False
                 elif not line:
                     if not wait():
-                        return
+                        break
                     is_over = _is_replaced(path, file)  # its writer may have written to it until then
+            if rest:
+                yield from read(rest)
         finally:
             file.close()
     except BadLog as error:

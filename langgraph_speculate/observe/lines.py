@@ -18,6 +18,7 @@ class _Sums:
     count: Counter[str] = field(default_factory=Counter)
     wasted_s: float = 0.0
     would_hide_s: float = 0.0
+    in_shadow: bool = False
     previews: PreviewTally = field(default_factory=PreviewTally)
 
 
@@ -44,6 +45,8 @@ class LogLines:
     def __call__(self, event: events.Event) -> None:
         """Take in an event."""
         match event:
+            case events.RunBegan(level="shadow"):
+                self._of(event.run).in_shadow = True
             case events.CallSettled():
                 self._of(event.run).count["calls"] += 1
             case events.Discarded():
@@ -69,17 +72,17 @@ class LogLines:
     def line(self, closed: events.RunClosed) -> str:
         """What a run came to, so far as it was seen; bodies that end after it are not counted."""
         sums = self._runs.get(closed.run) or _Sums()
-        if sums.count["imagined"]:
+        if sums.in_shadow or sums.count["imagined"]:
             return (
                 f"run {printable(closed.run)}, in shadow: {sums.count['would hit']} of {sums.count['calls']} calls "
-                f"would be adopted, {sums.would_hide_s:.2f} s hidden; {sums.count['imagined']} launched, "
-                f"{sums.count['wasted']} in vain, {sums.wasted_s:.2f} s wasted; nothing ran"
+                f"would be adopted, {sums.would_hide_s:z.2f} s hidden; {sums.count['imagined']} launched, "
+                f"{sums.count['wasted']} in vain, {sums.wasted_s:z.2f} s wasted; nothing ran"
             )
         previews = sums.previews.counts()
         return (
             f"run {printable(closed.run)}: {closed.hits} of {sums.count['calls']} calls adopted, "
-            f"{closed.hidden_s:.2f} s hidden; {closed.launched} launched, {sums.count['wasted']} in vain, "
-            f"{sums.wasted_s:.2f} s wasted" + (f"; {previews}" if previews.began else "")
+            f"{closed.hidden_s:z.2f} s hidden; {closed.launched} launched, {sums.count['wasted']} in vain, "
+            f"{sums.wasted_s:z.2f} s wasted" + (f"; {previews}" if previews.began else "")
         )
 
     def _of(self, run: str) -> _Sums:
@@ -104,8 +107,8 @@ def told(event: events.Event) -> str | None:
             if repeat:
                 return f"repeat   {printable(tool)}: answered from memory"
             if id is None:
-                return f"miss     {printable(tool)}: took {waited_s:.2f} s"
-            return f"{'joined' if joined else 'hit':<8} {printable(tool)}: saved {tool_s - waited_s:.2f} s"
+                return f"miss     {printable(tool)}: took {waited_s:z.2f} s"
+            return f"{'joined' if joined else 'hit':<8} {printable(tool)}: saved {tool_s - waited_s:z.2f} s"
         case events.Discarded(tool=tool, reason=reason):
             return f"wasted   {printable(tool)}: {reason}"
         case events.Denied(tool=tool, reason=reason, count=count):
@@ -113,14 +116,16 @@ def told(event: events.Event) -> str | None:
         case events.ShadowLaunched(tool=tool, probability=probability, source=source):
             return f"shadow   {printable(tool)}: would start, {probability:.0%} likely ({printable(source)})"
         case events.ShadowSettled(tool=tool, id=str(), joined=joined, waited_s=waited_s, tool_s=tool_s):
-            return f"shadow   {printable(tool)}: would {'join' if joined else 'hit'} and save {tool_s - waited_s:.2f} s"
+            return (
+                f"shadow   {printable(tool)}: would {'join' if joined else 'hit'} and save {tool_s - waited_s:z.2f} s"
+            )
         case events.ShadowWasted(tool=tool, reason=reason):
             return f"shadow   {printable(tool)}: would be wasted: {printable(reason)}"
         case events.PreviewBegan(model=model, tools=tools, probability=probability):
             listed = ", ".join(map(printable, tools))
             return f"preview  {printable(model)}: begins beside {listed}, {probability:.0%} likely"
         case events.PreviewUsed(model=model, joined=joined, hidden_s=hidden_s):
-            return f"preview  {printable(model)}: {'joined' if joined else 'used'}, saved {hidden_s:.2f} s"
+            return f"preview  {printable(model)}: {'joined' if joined else 'used'}, saved {hidden_s:z.2f} s"
         case events.PreviewWasted(model=model, reason=reason, tokens=tokens):
             return f"preview  {printable(model)}: wasted, {printable(reason)}; {tokens} tokens"
         case events.PreviewRefused(model=model, reason=reason):
@@ -128,5 +133,5 @@ def told(event: events.Event) -> str | None:
         case events.Switched(scope=scope, name=name, state=state, reason=reason):
             return f"switched {scope} {printable(name)}: {state} ({reason})"
         case events.RunClosed(hits=hits, hidden_s=hidden_s):
-            return f"run      {printable(event.run)} ends: {hits} hits, {hidden_s:.2f} s hidden"
+            return f"run      {printable(event.run)} ends: {hits} hits, {hidden_s:z.2f} s hidden"
     return None

@@ -7,25 +7,27 @@ executed, and a line is read only if it is what this version would have written.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import math
 import os
-import stat
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from io import RawIOBase
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import orjson
 
 from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog
 from langgraph_speculate.observe.delivery import Delivery
+from langgraph_speculate.observe.files import append_to, begins_otherwise, is_cut, opened
 
 MAX_LINE_BYTES = 1_000_000
+BEGINNING = b'{"event":'
+"""How every line begins, of whichever version."""
+
 _TOLD_EACH = 1000  # lines between two words about how far a log has been read
 
 
@@ -77,7 +79,7 @@ def read_log(
 
     Args:
         path: A file of JSON lines; one that ends in `.gz` is unpacked on the way.
-        on_cut: Called with the number of each line that has no end, because its writer was killed; it is left out.
+        on_cut: Called with the number of each line that breaks off, because its writer was killed; it is left out.
             None: such a line is an error.
         on_bytes: Called now and then with how many bytes of the file have been read.
 
@@ -95,10 +97,11 @@ def read_log(
                 number += 1
                 if on_bytes is not None and number % _TOLD_EACH == 0:
                     on_bytes(getattr(file, "fileobj", file).tell())  # of what is packed, its packed bytes
-                if on_cut is not None and _is_cut(line):
+                event = event_in(line) if on_cut is None else event_or_cut(line)
+                if event is not None:
+                    yield event
+                elif on_cut is not None:
                     on_cut(number)
-                else:
-                    yield event_in(line)
     except BadLog as error:
         raise BadLog(f"{os.fspath(path)!r}, line {number}: {error}") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a NUL in the path
@@ -119,7 +122,7 @@ class JsonLines:
         path: The file; what it holds already is kept.
 
     Raises:
-        BadLog: The file cannot be opened for writing.
+        BadLog: The file cannot be opened for writing, or holds something else than a log.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -131,10 +134,7 @@ class JsonLines:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        try:
-            file = append_to(path)
-        except (OSError, ValueError) as error:
-            raise BadLog(f"{self.path!r}: the log cannot be written: {getattr(error, 'strerror', error)}") from None
+        file = _opened_to_add(self.path)
         delivery = Delivery(partial(_write, file), f"JsonLines({self.path!r})")
         self.put, self.flush = delivery.put, delivery.flush
         self._ends = weakref.finalize(self, _end, file, delivery)
@@ -154,6 +154,15 @@ class JsonLines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _opened_to_add(path: str) -> RawIOBase:
+    try:
+        if not begins_otherwise(path, BEGINNING):
+            return append_to(path)
+    except (OSError, ValueError) as error:
+        raise BadLog(f"{path!r}: the log cannot be written: {getattr(error, 'strerror', error)}") from None
+    raise BadLog(f"{path!r}: holds something else than events, and is left as it is: name a new file, or a log")
 
 
 def _write(file: RawIOBase, happened: Sequence[events.Event]) -> None:
@@ -187,37 +196,6 @@ def _printable(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def append_to(path: str | os.PathLike[str]) -> RawIOBase:
-    """Open a file of lines to add some, unbuffered; if whoever wrote last was cut off, its half line stays apart.
-
-    Raises:
-        OSError: It cannot be opened.
-        ValueError: There is a NUL in the path.
-    """
-    file = open(path, "a+b", buffering=0)  # noqa: SIM115 - the caller closes it
-    if file.seekable() and file.tell():
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-    return file
-
-
-def opened(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a log for reading; one that ends in `.gz` is unpacked on the way.
-
-    Raises:
-        OSError: It cannot be opened, or is no regular file.
-    """
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
-        raise IsADirectoryError(0, "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
-    return cast(BinaryIO, gzip.open(path, "rb")) if os.fspath(path).endswith(".gz") else open(path, "rb")
-
-
-def _is_cut(line: bytes) -> bool:
-    return len(line) <= MAX_LINE_BYTES and not line.rstrip().endswith(b"}")
-
-
 def event_in(line: bytes) -> events.Event:
     """The event that a line of a log is.
 
@@ -231,6 +209,20 @@ def event_in(line: bytes) -> events.Event:
     except orjson.JSONDecodeError as error:
         raise BadLog(f"no JSON: {error.msg}") from None
     return event_of(record)
+
+
+def event_or_cut(line: bytes) -> events.Event | None:
+    """The event that a line of a log is, or None if it breaks off because its writer was killed.
+
+    Raises:
+        BadLog: It is neither.
+    """
+    try:
+        return event_in(line)
+    except BadLog:
+        if len(line) <= MAX_LINE_BYTES and is_cut(line, BEGINNING):
+            return None
+        raise
 
 
 # -- what a field may hold ---------------------------------------------------------------------------------------------

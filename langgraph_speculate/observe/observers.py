@@ -74,6 +74,23 @@ class _AtOnce:
         return True
 
 
+def listed(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    """The observers, each of them fit to be one.
+
+    Raises:
+        TypeError: They are no collection, or one of them cannot be called.
+    """
+    if callable(observers) or isinstance(observers, str):
+        raise TypeError(f"observers= takes a list of observers, not {observers!r:.60}; write observers=[…]")
+    found = tuple(observers)
+    for one in found:
+        if not callable(one):
+            raise TypeError(
+                f"observers= takes what can be called with an event, such as JsonLines('events.jsonl'), not {one!r:.60}"
+            )
+    return found
+
+
 def at_once(observer: Observer) -> Inbox:
     """Return *observer* as one that is called where things happen, with no thread in between.
 

@@ -34,7 +34,7 @@ class PreviewCounts:
     wasted_cost: float = 0.0
 
     def __str__(self) -> str:
-        used = f"{self.used} of {self.began} previews of the model used, {self.hidden_s:.2f} s hidden"
+        used = f"{self.used} of {self.began} previews of the model used, {self.hidden_s:z.2f} s hidden"
         return f"{used}, {self.wasted_tokens} tokens wasted"
 
 

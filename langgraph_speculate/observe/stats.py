@@ -91,7 +91,7 @@ def would(shadow: Counts) -> str:
     money = f" and {shadow.wasted_cost:.4g} in money" if shadow.wasted_cost else ""
     return (
         f"{shadow.launched} launched, {shadow.hits} of {shadow.real_calls} calls hit ({shadow.ready} ready, "
-        f"{shadow.joined} joined), {shadow.hidden_s:.2f} s hidden, {shadow.wasted} in vain for {shadow.wasted_s:.2f} s"
+        f"{shadow.joined} joined), {shadow.hidden_s:z.2f} s hidden, {shadow.wasted} in vain for {shadow.wasted_s:.2f} s"
         f"{money}"
     )
 

@@ -11,7 +11,10 @@ import hashlib
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from langgraph_speculate.errors import needs_extra
+
+with needs_extra("report"):
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def render(template: str, **facts: Any) -> str:

@@ -76,6 +76,16 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f"; did you mean {by_plain_form[close[0]]!r}?" if close else ""
 
 
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the same, or a few of the known names when none is close.
+
+    >>> nearest("track", ["get_order"])
+    '; there are get_order'
+    """
+    few = ", ".join(map(printable, sorted(known)[:5])) or "none"
+    return did_you_mean(name, known) or f"; there are {few}{', …' if len(known) > 5 else ''}"
+
+
 def boolean(value: Any) -> str | None:
     """True or False; neither 1, nor "yes"."""
     return None if isinstance(value, bool) else _wrong("must be true or false", value)

@@ -25,6 +25,9 @@ def read_policy_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         content = _read(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, FileNotFoundError):
+            where = os.path.abspath(str(path))
+            reason = f"{reason} (looked for as {where!r}; an empty file will do: with it nothing runs ahead)"
         raise PolicyError(f"{os.fspath(path)!r}: the policy cannot be read: {reason}") from None
     if len(content) > MAX_FILE_BYTES:
         raise PolicyError(f"{path}: the policy is larger than {MAX_FILE_BYTES} bytes")

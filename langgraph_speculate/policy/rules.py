@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -237,3 +237,22 @@ def is_glob(key: str) -> bool:
 
 def _literal_characters(glob: str) -> int:
     return len(re.sub(r"\[.[^\]]*\]|[*?]", "", glob))
+
+
+def unknown_names(entries: Iterable[str], gated: Iterable[str], known: Collection[str]) -> Iterator[str]:
+    """What is wrong with the names of *entries*, and of tools that are said to be *gated*, where these are *known*."""
+
+    def nearest(name: str) -> str:
+        return checks.did_you_mean(name, known) if known else _NO_TOOLS
+
+    for key in entries:
+        if is_glob(key) and not any(matching((key,), name) for name in known):
+            yield f"{checks.located('tools', key)}: matches no tool{nearest(key)}"
+        elif not is_glob(key) and key not in known:
+            yield f"{checks.located('tools', key)}: there is no such tool{nearest(key)}"
+    for name in gated:
+        if name not in known:
+            yield f"approval_gated: there is no tool {name!r}{nearest(name)}"
+
+
+_NO_TOOLS = " (no tools were found in this graph; name those that its nodes fetch at run time: tools=[…])"

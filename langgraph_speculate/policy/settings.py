@@ -26,12 +26,12 @@ from langgraph_speculate.policy.rules import (
     Rule,
     Verdict,
     entry_problems,
-    is_glob,
     matching,
     narrowed,
     reason_for,
     rule_in_metadata,
     tool_policy,
+    unknown_names,
 )
 from langgraph_speculate.policy.tool import ToolPolicy
 
@@ -202,23 +202,17 @@ class SpeculationPolicy:
         key = matching(self.token_prices, model)
         return TokenPrice() if key is None else self.token_prices[key]
 
-    def check_names(self, known: Collection[str]) -> None:
+    def check_names(self, known: Collection[str], *, source: str = "") -> None:
         """Check that every entry speaks of a tool in *known*.
+
+        Args:
+            known: The names of the tools that there are.
+            source: Where the policy comes from, put in front of the message.
 
         Raises:
             PolicyError: One does not; the message has the nearest right name.
         """
-        checks.refuse_any(self._unknown_names(known))
-
-    def _unknown_names(self, known: Collection[str]) -> Iterator[str]:
-        for key in self.tools:
-            if is_glob(key) and not any(matching((key,), name) for name in known):
-                yield f"{checks.located('tools', key)}: matches no tool{checks.did_you_mean(key, known)}"
-            elif not is_glob(key) and key not in known:
-                yield f"{checks.located('tools', key)}: there is no such tool{checks.did_you_mean(key, known)}"
-        for name in self._gated_names():
-            if name not in known:
-                yield f"approval_gated: there is no tool {name!r}{checks.did_you_mean(name, known)}"
+        checks.refuse_any(unknown_names(self.tools, self._gated_names(), known), source)
 
     def _gated_names(self) -> tuple[str, ...]:
         return () if isinstance(self.approval_gated, str) else self.approval_gated
@@ -279,6 +273,11 @@ class SpeculationPolicy:
         return Verdict(tool, reason in ("declared", "annotated"), reason, origin, resources, detail)
 
 
+def _is_entry(value: Any) -> bool:
+    """Whether a value looks like what is said of a tool."""
+    return value is True or isinstance(value, ToolPolicy) or (isinstance(value, Mapping) and "read_only" in value)
+
+
 def _ghosts(limits: Any) -> Any:
     return limits.get("max_ghost_per_run") if isinstance(limits, Mapping) else getattr(limits, "max_ghost_per_run", 0)
 
@@ -286,7 +285,9 @@ def _ghosts(limits: Any) -> Any:
 def _policy_problems(values: Mapping[Any, Any]) -> Iterator[str]:
     if values.get("level") == "open_world" and not _ghosts(values.get("limits", {})):
         yield "limits.max_ghost_per_run: must be set at level 'open_world': how many unwanted calls may others see?"
-    yield from checks.problems(values, SpeculationPolicy.CHECKS)
+    misplaced = [key for key, value in values.items() if key not in SpeculationPolicy.CHECKS and _is_entry(value)]
+    yield from (f"{checks.located('', key)}: unknown key; a tool's entry stands under tools" for key in misplaced)
+    yield from checks.problems({k: v for k, v in values.items() if k not in misplaced}, SpeculationPolicy.CHECKS)
     limits = values.get("limits", {})
     if isinstance(limits, Mapping):
         yield from checks.problems(limits, Limits.CHECKS, "limits")

@@ -51,6 +51,16 @@ def patterns_in(sums: Mapping[Key, Pair], *, least: int = 3) -> list[Pattern]:
     return sorted(found, key=lambda one: (-one.probability * one.support, one.text))
 
 
+def tools_in(sums: Mapping[Key, Pair]) -> set[str]:
+    """The tools that *sums* speak of, however seldom.
+
+    >>> tools_in({("next", "find_user", "get_order"): (1.0, 0.0), ("next", "find_user", ""): (1.0, 0.0)})
+    {'get_order'}
+    """
+    followed = {name for key in sums if key[0] == NEXT and len(key) == 3 for name in split(key[2])}
+    return followed | {key[1] for key in sums if key[0] in (PICK, VALUE)}
+
+
 def _followers(sums: Mapping[Key, Pair], least: int) -> Iterator[Pattern]:
     """Which tools follow one event, whatever came before it."""
     messages: Counter[str] = Counter()

@@ -101,7 +101,7 @@ def _by_tool(tools: Mapping[str, Counts]) -> Table:
         table.add_row(
             name,
             *(str(count) for count in (counts.real_calls, counts.hits, counts.wasted)),
-            *(f"{seconds:.1f}" for seconds in (counts.hidden_s, counts.wasted_s)),
+            *(f"{seconds:z.1f}" for seconds in (counts.hidden_s, counts.wasted_s)),
             why,
         )
     if rows[_TOOLS:]:

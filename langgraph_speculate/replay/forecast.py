@@ -6,14 +6,16 @@ second that had been played by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import islice
 
 from langgraph_speculate.core.candidates import Predictor
 from langgraph_speculate.errors import TraceError
 from langgraph_speculate.policy import SpeculationPolicy, ToolPolicy
+from langgraph_speculate.policy.checks import nearest, printable
 from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.oracle import Oracle
@@ -89,7 +91,7 @@ def forecast(
         progress: Given words and a number of steps (None: unknown); yields what to call after each. None: tells nobody.
 
     Raises:
-        TraceError: There are no runs, or too few to learn from some and play others.
+        TraceError: There are no runs, too few to learn from some and play others, or none that has one of *tools*.
     """
     method, progress = method or Method(), progress or _silent
     clockwork = Clockwork(model or Times("recorded"), tools, method.seed)
@@ -102,6 +104,7 @@ def forecast(
         asked = replace(asked, model_ahead=False)
     beside = {TOOLS_ALONE: {"model_ahead": False}} if asked.model_ahead else {}
     known = {f"{name}{ending}" for name in survey.effects for ending in ("", *(_ENDINGS if name in both else ()))}
+    _refuse_unknown((name for name, _ in tools), known)
 
     def runs(part: bool) -> Iterator[Run]:
         for number, run in enumerate(recordings()):
@@ -140,6 +143,13 @@ def forecast(
             now = idle.simulation.now
             variants.append(_variant(name, scripts, stage, plain, fast, method.seed))
     return Forecast(survey, clockwork, method, total, learned, policy is None, mute, variants)
+
+
+def _refuse_unknown(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise for the first name or glob that no tool of the recordings has."""
+    for name in names:
+        if name != "*" and not any(fnmatchcase(tool, name) for tool in known):
+            raise TraceError(f"--tool-latency {printable(name)}: the traces have no such tool{nearest(name, known)}")
 
 
 _ENDINGS = (f"_{READING}", f"_{WRITING}")

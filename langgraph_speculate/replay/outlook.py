@@ -8,14 +8,15 @@ from typing import Any
 
 from langgraph_speculate.core.worth import Prices, value
 from langgraph_speculate.observe.tallies import Counts
-from langgraph_speculate.policy.checks import printable
+from langgraph_speculate.policy.checks import did_you_mean, located, printable
+from langgraph_speculate.policy.rules import matching
 from langgraph_speculate.replay import ahead
 from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.survey import Survey
 from langgraph_speculate.replay.times import Times
 from langgraph_speculate.replay.variant import Compared, Share, Variant
 
-_FEW_CALLS = 30  # below which shares say little
+_ENOUGH_CALLS = 30  # below which shares say little
 _WORTHWHILE = 0.02  # of the plain time, below which nobody should bother
 _DIGITS = 6  # of seconds: sums of floats differ by less
 _POOR = 0.25  # of what perfect one-step prediction saves
@@ -88,7 +89,11 @@ def as_json(found: Forecast) -> dict[str, Any]:
         "learned": found.learned,
         "method": asdict(found.method),
         "assumptions": list(assumptions(found)),
-        "verdict": {"pays": pays(found), "words": list(verdict(found))},
+        "verdict": {
+            "pays": pays(found),
+            "too_few": are_too_few(found.variants[0].stats.real_calls, found.variants[0].saved),
+            "words": list(verdict(found)),
+        },
         "best": best(found).name,
         "variants": [figures(variant) for variant in found.variants],
     }
@@ -101,7 +106,12 @@ def pays(found: Forecast) -> bool:
 
 def is_worthwhile(calls: int, saved: Share) -> bool:
     """Whether so much is worth switching on, and is no accident, after so many real calls."""
-    return calls >= _FEW_CALLS and saved.value >= _WORTHWHILE and saved.low > 0
+    return calls >= _ENOUGH_CALLS and saved.value >= _WORTHWHILE and saved.low > 0
+
+
+def are_too_few(calls: int, saved: Share) -> bool:
+    """Whether so much would be worth switching on, but so few real calls may have saved it by accident."""
+    return calls < _ENOUGH_CALLS and saved.value >= _WORTHWHILE
 
 
 def answer(yes: bool, plain_s: float, saved: Share, counts: Counts) -> str:
@@ -111,8 +121,13 @@ def answer(yes: bool, plain_s: float, saved: Share, counts: Counts) -> str:
         yes: Whether it pays.
         plain_s: Seconds that the runs take without speculation.
         saved: The share of them that is saved.
-        counts: What would be launched, hit and wasted.
+        counts: The real calls, and what would be launched, hit and wasted.
     """
+    if are_too_few(counts.real_calls, saved):
+        return (
+            f"Too few calls to say ({counts.real_calls} looked at, at least {_ENOUGH_CALLS} needed): so far it would "
+            f"save {percent(saved.value)} of {plain_s:.0f} s."
+        )
     if not yes:
         return f"Leave it off, as things are: it would save {percent(max(0.0, saved.value))} of {plain_s:.0f} s."
     return (
@@ -124,8 +139,8 @@ def answer(yes: bool, plain_s: float, saved: Share, counts: Counts) -> str:
 
 def doubts(calls: int, tool_share: float) -> Iterator[str]:
     """Why a verdict may be what it is, whatever the guesses were worth."""
-    if calls < _FEW_CALLS:
-        yield f"Only {calls} calls could be looked at: record more runs before believing any of this."
+    if calls < _ENOUGH_CALLS:
+        yield f"Fewer than {_ENOUGH_CALLS} calls could be looked at: record more runs before believing any of this."
     if tool_share < 2 * _WORTHWHILE:
         yield "Tools take too little of the time for anything to be gained by running them ahead."
 
@@ -180,6 +195,15 @@ def _left_behind(variant: Variant) -> Iterator[str]:
             "Most calls cannot be guessed with their arguments in time: langgraph-speculate evaluate shows which, and "
             "what they are mistaken for."
         )
+
+
+def misspelt(found: Forecast) -> Iterator[str]:
+    """Entries of the policy for tools that were not recorded, where one of nearly that name was that has no entry."""
+    entries, tools = found.variants[0].policy.tools, found.survey.effects
+    without = [tool for tool in tools if matching(entries, tool) is None]
+    for key in entries:
+        if not any(matching((key,), tool) for tool in tools) and (near := did_you_mean(key, without)):
+            yield f"{located('tools', key)}: the traces have no such tool{near}"
 
 
 def assumptions(found: Forecast) -> Iterator[str]:

@@ -76,7 +76,7 @@ def _row(variant: Variant) -> tuple[str, ...]:
 def _tool(name: str, counts: Counts, why: str) -> tuple[str, ...]:
     made = (counts.real_calls, counts.hits, counts.wasted)
     seconds = (counts.hidden_s, counts.wasted_s, counts.tool_wait_s)
-    return (name, *map(str, made), *(f"{one:.1f}" for one in seconds), why)
+    return (name, *map(str, made), *(f"{one:z.1f}" for one in seconds), why)
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,16 @@ from langgraph_speculate.errors import TraceError
 from langgraph_speculate.observe.log import read_log
 from langgraph_speculate.observe.stats import Stats, StatsCollector
 from langgraph_speculate.observe.tallies import Counts
-from langgraph_speculate.replay.outlook import answer, counted, doubts, is_worthwhile, percent, ratio, timed
+from langgraph_speculate.replay.outlook import (
+    answer,
+    are_too_few,
+    counted,
+    doubts,
+    is_worthwhile,
+    percent,
+    ratio,
+    timed,
+)
 from langgraph_speculate.replay.variant import Compared
 
 
@@ -91,7 +100,7 @@ def rehearsal(
     Args:
         logs: The files; one that ends in `.gz` is unpacked on the way.
         seed: Draws the resamples.
-        on_cut: Called with the number of each line that has no end, because its writer was killed; it is left out.
+        on_cut: Called with the number of each line that breaks off, because its writer was killed; it is left out.
         on_bytes: Called now and then with how many bytes of a file have been read.
 
     Raises:
@@ -178,6 +187,10 @@ def as_json(found: Rehearsal) -> dict[str, Any]:
         "runs": len(found.runs),
         "calls": found.stats.shadow.real_calls,
         "assumptions": list(assumptions(found)),
-        "verdict": {"pays": found.pays, "words": list(verdict(found))},
+        "verdict": {
+            "pays": found.pays,
+            "too_few": are_too_few(found.stats.shadow.real_calls, found.saved),
+            "words": list(verdict(found)),
+        },
         "variants": [figures(found)],
     }

@@ -75,6 +75,10 @@ class Choice:
         elif (place := self._draw.randrange(self._seen)) < _SAMPLE:
             self._sample[place] = run
 
+    def ids(self) -> list[str]:
+        """Of the runs that it has kept to choose from."""
+        return [run.id for run in self._sample]
+
     def missing(self) -> frozenset[str]:
         """Runs that were asked for and never came."""
         return self._wanted - {run.id for run in self._asked}

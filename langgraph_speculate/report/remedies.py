@@ -58,7 +58,7 @@ _REMEDIES: Mapping[str, str] = {
 
 _MEANINGS: Mapping[str, str] = {
     Reason.UNDECLARED: "nobody said that it only reads",
-    Reason.CONTEXT: "it reads context variables that an early call does not see",
+    Reason.CONTEXT: "it reads context variables, or thread-locals, that an early call does not see",
     Refusal.LOW_PROBABILITY: "less likely than its eagerness asks for",
     Refusal.NOT_WORTH_IT: "expected to cost more than it saves",
     Refusal.TOO_FAST: "its tool answers so fast that there is nothing to gain",

@@ -14,6 +14,7 @@ from langgraph_speculate.core.events import Event
 from langgraph_speculate.errors import BadLog
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.observe.log import read_log
+from langgraph_speculate.policy.checks import nearest, printable
 from langgraph_speculate.report.choice import Choice
 from langgraph_speculate.report.figures import Figures
 from langgraph_speculate.report.page import page
@@ -35,6 +36,9 @@ class Report:
         runs: How many runs to show whole.
         wanted: Ids of runs to show in any case.
 
+    Attributes:
+        cut_lines: Lines of logs that were left out because they break off: whoever wrote them was killed.
+
     Raises:
         BadLog: The log cannot be read or holds what is no event; the message names path and line.
 
@@ -54,7 +58,7 @@ class Report:
     ) -> None:
         self._lock = threading.Lock()
         self._figures = Figures(Choice(runs, wanted))
-        self._cut = 0
+        self.cut_lines = 0
         self._catch_up: Callable[[], object] = lambda: None
         match source:
             case Engine():
@@ -72,7 +76,7 @@ class Report:
             self._figures.take(event)
 
     def read(self, log: str | os.PathLike[str], on_bytes: Callable[[int], None] | None = None) -> None:
-        """Take in a log, too. Lines without an end, whose writer was killed, are left out; the page says how many.
+        """Take in a log, too. Lines that break off, as their writer was killed, are left out; the page says how many.
 
         Args:
             log: A file that `JsonLines` wrote; `.gz` is unpacked.
@@ -82,12 +86,9 @@ class Report:
             BadLog: It cannot be read or holds what is no event; the message names path and line.
         """
         cut: list[int] = []
-        before = self._figures.events
         for event in read_log(log, on_cut=cut.append, on_bytes=on_bytes):
             self.take(event)
-        if cut and self._figures.events == before:
-            raise BadLog(f"{os.fspath(log)!r}: no line of it is an event")
-        self._cut += len(cut)
+        self.cut_lines += len(cut)
 
     @property
     def foretells(self) -> bool:
@@ -95,11 +96,23 @@ class Report:
         with self._up_to_date():
             return "shadow" in self._figures.levels
 
+    def check_wanted(self) -> None:
+        """Check that every run that is *wanted* can be shown.
+
+        Raises:
+            BadLog: One has not ended in what was taken in; the message names some that have.
+        """
+        with self._up_to_date():
+            choice = self._figures.choice
+            if missing := sorted(choice.missing()):
+                near = nearest(missing[0], choice.ids())
+                raise BadLog(f"{', '.join(map(printable, missing))}: no such run has ended in the logs{near}")
+
     def html(self) -> str:
         """The page; write it as UTF-8."""
         notes = []
-        if self._cut:
-            notes.append(f"Left out: {count(self._cut, 'line')} without an end, whose writer was killed.")
+        if self.cut_lines:
+            notes.append(f"Left out: {count(self.cut_lines, 'line')} without an end, whose writer was killed.")
         with self._up_to_date():
             return page(self._figures, notes)
 
@@ -114,7 +127,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """All figures as plain data."""
         with self._up_to_date():
-            return as_json(self._figures) | {"cut_lines": self._cut}
+            return as_json(self._figures) | {"cut_lines": self.cut_lines}
 
     def trace(self) -> dict[str, Any]:
         """The runs that are shown, as plain data for Chrome's trace viewer or Perfetto; write it as JSON."""

@@ -12,11 +12,14 @@ from typing import BinaryIO, cast
 import orjson
 
 from langgraph_speculate.errors import TraceError
-from langgraph_speculate.observe.log import append_to
-from langgraph_speculate.traces.lines import Limits
-from langgraph_speculate.traces.neutral import runs_in
+from langgraph_speculate.observe.files import append_to, is_cut
+from langgraph_speculate.traces.lines import Limits, lines, parsed, read_each
+from langgraph_speculate.traces.neutral import run_of
 from langgraph_speculate.traces.runs import Run
-from langgraph_speculate.traces.skips import Skipped, on_one_line
+from langgraph_speculate.traces.skips import Malformed, Skipped, on_one_line
+
+_BEGINNING = b'{"id":'  # of every line that is written here
+_ANY = Limits(line_bytes=256_000_000, values=256_000_000, depth=256)  # what was written may exceed what is read
 
 
 @dataclass
@@ -45,7 +48,7 @@ def convert(runs: Iterable[Run], path: str | os.PathLike[str]) -> Converted:
         path: The file; one that ends in `.gz` is packed.
 
     Raises:
-        TraceError: The file cannot be written, or is packed and damaged.
+        TraceError: The file cannot be written, is packed and damaged, or holds something else than neutral lines.
     """
     done = Converted()
     try:
@@ -64,11 +67,30 @@ def convert(runs: Iterable[Run], path: str | os.PathLike[str]) -> Converted:
 
 
 def _ids(path: str) -> Iterator[str]:
-    for found in runs_in(path, Limits()) if os.path.exists(path) else ():
-        if not isinstance(found, Skipped):
-            yield found.id
-        elif found.reason.startswith("gzip"):  # nobody could read what came after that
-            raise TraceError(f"{found}; begin a new file")
+    """Of the runs that a file holds, which is to be added to."""
+    held = lines(path, _ANY) if os.path.isfile(path) else ()
+    for found in read_each(held, path, _id_in):
+        if isinstance(found, Skipped):
+            where = on_one_line(path)
+            raise TraceError(
+                f"{where} holds something else than neutral lines, and stays as it is: {found}; begin a new file"
+            )
+        if found[1] is not None:
+            yield found[1]
+
+
+def _id_in(line: bytes) -> str | None:
+    """Of the run that a line is; None if it breaks off, because converting was stopped.
+
+    Raises:
+        Malformed: It is neither.
+    """
+    try:
+        return run_of(parsed(line, _ANY), _ANY).id
+    except Malformed:
+        if is_cut(line, _BEGINNING):
+            return None
+        raise
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:

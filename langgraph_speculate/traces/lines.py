@@ -68,7 +68,7 @@ def json_lines(
         limits: How much it may ask for.
         on_bytes: Called after each line with how many bytes of the file have been read.
     """
-    return read_each(_lines(path, limits, on_bytes), path, lambda line: parsed(line, limits))
+    return read_each(lines(path, limits, on_bytes), path, lambda line: parsed(line, limits))
 
 
 def read_each(
@@ -145,7 +145,10 @@ def _fields(record: Any, depth: int) -> int:
     return count
 
 
-def _lines(path: str, limits: Limits, on_bytes: Callable[[int], None] | None) -> Iterator[tuple[int, bytes] | Skipped]:
+def lines(
+    path: str, limits: Limits, on_bytes: Callable[[int], None] | None = None
+) -> Iterator[tuple[int, bytes] | Skipped]:
+    """Yield each line as `json_lines` does, as it stands there."""
     number = 0
     try:
         with opened(path) as raw:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from langgraph_speculate.errors import TraceError
@@ -79,6 +80,27 @@ def read_runs(
     places = {place.identity: place for path in named for place in _places(os.fspath(path), early.append)}
     reader = partial(runs_in, limits=limits or Limits(), source=source)
     return _runs(list(places.values()), early, on_skip, reader, on_bytes)
+
+
+def at_least_one(runs: Iterator[Run], skips: Skips, where: str = "the traces hold") -> Iterator[Run]:
+    """The same runs, once the first of them has been read.
+
+    Args:
+        runs: Of `read_runs`.
+        skips: Its *on_skip*.
+        where: How to begin to say that there is none.
+
+    Raises:
+        TraceError: There is none; the message says why, and names the package that would be needed.
+    """
+    before = skips.count
+    for first in runs:
+        return chain([first], runs)
+    example = skips.first if skips.count > before else None  # what other traces left out is not why
+    if example is not None and example.is_for_want_of_a_package:
+        raise TraceError(f"{example.where}: {example.reason}: {example.detail}")
+    why = f"; {skips.count - before} lines or files were skipped, such as {example}" if example is not None else ""
+    raise TraceError(f"{where} no run{why}")
 
 
 def _then_warn(runs: Iterator[Run], skips: Skips) -> Iterator[Run]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph_speculate.errors import TraceError
 from langgraph_speculate.traces.evaluate import PREDICTORS, Evaluation, Method, evaluation_of
-from langgraph_speculate.traces.reader import read_runs
+from langgraph_speculate.traces.reader import at_least_one, read_runs
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Skips, on_one_line
 
@@ -98,12 +98,8 @@ def read_sets(paths: Sequence[str], skips: Skips, source: str | None = None) -> 
     """
     sets: dict[str, list[Run]] = {}
     for path in dict.fromkeys(paths):
-        before = skips.count
-        runs = list(read_runs(path, on_skip=skips, source=source))
-        if not runs:
-            example = next((skipped for found in skips.examples.values() for skipped in found), None)
-            why = f"; {skips.count - before} lines or files were skipped, such as {example}" if example else ""
-            raise TraceError(f"{on_one_line(path)}: holds no run{why}")
+        found = read_runs(path, on_skip=skips, source=source)
+        runs = list(at_least_one(found, skips, f"{on_one_line(path)}: holds"))
         name = _short(path)
         sets[path if name in sets else name] = runs
     return sets

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+_NEEDS = "needs the package"
 _EXAMPLES = 3  # kept for each reason, so that a file of nothing but bad lines costs no memory
 
 
@@ -36,6 +37,20 @@ class Skipped:
     def where(self) -> str:
         """`path:line`, on one line whatever the path holds."""
         return f"{on_one_line(self.path)}:{self.line}" if self.line else on_one_line(self.path)
+
+    @property
+    def is_for_want_of_a_package(self) -> bool:
+        """Whether it could be read if an optional package were installed; `detail` says how it is."""
+        return self.reason.startswith(_NEEDS)
+
+
+def missing(path: str, package: str, remedy: str) -> Skipped:
+    """A whole source that only an optional *package* can read.
+
+    >>> str(missing("runs.parquet", "duckdb", "pip install duckdb"))
+    'runs.parquet: needs the package duckdb (pip install duckdb)'
+    """
+    return Skipped(path, 0, f"{_NEEDS} {package}", remedy)
 
 
 class Malformed(Exception):
@@ -74,6 +89,12 @@ class Skips:
     def count(self) -> int:
         """How many lines and files were left out."""
         return self.reasons.total()
+
+    @property
+    def first(self) -> Skipped | None:
+        """An example, if anything was left out: of what a missing package is needed for, where there is such."""
+        examples = [found[0] for found in self.examples.values()]
+        return next((one for one in examples if one.is_for_want_of_a_package), examples[0] if examples else None)
 
     def lines(self) -> Iterator[str]:
         """One line of text a reason, most frequent first, with the places of the first few."""

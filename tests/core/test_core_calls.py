@@ -26,7 +26,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, RootModel
 
-from langgraph_speculate.core.calls import Call, Outcome, canonical_key
+from langgraph_speculate.core.calls import Call, Outcome, canonical_key, size_of
 from langgraph_speculate.errors import SpeculateError, UnkeyableArguments
 
 
@@ -724,3 +724,20 @@ def test_an_outcome_may_be_adopted_without_error_and_taint_only(outcome: Outcome
     An error is never adopted, nor a result that tripped a wire.
     """
     assert outcome.ok is ok
+
+
+class Rowdy(list[Any]):
+    """Its own code must not run."""
+
+    def __len__(self) -> int:
+        raise SystemExit
+
+    def __iter__(self) -> Any:
+        raise SystemExit
+
+
+def test_measuring_a_result_runs_none_of_its_code() -> None:
+    """
+    What is made of a container of Python's is measured as that one, past its methods.
+    """
+    assert size_of(Rowdy(["abc", Rowdy("d")]), 1000) == size_of(["abc", ["d"]], 1000)

@@ -94,6 +94,23 @@ def test_what_the_tool_is_forbids_every_call_of_it(reason: Reason):
     assert forbids(tool, venue, run) == verdict
 
 
+@pytest.mark.parametrize(
+    ("tool", "reason", "words"),
+    [
+        (facts(thread_locals=frozenset({"session", "local"})), Reason.CONTEXT, "uses local, session: another thread's"),
+        (facts(unclear="looking at it fails with TypeError: no"), Reason.UNKNOWN_TOOL, "TypeError: no"),
+    ],
+    ids=["thread_locals", "unclear"],
+)
+def test_reasons_that_have_several_causes_name_each(tool: ToolFacts, reason: Reason, words: str):
+    """
+    A value that each thread has its own of, and a tool that nothing can be said about.
+    """
+    verdict = forbids(tool, THREAD, view())
+    assert verdict is not None
+    assert (verdict.reason, words in verdict.detail) == (reason, True)
+
+
 @pytest.mark.parametrize("reason", STATIC)
 def test_what_forbids_a_launch_forbids_a_commit(reason: Reason):
     """

@@ -100,6 +100,7 @@ def test_a_graph_of_several_has_to_be_named(project: Path) -> None:
         ("wants_more.py:graph", "No module named 'no_such_package'; install no_such_package"),
         ("stops.py:graph", "SystemExit: bye; python stops.py shows where"),
         ("wrong.py:graph", "SyntaxError"),
+        ("wrapped.py:graph", "or name the graph before it is wrapped"),
     ],
 )
 def test_a_graph_that_cannot_be_had_is_one_line_with_the_remedy(project: Path, target: str | None, told: str) -> None:
@@ -112,6 +113,7 @@ def test_a_graph_that_cannot_be_had_is_one_line_with_the_remedy(project: Path, t
         "wants_more": "import no_such_package",
         "stops": "raise SystemExit('bye')",
         "wrong": "graph =",
+        "wrapped": "from langgraph_speculate import SpeculationPolicy\nSpeculationPolicy.load('speculate.toml')",
     }.items():
         (project / f"{name}.py").write_text(text, "utf-8")
 

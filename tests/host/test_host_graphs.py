@@ -145,6 +145,37 @@ def test_a_wrapped_graph_as_a_node_of_a_plain_one_speculates(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "policy", [{"level": "off"}, {**NOTEBOOK_POLICY, "approval_gated": ["find", "read"]}], ids=repr
+)
+def test_a_wrapped_graph_keeps_its_policy_in_a_graph_that_is_wrapped_too(policy: Any, way: str) -> None:
+    """
+    What its owner said of the inner graph holds, whoever wraps the outer one, and however often.
+    """
+    inner = speculate(
+        agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02), notebook(World(), "both")),
+        policy,
+        predictor=Oracle(NOTEBOOK_SCRIPT),
+    )
+    once = speculate(_outer(inner), NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
+    for outer in (once, speculate(once, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))):
+        drive(outer, way)
+        assert speculation_of(outer).stats().launched == speculation_of(inner).stats().launched == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_wrapping_anew_replaces_the_policy_of_graphs_inside_as_well(way: str) -> None:
+    """
+    A graph inside that was wrapped with the outer one is under that one's policy, the latest.
+    """
+    inner = agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.02), notebook(World(), "both"))
+    first = speculate(_outer(inner), {"level": "off"})
+    again = speculate(first, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
+    drive(again, way)
+    assert speculation_of(again).stats().hits == NOTEBOOK_HITS
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_functional_graphs_speculate_where_their_tools_can_be_found(way: str) -> None:
     """
     `@entrypoint`: tools in the closure are reached, inside and outside of tasks; the answer is the plain one.

@@ -401,6 +401,9 @@ def test_closing_the_handle_ends_runs_under_way(world: World) -> None:
     graph.invoke(START_INPUT)
     assert world.count("slow") == 5
     assert speculation_of(graph).stats().runs == 1
+    verdict = next(one for one in speculation_of(graph).explain() if one.tool == "slow")
+    assert (verdict.allowed, verdict.reason) == (False, "level_off")
+    assert "wrap the plain graph anew" in verdict.detail
 
 
 def test_threads_are_bounded_and_counted_until_their_body_ends(world: World) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from agents import (
     ASYNC_WAYS,
+    EAGERLY,
     NOTEBOOK_HITS,
     NOTEBOOK_POLICY,
     NOTEBOOK_SCRIPT,
@@ -18,6 +19,7 @@ from agents import (
     Fixed,
     Oracle,
     ScriptedModel,
+    State,
     World,
     agent_graph,
     ask,
@@ -41,11 +43,14 @@ from langchain.agents.middleware import (
     wrap_tool_call,
 )
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
 from langgraph.types import Command
 
 from langgraph_speculate import MisplacedMiddleware, SpeculationMiddleware, speculate, speculation_of
+from langgraph_speculate.core import History
 
 THREAD: dict[str, Any] = {"configurable": {"thread_id": "t"}}
 
@@ -471,8 +476,50 @@ def test_a_wrapped_agent_with_the_middleware_answers_as_the_plain_one(way: str) 
     plain = agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(World(), "both"))
     assert canonical(drive(both, way)[-1]) == canonical(drive(plain, way)[-1])
     assert world.count("write") == 1
-    hits = middleware.speculation.stats().hits + speculation_of(both).stats().hits
-    assert hits >= NOTEBOOK_HITS
+    assert middleware.speculation.stats().hits >= NOTEBOOK_HITS
+    assert speculation_of(both).stats().launched == 0  # not each guess twice
+    assert "blocked" in {verdict.reason for verdict in speculation_of(both).explain()}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_runs_of_one_agent_in_one_node_are_runs_of_their_own(way: str) -> None:
+    """
+    A node may run an agent twice. What is true of the first run (whose it is, where it stops) is not of the second,
+    although LangGraph gives both one stream writer where the graph around them is streamed with its subgraphs.
+    """
+    read: list[str] = []
+
+    def get(config: RunnableConfig) -> str:
+        "Get it."
+        read.append(config["configurable"]["user_id"])
+        return "x"
+
+    def fail() -> str:
+        "Fail."
+        raise ValueError("boom")
+
+    class Learning(Fixed):
+        learned: ClassVar[list[tuple[str, list[str]]]] = []
+
+        def learn(self, history: History, calls: Any) -> None:
+            self.learned.append((history.origin.partition, [call.name for call in calls]))
+
+    predictor = Learning(("get", {}))
+    policy = {"partition_by": ["user_id"], "tools": {"get": EAGERLY}}
+    middleware = SpeculationMiddleware(policy, predictor=predictor)
+    script = [lambda messages: ask((messages[-1].content, {})), AIMessage("done")]
+    tools = [StructuredTool.from_function(tool) for tool in (get, fail)]
+    agent = agent_graph(ScriptedModel(script=script, pace_s=0.02), tools, middleware=[middleware])
+
+    def node(_state: State) -> None:
+        with pytest.raises(ValueError, match="boom"):
+            agent.invoke({"messages": [("user", "fail")]}, {"configurable": {"user_id": "ann"}})
+        agent.invoke({"messages": [("user", "get")]}, {"configurable": {"user_id": "bob"}}, interrupt_before=["tools"])
+
+    graph = StateGraph(State).add_node("node", node).add_edge(START, "node").compile()
+    drive(graph, way, START_INPUT, **({"subgraphs": True} if "stream" in way else {}))
+    assert read.count("bob") == 0  # it stops before its tools
+    assert predictor.learned == [("['ann']", ["fail"]), ("['bob']", ["get"])]
 
 
 @pytest.mark.parametrize("way", ASYNC_WAYS)

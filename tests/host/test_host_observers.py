@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from agents import (
     NOTEBOOK_HITS,
     NOTEBOOK_POLICY,
     NOTEBOOK_SCRIPT,
+    START_INPUT,
     WAYS,
     Oracle,
     ScriptedModel,
@@ -20,8 +23,9 @@ from agents import (
     notebook,
 )
 
-from langgraph_speculate import JsonLines, speculate, speculation_of
+from langgraph_speculate import JsonLines, SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
+from langgraph_speculate.host import forecast
 from langgraph_speculate.observe import delivery
 from langgraph_speculate.observe.audit import audit
 from langgraph_speculate.observe.log import read_log
@@ -76,3 +80,91 @@ def test_closing_the_handle_tells_observers_everything(way: str, tmp_path: Path)
     assert sorted(read_log(log.path), key=lambda event: event.number) == sorted(seen, key=lambda event: event.number)
     assert audit(read_log(log.path)) == []
     log.close()
+
+
+WRAPS = [
+    pytest.param(lambda **given: speculate(_plain(), **given), id="graph"),
+    pytest.param(SpeculationMiddleware, id="middleware"),
+]
+
+
+class Forgetful:
+    """Predicts, and never learns."""
+
+    def predict(self, history: Any, *, k: int) -> list[Any]:
+        return []
+
+
+@pytest.mark.parametrize("wrong", ["events.jsonl", print, ["events.jsonl"], [None]], ids=str)
+@pytest.mark.parametrize(
+    "wrap", [lambda **given: speculate(_plain(), **given), SpeculationMiddleware], ids=["graph", "middleware"]
+)
+def test_what_is_no_observer_is_refused_at_once(wrap: Any, wrong: Any) -> None:
+    """
+    One error where the graph is wrapped, with the remedy, instead of a traceback in the first run's log.
+    """
+    with pytest.raises(TypeError, match=r"^observers= takes .*(observers=\[…\]|JsonLines)"):
+        wrap(observers=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["default", dict, Forgetful()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "wrap", [lambda **given: speculate(_plain(), **given), SpeculationMiddleware], ids=["graph", "middleware"]
+)
+def test_what_is_no_predictor_is_refused_at_once(wrap: Any, wrong: Any) -> None:
+    """
+    The same of predictors.
+    """
+    with pytest.raises(TypeError, match=r"^predictor= takes an object with the methods predict and learn"):
+        wrap(predictor=wrong)
+
+
+def test_a_predictor_that_fails_is_told_by_name_and_place(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Enough to find the mistake, and none of its words, which may quote a user's.
+    """
+
+    class Wrong(Forgetful):
+        bounded = True
+
+        def predict(self, history: Any, *, k: int) -> list[Any]:
+            raise KeyError("what Ann said")
+
+        def learn(self, history: Any, calls: Any) -> None:
+            pass
+
+    speculate(_plain(), predictor=Wrong()).invoke(START_INPUT)
+    told = [record.getMessage() for record in caplog.records if "predictor failed" in record.getMessage()]
+    assert len(told) == 1
+    assert re.search(r"KeyError in .*Wrong at test_host_observers.py:\d+$", told[0])
+
+
+def test_a_predictor_that_does_not_answer_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Runs go on without it, and the log says why nothing runs ahead.
+    """
+    monkeypatch.setattr(forecast, "_SLOW_S", 0.05)
+    answer = threading.Event()
+
+    class Stuck(Forgetful):
+        def predict(self, history: Any, *, k: int) -> list[Any]:
+            answer.wait(10)
+            return []
+
+        def learn(self, history: Any, calls: Any) -> None:
+            pass
+
+    graph = speculate(_plain(), predictor=Stuck())
+    graph.invoke(START_INPUT)
+    time.sleep(0.1)
+    graph.invoke(START_INPUT)
+    answer.set()
+    told = [record.getMessage() for record in caplog.records if "has not answered" in record.getMessage()]
+    assert len(told) == 1
+    assert "Stuck" in told[0]
+
+
+def _plain() -> Any:
+    return agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(World(), "both"))

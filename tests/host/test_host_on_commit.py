@@ -174,3 +174,29 @@ def test_an_effect_given_after_the_commit_is_not_lost(world: World) -> None:
     world.wait_for("later")
     time.sleep(0.01)
     assert world.count("audit") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_effect_may_use_what_the_body_might_but_reaches_no_further(way: str, world: World) -> None:
+    """
+    Of the config that its body was lent it reads the caller's part; what belongs to the real call's node is an error
+    like any other, and no tripwire.
+    """
+    seen: list[Any] = []
+
+    def body(id: int) -> str:
+        config, ahead = get_config(), current_speculation()
+
+        def effect() -> None:
+            seen.append(config["metadata"]["tenant"])
+            with pytest.raises(RuntimeError, match="when an early run is over"):
+                str(config["metadata"]["langgraph_node"])
+
+        if ahead is not None:
+            ahead.on_commit(effect)
+        return "read"
+
+    graph = wrapped(reader(body))
+    drive(graph, way, config={"metadata": {"tenant": "acme"}})
+    assert speculation_of(graph).stats().hits == 1
+    assert seen == ["acme"]

@@ -19,6 +19,7 @@ from agents import (
     agent_graph,
     ask,
     drive,
+    hand_written_graph,
     notebook,
     outcome,
     sync_only_graph,
@@ -26,7 +27,7 @@ from agents import (
 )
 from langchain.agents.middleware import wrap_tool_call
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.tools import StructuredTool
+from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import ToolNode
@@ -255,3 +256,157 @@ def test_a_config_that_cannot_be_used_fails_as_in_the_plain_graph(config: Any, w
     wrapped = speculate(agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(world)), NOTEBOOK_POLICY)
     expected = outcome(lambda: drive(plain, way, START_INPUT, config))
     assert outcome(lambda: drive(wrapped, way, START_INPUT, config)) == expected
+
+
+# -- what is looked at -----------------------------------------------------------------------------------------------
+
+
+class Fluent:
+    """A client that has an answer for every name, as REST clients have it."""
+
+    def __init__(self, path: str = "") -> None:
+        self._path = path
+
+    def __getattr__(self, name: str) -> Fluent:
+        ASKED.append(name)
+        return Fluent(f"{self._path}/{name}")
+
+    def __call__(self, **query: Any) -> str:
+        return f"GET {self._path} {query}"
+
+
+class Lazy:
+    """An object that connects once it is asked for something."""
+
+    @property
+    def connection(self) -> Any:
+        ASKED.append("connection")
+        raise RuntimeError("no network while graphs are built")
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        ASKED.append("__dict__")
+        raise RuntimeError("no context")
+
+    @property
+    def __class__(self) -> Any:
+        ASKED.append("__class__")
+        raise RuntimeError("no context")
+
+    def __call__(self) -> str:
+        return "here"
+
+
+ASKED: list[str] = []
+api = Fluent()
+
+
+def _price(sku: str) -> str:
+    "Look up a price."
+    return api.prices.get(sku=sku)
+
+
+def _through_a_property() -> Any:
+    lazy = Lazy()
+
+    def price(sku: str) -> str:
+        "Look up a price."
+        return str(lazy.connection.get(sku)) if sku == "none" else lazy()
+
+    return price
+
+
+@pytest.mark.parametrize("by", ["speculate", "middleware"])
+@pytest.mark.parametrize("body", [_price, _through_a_property()], ids=["fluent", "lazy"])
+def test_looking_at_a_tool_runs_nothing_of_what_it_holds(body: Any, by: str) -> None:
+    """
+    Clients with an answer for every name, properties that connect: none is asked before the tool runs.
+    """
+    script = [ask(("price", {"sku": "a"})), AIMessage("done")]
+    tools = [StructuredTool.from_function(body, name="price")]
+    oracle, policy = Oracle(script), {"tools": {"price": True}}
+    inside = [SpeculationMiddleware(policy, predictor=oracle)] if by == "middleware" else []
+    ASKED.clear()
+    graph = agent_graph(ScriptedModel(script=script, pace_s=0.01), tools, middleware=inside)
+    handle = inside[0].speculation if inside else None
+    if by == "speculate":
+        graph = speculate(graph, policy, predictor=oracle)
+        handle = speculation_of(graph)
+    assert ASKED == []
+    graph.invoke(START_INPUT)
+    assert handle is not None
+    assert handle.stats().hits == 1
+
+
+def test_looking_at_a_node_runs_nothing_of_what_it_holds(world: World) -> None:
+    """
+    The same for what model nodes and tool nodes hold.
+    """
+
+    def node(state: State) -> Any:
+        api.audit.log(size=len(state["messages"]))
+        return {"messages": [TOOLS[call["name"]].invoke(call) for call in state["messages"][-1].tool_calls]}
+
+    graph = tool_node_graph(ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005), list(TOOLS.values()), node)
+    ASKED.clear()
+    wrapped = speculate(graph, NOTEBOOK_POLICY, predictor=Oracle(NOTEBOOK_SCRIPT))
+    assert ASKED == []
+    wrapped.invoke(START_INPUT)
+    assert speculation_of(wrapped).stats().hits == NOTEBOOK_HITS
+
+
+class _Odd(BaseTool):
+    """A tool that does not say what it takes."""
+
+    name: str = "odd"
+    description: str = "Odd."
+
+    @property
+    def args(self) -> Any:
+        raise LookupError("no arguments today")
+
+    def _run(self, id: int) -> str:
+        return str(id)
+
+
+@pytest.mark.parametrize("by", ["speculate", "middleware"])
+def test_a_tool_that_cannot_be_looked_at_stays_where_it_is_and_says_why(by: str, world: World) -> None:
+    """
+    It is the only one that does not run ahead; neither wrapping nor the run fails.
+    """
+    oracle, policy = Oracle(NOTEBOOK_SCRIPT), {"tools": {**NOTEBOOK_POLICY["tools"], "odd": True}}
+    inside = [SpeculationMiddleware(policy, predictor=oracle)] if by == "middleware" else []
+    model = ScriptedModel(script=NOTEBOOK_SCRIPT, pace_s=0.005)
+    graph = agent_graph(model, [*notebook(world), _Odd()], middleware=inside)
+    handle = inside[0].speculation if inside else None
+    if by == "speculate":
+        graph = speculate(graph, policy, predictor=oracle)
+        handle = speculation_of(graph)
+    graph.invoke(START_INPUT)
+    assert handle is not None
+    assert handle.stats().hits == NOTEBOOK_HITS
+    verdict = next(one for one in handle.explain() if one.tool == "odd")
+    assert (verdict.allowed, verdict.reason) == (False, "unknown_tool")
+    assert "LookupError: no arguments today" in verdict.detail
+
+
+class _Own(BaseTool):
+    """A tool that is a class of its own."""
+
+    name: str = "own"
+    description: str = "Its own."
+
+    def _run(self) -> str:
+        return "own"
+
+
+def test_wrapping_again_does_not_make_our_variables_the_tools() -> None:
+    """
+    A tool that a hand-written node holds is made to adopt in place: the next look at it sees through that.
+    """
+    own, script = _Own(), [ask(("own", {})), AIMessage("done")]
+    for _ in range(2):
+        graph = hand_written_graph(ScriptedModel(script=script, pace_s=0.01), [own])
+        graph = speculate(graph, {"tools": {"own": True}}, predictor=Oracle(script))
+        graph.invoke(START_INPUT)
+        assert speculation_of(graph).stats().hits == 1

@@ -16,6 +16,7 @@ from langgraph_speculate.errors import needs_extra
         ("langgraph_speculate.observe.opentelemetry", "otel", "opentelemetry"),
         ("langgraph_speculate.observe.prometheus", "prometheus", "prometheus_client"),
         ("langgraph_speculate.live.page", "live", "sse_starlette"),
+        ("langgraph_speculate.pages.document", "report", "jinja2"),
     ],
 )
 def test_a_missing_extra_is_told_with_the_command_that_installs_it(

@@ -28,6 +28,14 @@ HAPPENED = [
 ]
 
 
+BOUNDS = dict.fromkeys(("max_in_flight", "max_per_turn", "max_per_run", "max_wasted_per_run"), 1)
+OF_NOTHING = [
+    events.RunBegan(run="r", at=0.0, number=1, partition="p", world="w", level="shadow", **BOUNDS),
+    events.CallSettled(run="r", at=0.5, number=2, tool="get", id=None, joined=False, waited_s=0.4, tool_s=0.4),
+    events.RunClosed(run="r", at=0.9, number=3, launched=0, hits=0, hidden_s=-1e-9),
+]
+
+
 IMAGINED = [
     events.ShadowLaunched(run="r", at=0.1, number=1, turn="t", id="r:1", tool="get", probability=0.9, source="json"),
     events.CallSettled(run="r", at=0.5, number=2, tool="get", id=None, joined=False, waited_s=0.4, tool_s=0.4),
@@ -75,6 +83,22 @@ def test_a_run_in_shadow_is_a_line_in_the_conditional(caplog: pytest.LogCaptureF
         "shadow   get: would join and save 0.30 s",
         "shadow   find: would be wasted: contradicted",
     ]
+
+
+def test_a_run_in_shadow_says_so_although_nothing_would_have_started(caplog: pytest.LogCaptureFixture):
+    """
+    Nor is anything less than nothing hidden, whatever the clocks say.
+    """
+    lines = LogLines()
+    with caplog.at_level(logging.INFO, "langgraph_speculate"):
+        for event in OF_NOTHING:
+            lines(event)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "speculation: run r, in shadow: 0 of 1 calls would be adopted, 0.00 s hidden; 0 launched, 0 in vain, "
+        "0.00 s wasted; nothing ran"
+    ]
+    assert told(OF_NOTHING[-1]) == "run      r ends: 0 hits, 0.00 s hidden"
 
 
 def test_names_cannot_write_lines_of_their_own():
@@ -140,6 +164,17 @@ def test_what_was_written_just_before_a_log_was_moved_away_is_read_first(tmp_pat
         return happens is not None
 
     assert [event.number for event in follow(path, wait)] == [1, 2, 3]
+
+
+def test_lines_that_break_off_are_told_and_the_others_followed(tmp_path: Path):
+    """
+    Where another writer went on below, and the last one, when no more is to come.
+    """
+    path, cut = tmp_path / "events.jsonl", list[int]()
+    path.write_bytes(line(HAPPENED[0])[:30] + b"\n" + line(HAPPENED[1]) + line(HAPPENED[2])[:30])
+
+    assert [event.number for event in follow(path, lambda: False, cut.append)] == [2]
+    assert cut == [1, 3]
 
 
 @pytest.mark.parametrize(

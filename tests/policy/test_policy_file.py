@@ -82,7 +82,10 @@ def test_what_cannot_be_read_is_told_with_its_reason(tmp_path: Path):
     """
     missing, pipe = tmp_path / "none.toml", tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert refusal(missing) == f"{str(missing)!r}: the policy cannot be read: No such file or directory"
+    assert refusal(missing) == (
+        f"{str(missing)!r}: the policy cannot be read: No such file or directory "
+        f"(looked for as {str(missing)!r}; an empty file will do: with it nothing runs ahead)"
+    )
     assert refusal(str(tmp_path)) == f"{str(tmp_path)!r}: the policy cannot be read: it is a directory"
     assert refusal(pipe) == f"{str(pipe)!r}: the policy cannot be read: it is no regular file"
     assert re.fullmatch(r"'a\\x00b': the policy cannot be read: .*null.*", refusal("a\0b"))

@@ -133,6 +133,32 @@ def test_where_it_does_not_pay_the_reason_is_told(how: dict[str, Any], reason: s
     assert any(reason in sentence for sentence in verdict(found)), list(verdict(found))
 
 
+def test_few_calls_that_would_pay_are_no_reason_to_leave_it_off():
+    """
+    They are too few to say; so the first sentence says that, and so does the data.
+    """
+    found = foretold(RUNS[:40])
+
+    first, *_ = verdict(found)
+    assert first.startswith("Too few calls to say (12 looked at, at least 30 needed): so far it would save ")
+    told = as_json(found)["verdict"]
+    assert (told["pays"], told["too_few"]) == (False, True)
+
+
+FAST = [run_of(number, tool_s=0.001) for number in range(100, 140)]
+
+
+@pytest.mark.parametrize(("runs", "pays"), [(RUNS, True), (FAST, False)])
+def test_where_calls_are_many_or_save_nothing_it_is_not_for_want_of_calls(runs: list[Run], pays: bool):
+    """
+    Nothing saved is a reason of its own.
+    """
+    told = as_json(foretold(runs))["verdict"]
+
+    assert (told["pays"], told["too_few"]) == (pays, False)
+    assert not told["words"][0].startswith("Too few")
+
+
 def test_arguments_that_stand_nowhere_are_told():
     """
     Free text cannot be guessed, whatever tool is.
@@ -272,6 +298,8 @@ def test_runs_that_patterns_were_learned_from_are_left_out(
     ("arguments", "message"),
     [
         (["--tool-latency", "get=soon"], "takes seconds such as 0.4"),
+        (["--tool-latency", "get_ordr=1"], "get_ordr: the traces have no such tool; did you mean 'get_order'?"),
+        (["--tool-latency", "track*=1"], "--tool-latency track*: the traces have no such tool; there are get_order"),
         (["--model-pace", "2x"], "a multiple of itself"),
         (["--compare", "thirft=1"], "compares thrift or value_per_second"),
         (["--compare", "thrift=a"], "'a' is no number"),
@@ -300,6 +328,22 @@ def test_bad_input_is_one_line(
 
     assert code == 2
     assert message in err.splitlines()[-1]
+
+
+def test_a_policy_that_misspells_a_tool_is_told(traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    On standard error, with the nearest name; a tool that no trace uses is nothing to tell.
+    """
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[tools.get_odrer]\nread_only = true\n[tools.find_user]\nread_only = true\n")
+    told = f"{policy}: tools.get_odrer: the traces have no such tool; did you mean 'get_order'?"
+
+    code, _, err = replay(capsys, traces, "--policy", policy)
+    assert code == 0
+    assert [line for line in err.splitlines() if "tools." in line] == [told]
+
+    policy.write_text("[tools.get_odrer]\nread_only = true\n[tools.get_order]\nread_only = true\n")
+    assert "tools." not in replay(capsys, traces, "--policy", policy)[2]
 
 
 # -- next to real agents -----------------------------------------------------------------------------------------------

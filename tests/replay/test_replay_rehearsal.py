@@ -14,7 +14,7 @@ import pytest
 from langgraph_speculate import JsonLines, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.errors import BadLog, TraceError
-from langgraph_speculate.replay.rehearsal import assumptions, figures, rehearsal, verdict
+from langgraph_speculate.replay.rehearsal import as_json, assumptions, figures, rehearsal, verdict
 from langgraph_speculate.traces import read_runs
 from tests.commands import command
 from tests.host.agents import (
@@ -104,7 +104,11 @@ def test_few_calls_are_no_answer(tmp_path: Path):
     """
     found = rehearsal([write(tmp_path / "few.jsonl", shadow_run())])
     assert not found.pays
-    assert any("Only 2 calls" in sentence for sentence in verdict(found))
+    first, *_, last = verdict(found)
+    assert first == "Too few calls to say (2 looked at, at least 30 needed): so far it would save 37.5 % of 4 s."
+    assert last == "Fewer than 30 calls could be looked at: record more runs before believing any of this."
+    assert as_json(found)["verdict"]["too_few"]
+    assert not as_json(rehearsal([write(tmp_path / "many.jsonl", MANY)]))["verdict"]["too_few"]
 
 
 def test_the_interval_is_over_runs(tmp_path: Path):

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from tests.commands import command
-from tests.report.logs import busy_run, idle_run, write
+from tests.report.logs import busy_run, idle_run, shadow_run, write
 
 
 @pytest.fixture
@@ -61,13 +61,16 @@ def test_a_trace_opens_in_perfetto(run, log, tmp_path):
     assert {event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "process_name"} == {"run r"}
 
 
-def test_a_run_that_is_not_there_is_told_on_the_page(run, log, tmp_path):
+def test_a_run_that_is_not_there_is_an_error(run, log, tmp_path):
     """
-    The reader who looks for it finds out.
+    With one that is; nothing is written.
     """
-    run(log, "-o", tmp_path / "report.html", "--run", "r77")
+    code, out, err = run(log, "-o", tmp_path / "report.html", "--run", "r77", "--run", "r")
 
-    assert "Not in this log: r77." in (tmp_path / "report.html").read_text("utf-8")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "error: r77: no such run has ended in the logs; there are r"
+    assert not (tmp_path / "report.html").exists()
+    assert "did you mean 'busy-run'?" in run(write(log, busy_run("busy-run")), "--run", "bussy-run")[2]
 
 
 def test_bad_input_is_one_line_and_exit_code_2(run, log, tmp_path):
@@ -88,6 +91,38 @@ def test_bad_input_is_one_line_and_exit_code_2(run, log, tmp_path):
         assert (code, out) == (2, "")
         assert last.startswith("error: ")
         assert problem in last
+
+
+READERS = (["report"], ["audit"], ["tail", "--once"], ["replay"])
+
+
+@pytest.mark.parametrize("reader", READERS, ids=" ".join)
+def test_every_command_refuses_a_log_that_holds_something_else(reader, capsys, tmp_path):
+    """
+    Figures from what is left of a damaged log would be others, and nobody would know.
+    """
+    lines = write(tmp_path / "events.jsonl", shadow_run()).read_text("utf-8").splitlines()
+    (tmp_path / "events.jsonl").write_text("\n".join([*lines[:4], *["garbage"] * 5, *lines[9:]]), "utf-8")
+
+    code, _, err = command(capsys, *reader, tmp_path / "events.jsonl")
+
+    assert code == 2
+    assert "events.jsonl', line 5: no JSON" in err
+
+
+@pytest.mark.parametrize("reader", READERS, ids=" ".join)
+def test_every_command_reads_a_log_whose_writer_was_killed_and_says_so(reader, capsys, tmp_path):
+    """
+    On standard error, with how many lines were left out.
+    """
+    log = write(tmp_path / "events.jsonl", shadow_run())
+    whole = log.read_text("utf-8")
+    log.write_text(f"{whole}{whole[:30]}\n{whole[:40]}", "utf-8")
+
+    code, _, err = command(capsys, *reader, log)
+
+    assert code == 0
+    assert err.splitlines()[-1] == "left out: 2 lines without an end, whose writer was killed"
 
 
 def test_help_shows_it_in_use(run):

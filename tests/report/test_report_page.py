@@ -214,7 +214,7 @@ def test_a_file_that_holds_no_event_is_no_log(tmp_path):
     """
     (tmp_path / "notes.txt").write_text("one\ntwo\n", "utf-8")
 
-    with pytest.raises(BadLog, match="no line of it is an event"):
+    with pytest.raises(BadLog, match="line 1: no JSON"):
         Report(tmp_path / "notes.txt")
 
 

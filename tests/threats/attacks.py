@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 from langgraph.config import get_config
 
 from langgraph_speculate.host.compat.configs import RUN_KEY
-from langgraph_speculate.host.sandbox import Poison
+from langgraph_speculate.host.wires import Poison
 
 THREAD = {"configurable": {"thread_id": "t"}}
 

@@ -15,6 +15,7 @@ from langgraph_speculate.patterns import SqlitePatterns
 from langgraph_speculate.predict import default_predictor
 from langgraph_speculate.predict.words import patterns_in
 from langgraph_speculate.traces import Run, mine
+from tests.commands import command as run_command
 
 
 def _run(number: int, orders: int = 2) -> dict[str, Any]:
@@ -174,6 +175,38 @@ def test_patterns_are_told_in_words(traces: Path, tmp_path: Path, capsys):
     with pytest.raises(SystemExit):
         main(["show", str(path)])
     assert "after find_user comes get_order" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "{folder}"], "{folder}: is a folder; name the file in it that mine, or a graph, has written"),
+        (["replay", "{folder}/runs.jsonl", "--patterns", "{folder}"], "{folder}: is a folder"),
+        (["show", "{store}", "--tool", "get_ordr"], "{store} knows no such tool; did you mean 'get_order'?"),
+        (
+            ["show", "{store}", "--tool", "nope"],
+            "knows no such tool; there are find_user, get_order",
+        ),
+    ],
+)
+def test_what_there_is_not_is_told_as_that(arguments, told, traces: Path, tmp_path: Path, capsys):
+    """
+    Not as a file that is not there, or as patterns that were seen too seldom.
+    """
+    names = {"store": tmp_path / "patterns.db", "folder": tmp_path}
+    _json(capsys, "mine", traces, "-o", names["store"])
+    code, out, err = run_command(capsys, *(argument.format(**names) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert told.format(**names) in err.splitlines()[-1]
+
+
+def test_a_tool_that_was_seen_too_seldom_has_no_patterns(tmp_path: Path, capsys):
+    """
+    But is known.
+    """
+    (tmp_path / "one.jsonl").write_text(json.dumps(_run(1)) + "\n")
+    _json(capsys, "mine", tmp_path / "one.jsonl", "-o", tmp_path / "patterns.db")
+    assert _json(capsys, "show", tmp_path / "patterns.db", "--tool", "get_order")["patterns"] == []
 
 
 @pytest.mark.parametrize("command", ["mine", "show"])

@@ -12,10 +12,20 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 
-__all__ = ["StreamingHandler", "ahandle_event", "handle_event", "inherited", "manager_of_call", "with_handlers"]
+__all__ = [
+    "StreamingHandler",
+    "ahandle_event",
+    "handle_event",
+    "hears_of_chunks",
+    "inherited",
+    "manager_of_call",
+    "with_handlers",
+]
 
 StreamingHandler = _StreamingCallbackHandler
 """A model call is streamed if one of its handlers is of this kind, unless the model's owner said no."""
+
+_LETS_PASS = ("langgraph.", "langgraph_speculate.")  # their handlers ask for models to be streamed, and no more
 
 _STARTS = [inspect.unwrap(kind.on_chat_model_start).__code__ for kind in (CallbackManager, AsyncCallbackManager)]
 
@@ -45,6 +55,12 @@ def with_handlers(config: RunnableConfig | None, *handlers: BaseCallbackHandler)
     else:
         given["callbacks"] = [*(callbacks or ()), *handlers]
     return given
+
+
+def hears_of_chunks(callbacks: object) -> bool:
+    """Whether a handler of a manager is told of the pieces that any runnable streams, as for `astream_events`."""
+    kinds = {type(handler) for handler in getattr(callbacks, "handlers", ())}
+    return any(hasattr(kind, "tap_output_iter") and not kind.__module__.startswith(_LETS_PASS) for kind in kinds)
 
 
 def manager_of_call() -> BaseCallbackManager | None:

@@ -31,6 +31,7 @@ __all__ = [
     "configurable_of",
     "is_host_variable",
     "is_node_private",
+    "loop_of",
     "max_concurrency_of",
     "namespace_depth",
     "run_config",
@@ -116,16 +117,19 @@ def with_runtime(config: Mapping[str, Any], runtime: Any) -> RunnableConfig:
     return cast(RunnableConfig, {**config, CONF: {**(config.get(CONF) or {}), CONFIG_KEY_RUNTIME: runtime}})
 
 
+def loop_of(config: Mapping[str, Any]) -> Any:
+    """What runs the graph whose node has that *config*: one object for each run of each graph; None outside of one."""
+    call = (config.get(CONF) or {}).get(CONFIG_KEY_CALL)
+    return None if call is None else call.keywords["schedule_task"].__self__
+
+
 def stops_of(config: Mapping[str, Any]) -> tuple[Any, Any] | None:
     """Static interrupts of the run that a node with that *config* belongs to: before and after which nodes it stops.
 
     However they were given, with the graph or with the call; None outside of a graph.
     """
-    call = (config.get(CONF) or {}).get(CONFIG_KEY_CALL)
-    if call is None:
-        return None
-    loop = call.keywords["schedule_task"].__self__
-    return loop.interrupt_before, loop.interrupt_after
+    loop = loop_of(config)
+    return None if loop is None else (loop.interrupt_before, loop.interrupt_after)
 
 
 def state_of(config: Mapping[str, Any]) -> dict[str, Any]:

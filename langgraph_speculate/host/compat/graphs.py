@@ -11,14 +11,13 @@ from langchain_core.runnables.base import RunnableBindingBase, RunnableLambda, R
 from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
-from langgraph.pregel._utils import get_function_nonlocals
 
 __all__ = [
     "Pregel",
     "PregelNode",
+    "all_functions",
     "copy_graph",
     "deciding_functions",
-    "get_function_nonlocals",
     "inside",
     "mappers",
     "node_functions",
@@ -50,6 +49,13 @@ def node_functions(bound: Any) -> Iterator[Callable[..., Any]]:
             yield from (f for f in (getattr(part, "func", None), getattr(part, "afunc", None)) if callable(f))
 
 
+def all_functions(value: Any) -> list[Callable[..., Any]]:
+    """The Python functions that a runnable runs, or the nodes of a graph."""
+    if issubclass(type(value), Pregel):
+        return [function for node in value.nodes.values() for function in node_functions(node.bound)]
+    return list(node_functions(value)) if issubclass(type(value), Runnable) else []
+
+
 def successors(graph: Any, name: str) -> set[str] | None:
     """The nodes that a node may lead to: edges, conditional edges, declared commands. None: it may lead anywhere."""
     builder = getattr(graph, "builder", None)
@@ -73,10 +79,11 @@ def deciding_functions(graph: Any, name: str) -> list[Callable[..., Any]]:
 
 def parts_of(value: Any, kwargs: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """The runnables that a runnable is put together from, each with what is bound to its calls."""
-    if isinstance(value, (RunnableSequence, RunnableSeq)):
+    kind = type(value)  # somebody's object is not asked what it is
+    if issubclass(kind, (RunnableSequence, RunnableSeq)):
         for step in value.steps:
             yield from parts_of(step)
-    elif isinstance(value, RunnableBindingBase):
+    elif issubclass(kind, RunnableBindingBase):
         yield from parts_of(value.bound, {**(kwargs or {}), **value.kwargs})
     else:
         yield value, kwargs or {}
@@ -91,4 +98,4 @@ def inside(value: Runnable[Any, Any]) -> list[Any]:
         many = held.values() if isinstance(held, dict) else held if isinstance(held, (list, tuple)) else [held]
         for one in many:
             found.extend(one if isinstance(one, tuple) else [one])
-    return [one for one in found if isinstance(one, Runnable)]
+    return [one for one in found if issubclass(type(one), Runnable)]

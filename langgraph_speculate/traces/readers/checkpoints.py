@@ -17,7 +17,7 @@ from langgraph_speculate.traces.neutral import run_of
 from langgraph_speculate.traces.readers.messages import Event, events_of
 from langgraph_speculate.traces.readers.times import seconds_of
 from langgraph_speculate.traces.runs import Run
-from langgraph_speculate.traces.skips import Malformed, Skipped
+from langgraph_speculate.traces.skips import Malformed, Skipped, missing
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -46,7 +46,7 @@ def runs_in_sqlite(path: str, limits: Limits, on_bytes: Callable[[int], None] | 
     try:
         from langgraph.checkpoint.sqlite import SqliteSaver
     except ModuleNotFoundError:
-        yield Skipped(path, 0, "needs the package langgraph-checkpoint-sqlite", "pip install it")
+        yield missing(path, "langgraph-checkpoint-sqlite", 'pip install "langgraph-speculate[mine]"')
         return
     try:
         # Not immutable: a live graph may be writing to it.
@@ -70,9 +70,8 @@ def runs_in_postgres(uri: str, limits: Limits) -> Iterator[Run | Skipped]:
         from langgraph.checkpoint.postgres import PostgresSaver
         from psycopg.rows import dict_row
     except ImportError:
-        yield Skipped(
-            shown, 0, "needs the package langgraph-checkpoint-postgres", "pip install it, and psycopg[binary]"
-        )
+        remedy = 'pip install langgraph-checkpoint-postgres "psycopg[binary]"'
+        yield missing(shown, "langgraph-checkpoint-postgres", remedy)
         return
     try:
         with psycopg.connect(

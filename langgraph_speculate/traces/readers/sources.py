@@ -94,6 +94,8 @@ def runs_in(path: str, limits: Limits, on_bytes: OnBytes = None, source: str | N
     if path.startswith(langsmith_api.PREFIX):
         project = path.removeprefix(langsmith_api.PREFIX)
         return runs_of_spans(path, langsmith_api.records(project), langsmith.read, limits)
+    if source is None and tables.is_table(_head(path)) and (needed := tables.needs(path)) is not None:
+        return iter([needed])  # whose it is cannot be told without
     return SOURCES[source or source_of(path, limits)].runs(path, limits, on_bytes)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langgraph_speculate.traces.lines import Limits
-from langgraph_speculate.traces.skips import Skipped
+from langgraph_speculate.traces.skips import Skipped, missing
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -42,6 +42,15 @@ def _columns(head: bytes) -> list[str]:
     return names if all(map(_NAME.fullmatch, names)) and len(set(names)) == len(names) else []
 
 
+def needs(path: str) -> Skipped | None:
+    """What has to be installed before a table can be read, if anything."""
+    try:
+        import duckdb  # noqa: F401
+    except ModuleNotFoundError:
+        return missing(path, "duckdb", 'pip install "langgraph-speculate[mine]"')
+    return None
+
+
 def rows(
     path: str, head: bytes, limits: Limits, on_bytes: Callable[[int], None] | None = None
 ) -> Iterator[tuple[int, dict[str, Any]] | Skipped]:
@@ -53,11 +62,11 @@ def rows(
         limits: How long a line of CSV may be.
         on_bytes: Called now and then with how many bytes of the file have been read, by estimate.
     """
-    try:
-        import duckdb
-    except ModuleNotFoundError:
-        yield Skipped(path, 0, "needs the package duckdb", 'pip install "langgraph-speculate[mine]"')
+    if (needed := needs(path)) is not None:
+        yield needed
         return
+    import duckdb
+
     number = 0
     try:
         with duckdb.connect(":memory:", config={"enable_external_access": True, "threads": 1}) as database:

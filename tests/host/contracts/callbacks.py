@@ -8,6 +8,7 @@ from typing import Any
 from agents import ScriptedModel, Seen
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.messages import AIMessage
+from langgraph.graph import START, StateGraph
 
 from contracts import contract, in_node
 from langgraph_speculate.host.compat import callbacks, configs
@@ -111,3 +112,26 @@ def _handle_event() -> None:
     callbacks.handle_event([seen], "on_custom_event", "ignore_custom_event", "half", {"a": 1})
     asyncio.run(callbacks.ahandle_event([seen], "on_custom_event", "ignore_custom_event", "rest", {"a": 2}))
     assert seen.events == [("custom", ("half", {"a": 1})), ("custom", ("rest", {"a": 2}))]
+
+
+@contract("hears_of_chunks")
+def _hears_of_chunks() -> None:
+    found: list[bool] = []
+
+    def look() -> None:
+        found.append(callbacks.hears_of_chunks((configs.child_config() or {}).get("callbacks")))
+
+    async def listened() -> None:
+        builder = StateGraph(dict)
+        builder.add_node("look", lambda _: look())
+        builder.add_edge(START, "look")
+        graph = builder.compile()
+        async for _ in graph.astream({}, stream_mode=["messages", "custom", "updates", "tools"]):
+            pass
+        async for _ in graph.astream_events({}, version="v2"):
+            pass
+
+    in_node(look)
+    asyncio.run(listened())
+    assert found == [False, False, True]
+    assert not callbacks.hears_of_chunks(None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import gc
+import weakref
 from contextvars import ContextVar
 from typing import Any
 
@@ -32,6 +34,28 @@ def _state_of() -> None:
     state = in_node(lambda: configs.state_of(get_config()))
     assert [message.content for message in state["messages"]] == ["go"]
     assert not any(name.startswith(("__", "branch:")) for name in state)
+
+
+@contract("loop_of")
+def _loop_of() -> None:
+    assert configs.loop_of({}) is None
+    seen: list[Any] = []
+    builder = StateGraph(State)
+    builder.add_node("first", lambda state: seen.append(configs.loop_of(get_config())))
+    builder.add_node("second", lambda state: seen.append(configs.loop_of(get_config())))
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "second")
+    graph = builder.compile()
+    for _ in range(2):
+        graph.invoke(START_INPUT)
+    first, second, *others = seen
+    assert first is second
+    assert first not in others
+    gone = weakref.ref(first)
+    del first, second
+    seen.clear()
+    gc.collect()
+    assert gone() is None
 
 
 @contract("stops_of")

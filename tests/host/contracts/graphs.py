@@ -111,13 +111,12 @@ def _node_functions() -> None:
     assert {sync, later} <= set(graphs.node_functions(chained))
 
 
-@contract("get_function_nonlocals")
-def _get_function_nonlocals() -> None:
-    held = object()
+@contract("all_functions")
+def _all_functions() -> None:
+    def sync(state: State) -> None:
+        return None
 
-    def function() -> Any:
-        return held, contract
-
-    found = graphs.get_function_nonlocals(function)
-    assert any(value is held for value in found)
-    assert any(value is contract for value in found)
+    graph = StateGraph(State).add_node("node", sync).add_edge(START, "node").compile()
+    assert sync in graphs.all_functions(graph)
+    assert graphs.all_functions(RunnableLambda(sync)) == [sync]
+    assert graphs.all_functions(sync) == []
