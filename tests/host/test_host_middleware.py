@@ -352,8 +352,10 @@ def test_an_async_run_with_the_middleware_leaves_nothing_behind(
         while turn == 0 and not world.log:
             await asyncio.sleep(0.001)
         if ending == "timeout":
+            asyncio.get_running_loop().call_soon(lambda: limits[0].reschedule(0.0))
             await asyncio.sleep(20)
 
+    limits: list[asyncio.Timeout] = []
     second: dict[str, Any] = {"model_error": _no_model, "recursion_limit": ask(("quick", {"id": 1}))}
     script = [ask(("quick", {"id": 1})), second.get(ending, AIMessage("done"))]
     middleware = SpeculationMiddleware({"tools": {"slow": True}}, predictor=Fixed(("slow", {"id": 1})))
@@ -374,7 +376,8 @@ def test_an_async_run_with_the_middleware_leaves_nothing_behind(
             await chunks.aclose()
         elif ending == "timeout":
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
+                async with asyncio.timeout(20) as limit:
+                    limits.append(limit)
                     await agent.ainvoke(START_INPUT)
         elif ending == "normal":
             await agent.ainvoke(START_INPUT)
