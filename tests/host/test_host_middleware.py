@@ -375,9 +375,9 @@ def test_an_async_run_with_the_middleware_leaves_nothing_behind(
                 break
             await chunks.aclose()
         elif ending == "timeout":
+            limits.append(asyncio.timeout(20))
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(20) as limit:
-                    limits.append(limit)
+                async with limits[0]:
                     await agent.ainvoke(START_INPUT)
         elif ending == "normal":
             await agent.ainvoke(START_INPUT)
