@@ -17,9 +17,10 @@ from langgraph_speculate.core.gate import forbids
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.doctor.looks import Looks, looks_of
 from langgraph_speculate.host.engine import Engine
+from langgraph_speculate.host.entry import Entry
 from langgraph_speculate.host.explanation import ToolVerdict, verdict_on
 from langgraph_speculate.host.reach import reach_of, values_around
-from langgraph_speculate.host.toolbox import Entry, Toolbox
+from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import ToolPolicy
 from langgraph_speculate.policy.annotations import Annotations, annotations_of
 from langgraph_speculate.policy.rules import Rule, narrowed

@@ -19,8 +19,8 @@ from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config
 from langgraph_speculate.host.compat.tools import body_slots, own_ways, set_class
+from langgraph_speculate.host.entry import TASK, Arguments, venues_of
 from langgraph_speculate.host.kinds import own_kind, subclass, under
-from langgraph_speculate.host.toolbox import TASK, Arguments, venues_of
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.run import Run

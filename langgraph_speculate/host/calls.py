@@ -19,13 +19,14 @@ from langgraph_speculate.host.arithmetic import decimal_here
 from langgraph_speculate.host.compat.configs import child_config, runtime_of
 from langgraph_speculate.host.compat.langsmith import traced_run
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.entry import TASK, THREAD, Arguments, Entry, keyable
 from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over, repeatable
 from langgraph_speculate.host.runner import await_, wait
 from langgraph_speculate.host.sandbox import circumstances_of
-from langgraph_speculate.host.toolbox import TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.turns import Turns
 from langgraph_speculate.host.waiting import Waiting
 from langgraph_speculate.host.witness import Witness

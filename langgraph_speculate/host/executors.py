@@ -29,12 +29,12 @@ from langgraph_speculate.host import clock
 from langgraph_speculate.host.arithmetic import STANDARD, rules_of
 from langgraph_speculate.host.compat.configs import is_node_private, runtime_of
 from langgraph_speculate.host.compat.tools import body_slots
+from langgraph_speculate.host.entry import CHANGES_ARGUMENTS, Arguments, Entry
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.overload import Overload, overload_of
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.reach import reach_of
 from langgraph_speculate.host.sandbox import Sandbox, callers
-from langgraph_speculate.host.toolbox import CHANGES_ARGUMENTS, Arguments, Entry
 
 _DEEPEST = 50  # containers in containers that are sent
 _SCALARS = (str, int, float, bool, bytes, type(None))

@@ -19,7 +19,8 @@ from langgraph_speculate.core.history import History
 from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
-from langgraph_speculate.host.proposer import Proposed, Proposer
+from langgraph_speculate.host.proposed import Proposed
+from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.runner import Attempt
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from langgraph_speculate.core.history import text_of
 from langgraph_speculate.core.memory import Result
 from langgraph_speculate.core.stakes import TOKEN_CHARS, Tokens
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.entry import TASK, THREAD
 from langgraph_speculate.host.inputs import Form, ModelInput
 from langgraph_speculate.host.sandbox import Sandbox
-from langgraph_speculate.host.toolbox import TASK, THREAD
 
 VENUES: Mapping[str, str] = {"_generate": THREAD, "_stream": THREAD, "_agenerate": TASK, "_astream": TASK}
 """Where each of a model's bodies runs ahead."""

@@ -25,6 +25,7 @@ from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.continuation import Continuation
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.entry import Entry
 from langgraph_speculate.host.inputs import ModelInput
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.model import name_of
@@ -32,7 +33,6 @@ from langgraph_speculate.host.preview import Preview, counted_in, estimated
 from langgraph_speculate.host.recollection import Recollection
 from langgraph_speculate.host.results import handed_over, text_shown
 from langgraph_speculate.host.runner import Attempt
-from langgraph_speculate.host.toolbox import Entry
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine

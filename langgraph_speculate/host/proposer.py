@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,57 +18,17 @@ from langgraph_speculate.core.slots import Guest, can_be_stopped
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host.adopt import speculative_body
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.entry import CHANGES_ARGUMENTS, TASK, THREAD, Arguments, Entry, keyable
 from langgraph_speculate.host.place import Place
+from langgraph_speculate.host.proposed import Body, Proposed
 from langgraph_speculate.host.results import text_shown
 from langgraph_speculate.host.runner import Attempt, Report
 from langgraph_speculate.host.sandbox import Sandbox
-from langgraph_speculate.host.toolbox import CHANGES_ARGUMENTS, TASK, THREAD, Arguments, Entry, Toolbox, keyable
+from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import ToolPolicy
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A tool's body with what it is called with.
-
-    Attributes:
-        entry: The tool.
-        arguments: Its arguments, coerced.
-        raw: The same as the model would write them.
-        found: Where they would go, if the tool leaves the trust boundary.
-    """
-
-    entry: Entry
-    arguments: Arguments
-    raw: Mapping[str, Any]
-    found: Provenance | None
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Hosts that it may contact: what its policy allows, and what the gate saw it sent to."""
-        policy = self.entry.facts.rule.tool
-        return (*(policy.allowed_hosts if policy else ()), *(self.found.destinations if self.found else ()))
-
-
-@dataclass(slots=True)
-class Proposed:
-    """What was proposed together.
-
-    Attributes:
-        proposals: For the session, best first.
-        calls: The calls as their bodies receive them, by key.
-        raw: The same as the model would write them.
-        bodies: What would run.
-        headroom: How many more calls the limits that are kept elsewhere leave, or None.
-    """
-
-    proposals: list[Proposal] = field(default_factory=list)
-    calls: dict[str, Call] = field(default_factory=dict)
-    raw: dict[str, Call] = field(default_factory=dict)
-    bodies: dict[str, Body] = field(default_factory=dict)
-    headroom: int | None = None
 
 
 class _Standing(NamedTuple):

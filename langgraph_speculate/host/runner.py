@@ -18,12 +18,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.entry import TASK
 from langgraph_speculate.host.executors import Errand
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import holds_what_was_lent, unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
-from langgraph_speculate.host.toolbox import TASK
 
 _GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
 

@@ -18,7 +18,8 @@ from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.later import Later
 from langgraph_speculate.host.lookahead import Lookahead, Spot
 from langgraph_speculate.host.place import Place
-from langgraph_speculate.host.proposer import Proposed, Proposer
+from langgraph_speculate.host.proposed import Proposed
+from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.reading import Reading
 from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.warmer import Warmer

@@ -15,13 +15,13 @@ from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, Origin, text_of
 from langgraph_speculate.host.compat.langsmith import traced_path
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.entry import keyable
 from langgraph_speculate.host.later import Later, before_request_s
 from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.reading import Reading
-from langgraph_speculate.host.toolbox import keyable
 from langgraph_speculate.host.turn import Turn
 from langgraph_speculate.host.warmer import Warmer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.gate import forbids
 from langgraph_speculate.core.resources import Epochs
-from langgraph_speculate.host.toolbox import TASK
+from langgraph_speculate.host.entry import TASK
 from langgraph_speculate.replay.script import Script, Step
 from langgraph_speculate.replay.stage import Stage
 

@@ -21,8 +21,8 @@ from langgraph_speculate.core.repeats import Remembered
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.slots import Guest
 from langgraph_speculate.core.speculation import Speculation, Stage
+from langgraph_speculate.host.entry import TASK, keyable
 from langgraph_speculate.host.reading import Reader, Reading
-from langgraph_speculate.host.toolbox import TASK, keyable
 from langgraph_speculate.replay.body import Body
 from langgraph_speculate.replay.previewer import Previewer
 from langgraph_speculate.replay.script import RecordedCall, Script, Step

@@ -23,9 +23,9 @@ from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.stakes import Stakes
 from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.host.brakes import Brakes
+from langgraph_speculate.host.entry import TASK, THREAD
 from langgraph_speculate.host.forecast import Forecaster
 from langgraph_speculate.host.memory import bounded_memory
-from langgraph_speculate.host.toolbox import TASK, THREAD
 from langgraph_speculate.observe.stats import StatsCollector
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.replay.recollection import Recollection

@@ -19,9 +19,10 @@ from langgraph_speculate.core.speculation import Stage, State
 from langgraph_speculate.core.table import Table
 from langgraph_speculate.core.tally import Tally
 from langgraph_speculate.host import observer, turns
+from langgraph_speculate.host.entry import Entry
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.reading import Reading
-from langgraph_speculate.host.toolbox import Entry, Toolbox
+from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import ToolPolicy
 from tests.sim.bugs import ignoring
 
