@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import decimal
 import multiprocessing
 import os
 import threading
@@ -242,6 +243,17 @@ def test_context_variables_that_are_passed_on_keep_a_body_here() -> None:
             ran = run_one(away.where, counting, propagate_context=[language])
     finally:
         language.reset(token)
+
+    assert (counting.sent, ran.stats.ready) == ([], 1)
+
+
+def test_a_run_that_calculates_in_its_own_way_keeps_its_bodies_here() -> None:
+    """
+    Another process would calculate with the default decimal context.
+    """
+    with Counting() as counting, decimal.localcontext() as context:
+        context.prec = 6
+        ran = run_one(away.where, counting)
 
     assert (counting.sent, ran.stats.ready) == ([], 1)
 
