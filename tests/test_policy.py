@@ -201,7 +201,7 @@ def test_what_is_no_readable_file_is_refused(tmp_path: Path):
         ({"tools": {"t": {"reads": None}}}, "tools.t.reads: must be a list of texts, got None"),
         ({"tools": {"t": {"reads": [""]}}}, "tools.t.reads: must hold only texts, none empty, got ''"),
         ({"tools": {"t": {"reads": [1]}}}, "tools.t.reads: must hold only texts, none empty, got 1"),
-        ({"tools": {"t": {"uses": ["contxt"]}}}, "tools.t.uses: each must be one of 'context', got 'contxt'; did you mean 'context'?"),  # noqa: E501
+        ({"tools": {"t": {"uses": ["contxt"]}}}, "tools.t.uses: each must be one of 'context', 'thread_locals', got 'contxt'; did you mean 'context'?"),  # noqa: E501
         ({"tools": {"t": {"tag": ""}}}, "tools.t.tag: must be text, not empty, got ''"),
         ({"tools": {"t": {"eagerness": "Eager"}}}, "tools.t.eagerness: must be one of 'auto', 'immediate', 'eager', 'moderate', 'conservative', got 'Eager'; did you mean 'eager'?"),  # noqa: E501
         ({"limits": []}, "limits: must be a table, got []"),

@@ -160,9 +160,12 @@ def _static(tool: ToolFacts | None, venue: str, view: RunView, call_id: str | No
         return Reason.INJECTED, f"the host injects {', '.join(sorted(missing))}"
     if tool.variables:
         return Reason.CONTEXT, f"list {', '.join(sorted(tool.variables))} in propagate_context"
-    if tool.thread_locals:
+    if tool.thread_locals and venue == "thread" and "thread_locals" not in policy.uses:
         held = ", ".join(sorted(tool.thread_locals))
-        return Reason.CONTEXT, f"it uses {held}: another thread's when it runs ahead, unlike a listed ContextVar"
+        return (
+            Reason.CONTEXT,
+            f'it uses {held}, of which each thread has its own; if any will do: uses = ["thread_locals"]',
+        )
     if tool.name in view.tripped:
         return Reason.TRIPPED, "run ahead before, it reached for something only a real call may have"
     if policy.ttl_s <= 0:

@@ -37,7 +37,8 @@ class ToolPolicy:
         scope: How long a result may wait: for calls of the message it was started for (`step`), or for the whole `run`.
         deterministic: Two calls at one instant give one answer. False requires the scope `step`.
         on_mispredict: Whether an unwanted attempt finishes unseen (`drain`) or is stopped (`cancel`).
-        uses: What the tool may see of the run while it runs ahead: nothing, or the runtime `context`.
+        uses: What the tool may see while it runs ahead: nothing, the run's runtime `context`, or `thread_locals`, those
+            of a thread of its own, which say nothing of whom it works for (a connection, say).
         reads_state: Keys of the graph's state it reads through `InjectedState` or `ToolRuntime`; compared again before
             its result is used.
         run_limit, thread_limit: Most bodies per run and per thread, real and early ones together. Needed for a tool
@@ -81,7 +82,7 @@ class ToolPolicy:
     scope: Literal["step", "run"] = "step"
     deterministic: bool = True
     on_mispredict: Literal["drain", "cancel"] = "drain"
-    uses: tuple[Literal["context"], ...] = ()
+    uses: tuple[Literal["context", "thread_locals"], ...] = ()
     reads_state: tuple[str, ...] = ()
     run_limit: int | None = None
     thread_limit: int | None = None
@@ -113,7 +114,7 @@ class ToolPolicy:
             "scope": checks.one_of(("step", "run")),
             "deterministic": checks.boolean,
             "on_mispredict": checks.one_of(("drain", "cancel")),
-            "uses": checks.texts_of(("context",)),
+            "uses": checks.texts_of(("context", "thread_locals")),
             "reads_state": checks.texts,
             "run_limit": checks.optional_count,
             "thread_limit": checks.optional_count,

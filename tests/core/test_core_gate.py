@@ -97,7 +97,11 @@ def test_what_the_tool_is_forbids_every_call_of_it(reason: Reason):
 @pytest.mark.parametrize(
     ("tool", "reason", "words"),
     [
-        (facts(thread_locals=frozenset({"session", "local"})), Reason.CONTEXT, "uses local, session: another thread's"),
+        (
+            facts(thread_locals=frozenset({"session", "local"})),
+            Reason.CONTEXT,
+            "uses local, session, of which each thread has its own",
+        ),
         (facts(unclear="looking at it fails with TypeError: no"), Reason.UNKNOWN_TOOL, "TypeError: no"),
     ],
     ids=["thread_locals", "unclear"],
@@ -109,6 +113,17 @@ def test_reasons_that_have_several_causes_name_each(tool: ToolFacts, reason: Rea
     verdict = forbids(tool, THREAD, view())
     assert verdict is not None
     assert (verdict.reason, words in verdict.detail) == (reason, True)
+
+
+def test_values_of_threads_forbid_nothing_on_the_runs_own_or_where_any_will_do():
+    """
+    A coroutine runs ahead on the thread of its run; and what a tool keeps for each thread may say nothing of whom it
+    works for.
+    """
+    tool = facts(thread_locals=frozenset({"local"}))
+    own = facts(policy={"read_only": True, "uses": ["thread_locals"]}, thread_locals=frozenset({"local"}))
+    assert forbids(dataclasses.replace(tool, venues=frozenset({"task"})), "task", view()) is None
+    assert forbids(own, THREAD, view()) is None
 
 
 @pytest.mark.parametrize("reason", STATIC)

@@ -204,3 +204,14 @@ def test_a_tool_that_reads_thread_locals_reads_its_own_threads(where: str) -> No
     assert answers(drive(graph, "invoke", START_INPUT)[0]["messages"]) == ["alice"]
     (verdict,) = speculation_of(graph).explain()
     assert (verdict.reason, name in verdict.detail) == ("context_variables", True)
+
+
+def test_a_tool_whose_owner_says_that_any_threads_will_do_runs_ahead() -> None:
+    """
+    A connection that each thread opens for itself is no reason to wait.
+    """
+    graph = hand_written_graph(ScriptedModel(script=SCRIPT, pace_s=0.01), [_by(LOCALS["a global"][1])])
+    policy = {"tools": {name: {**entry, "uses": ["thread_locals"]} for name, entry in POLICY["tools"].items()}}
+    graph = speculate(graph, policy, predictor=Oracle(SCRIPT))
+    drive(graph, "invoke", START_INPUT)
+    assert speculation_of(graph).stats().hits == 1
