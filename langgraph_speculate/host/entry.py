@@ -56,11 +56,13 @@ class Entry:
         tool: The tool as its owner made it.
         facts: What the gate may know about it.
         injection: What the host injects into its arguments, or None.
+        runs_code: Whether reading its arguments may run code of its owner's.
     """
 
     tool: BaseTool
     facts: ToolFacts
     injection: Injection | None = None
+    runs_code: bool = True
 
     @property
     def hidden(self) -> Collection[str]:
@@ -102,7 +104,7 @@ class Entry:
     def coerce(
         self,
         args: Mapping[str, Any],
-        sandbox: Sandbox,
+        sandbox: Sandbox | None,
         state: Callable[[], Mapping[str, Any]] = dict,
         call_id: str | None = None,
     ) -> Arguments | None:
@@ -111,18 +113,22 @@ class Entry:
         Args:
             args: The arguments as a model would write them.
             sandbox: Where the schema looks at them: nobody has made this call, so nobody may hear of it. A validator
-                that trips a wire there fits nothing any more.
+                that trips a wire there fits nothing any more. None for a schema that runs no code of anybody's.
             state: Returns the graph's state, which may be injected.
             call_id: The id of the call, if it is known.
         """
         try:
             placeholders = None if self.injection is None else self.injection.placeholders(state())
-            fitted = sandbox.aside(lambda: Arguments(*body_parameters(self.tool, args, placeholders, call_id)))
+
+            def fit() -> Arguments:
+                return Arguments(*body_parameters(self.tool, args, placeholders, call_id))
+
+            fitted = fit() if sandbox is None else sandbox.aside(fit)
         except KeyboardInterrupt:  # the user's, who waits in this thread
             raise
         except BaseException:  # noqa: BLE001 - a validator is somebody else's code
             return None
-        return fitted if sandbox.taint is None else None
+        return fitted if sandbox is None or sandbox.taint is None else None
 
 
 def venues_of(tool: BaseTool) -> frozenset[str]:

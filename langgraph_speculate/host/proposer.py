@@ -170,9 +170,9 @@ class Proposer:
         call_id: str | None = None,
     ) -> Arguments | None:
         """What an entry makes of raw arguments, off the record."""
-        look = place.look(entry.facts)
+        look = place.look(entry.facts) if entry.runs_code else None
         arguments = entry.coerce(args, look, state, call_id)
-        if look.taint is not None:
+        if look is not None and look.taint is not None:
             self._engine.trip(entry.facts.name, look.taint)
         return arguments
 

@@ -17,6 +17,7 @@ from langgraph_speculate.host.injection import injection
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.pins import Pin, held_to_pin, withdrawn
 from langgraph_speculate.host.reach import surroundings_of
+from langgraph_speculate.host.schemas import runs_code
 from langgraph_speculate.host.transparency import CallLimit
 from langgraph_speculate.policy import Rule, SpeculationPolicy, ToolPolicy
 from langgraph_speculate.policy.checks import printable
@@ -187,7 +188,7 @@ class Toolbox:
             venues=venues_of(tool),
             changed=changed,
         )
-        return Entry(tool, facts, injected)
+        return Entry(tool, facts, injected, runs_code=injected is not None or runs_code(tool))
 
     def _missing_limits(self, name: str, policy: ToolPolicy | None) -> tuple[str, ...]:
         """Settings that a tool's entry lacks because calls of that tool are limited elsewhere."""
