@@ -15,24 +15,9 @@ from langgraph_speculate.host.kinds import own_kind
 
 _HOSTS = "langchain_core.tools."
 _PLAIN = frozenset(
-    {
-        "any",
-        "bool",
-        "bytes",
-        "date",
-        "datetime",
-        "decimal",
-        "default",
-        "definition-ref",
-        "definitions",
-        "dict",
-        "float",
-        "frozenset",
-        "int",
-        "list",
-    }
-    | {"literal", "model", "model-field", "model-fields", "none", "nullable", "set", "str", "time", "timedelta"}
-    | {"tuple", "typed-dict", "typed-dict-field", "union", "uuid"}
+    {"any", "bool", "bytes", "date", "datetime", "decimal", "default", "definition-ref", "definitions", "dict"}
+    | {"float", "frozenset", "int", "list", "literal", "model", "model-field", "model-fields", "none", "nullable"}
+    | {"set", "str", "time", "timedelta", "tuple", "typed-dict", "typed-dict-field", "union", "uuid"}
 )
 """Types of pydantic's core schema that are read by pydantic alone."""
 
