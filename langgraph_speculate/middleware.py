@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
@@ -223,8 +223,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _run_of(self, request: ModelRequest[Any], loop: asyncio.AbstractEventLoop | None) -> Run | None:
         self._meet(tool for tool in request.tools if isinstance(tool, BaseTool))
-        runs_it = loop_of(child_config() or {})
-        run = self._runs.get(runs_it) if runs_it is not None else None
+        runs_it, run = self._known(child_config() or {})
         if run is None and runs_it is not None:
             blocked = self._blocked or _bounds_of_call()
             run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop, self._graph)
@@ -256,8 +255,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _close(self, run: Run) -> None:
         run.close()
-        if (runs_it := loop_of(child_config() or {})) is not None:
-            self._runs.pop(runs_it, None)
+        runs_it, known = self._known(child_config() or {})
+        if known is not None:
+            del self._runs[runs_it]
+
+    def _known(self, config: Mapping[str, Any]) -> tuple[Any, Run | None]:
+        """What runs the graph whose node has that config, if anything, and its run here, if there is one."""
+        runs_it = loop_of(config)
+        return runs_it, None if runs_it is None else self._runs.get(runs_it)
 
     # -- the tools ---------------------------------------------------------------------------------------------------
 
@@ -273,8 +278,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _adopting(self, request: ToolCallRequest) -> ToolCallRequest:
         config = request.runtime.config
-        runs_it = loop_of(config)
-        run = self._runs.get(runs_it) if runs_it is not None else None
+        _, run = self._known(config)
         if run is None or request.tool is None:
             return request
         config["configurable"] = {**(config.get("configurable") or {}), RUN_KEY: run}

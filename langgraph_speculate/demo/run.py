@@ -209,10 +209,10 @@ def _policy_in(path: Path, tools: Iterable[BaseTool]) -> SpeculationPolicy:
     """A policy of somebody's own, who may have thought of the tools of an agent of their own."""
     settings, names = SpeculationPolicy.load(path), [tool.name for tool in tools]
     try:
-        settings.check_names(names)
+        settings.check_names(names, source=str(path))
     except PolicyError as error:
         own = f"the demonstration's agent has tools of its own: {', '.join(names)}"
-        raise PolicyError(f"{path}: {error}\n{own}") from None
+        raise PolicyError(f"{error}\n{own}") from None
     return settings
 
 

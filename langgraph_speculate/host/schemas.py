@@ -11,9 +11,9 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
+from langgraph_speculate.host.compat.tools import is_hosts
 from langgraph_speculate.host.kinds import own_kind
 
-_HOSTS = "langchain_core.tools."
 _PLAIN = frozenset(
     {"any", "bool", "bytes", "date", "datetime", "decimal", "default", "definition-ref", "definitions", "dict"}
     | {"float", "frozenset", "int", "list", "literal", "model", "model-field", "model-fields", "none", "nullable"}
@@ -37,7 +37,7 @@ def runs_code(tool: BaseTool) -> bool:
     >>> runs_code(look_up)
     False
     """
-    if not own_kind(tool).__module__.startswith(_HOSTS):
+    if not is_hosts(own_kind(tool)):
         return True
     schema = tool.args_schema
     if isinstance(schema, dict):  # a JSON schema is shown to models, and checked by nobody here

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from agents import (
+    EAGERLY,
     WAYS,
     Oracle,
     ScriptedModel,
@@ -169,7 +170,7 @@ def test_a_tool_whose_code_is_replaced_is_not_run_ahead_until_it_was_looked_at(h
     What a tool needs of its run was read out of the code that it had; wrapping again reads the new one.
     """
     script = [ask(("find", {"query": "a"})), AIMessage("done")]
-    policy = {"tools": {"find": {"read_only": True, "eagerness": "immediate"}}}
+    policy = {"tools": {"find": EAGERLY}}
     find = StructuredTool.from_function(lambda query: "before", name="find", description="Find.")
     graph = _wrapped(how, script, [find], policy)
     _told(graph)
@@ -229,7 +230,7 @@ def test_a_class_that_counts_its_subclasses_hears_of_none(how: str, way: str) ->
     Wrapping derives no class that a registry would see, or refuse; the tool runs ahead like any other.
     """
     script = [ask(("find", {"query": "a"})), AIMessage("done")]
-    graph = _wrapped(how, script, [Mine()], {"tools": {"find": {"read_only": True, "eagerness": "immediate"}}})
+    graph = _wrapped(how, script, [Mine()], {"tools": {"find": EAGERLY}})
 
     assert _told(graph, way) == ["found a"]
     assert MADE == ["Mine"]

@@ -50,16 +50,19 @@ def line(event: events.Event) -> bytes:
     return json.dumps(as_json(event)).encode() + b"\n"
 
 
+def _logged(happened: list[events.Event], caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = LogLines()
+    with caplog.at_level(logging.INFO, "langgraph_speculate"):
+        for event in happened:
+            lines(event)
+    return [record.getMessage() for record in caplog.records]
+
+
 def test_a_run_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture):
     """
     At INFO, when it ends, with what it came to.
     """
-    lines = LogLines()
-    with caplog.at_level(logging.INFO, "langgraph_speculate"):
-        for event in HAPPENED:
-            lines(event)
-
-    assert [record.getMessage() for record in caplog.records] == [
+    assert _logged(HAPPENED, caplog) == [
         "speculation: run r: 1 of 2 calls adopted, 0.30 s hidden; 2 launched, 1 in vain, 0.25 s wasted"
     ]
 
@@ -68,12 +71,7 @@ def test_a_run_in_shadow_is_a_line_in_the_conditional(caplog: pytest.LogCaptureF
     """
     What would have been, and that nothing was.
     """
-    lines = LogLines()
-    with caplog.at_level(logging.INFO, "langgraph_speculate"):
-        for event in IMAGINED:
-            lines(event)
-
-    assert [record.getMessage() for record in caplog.records] == [
+    assert _logged(IMAGINED, caplog) == [
         "speculation: run r, in shadow: 1 of 1 calls would be adopted, 0.30 s hidden; 1 launched, 1 in vain, "
         "0.25 s wasted; nothing ran"
     ]
@@ -89,12 +87,7 @@ def test_a_run_in_shadow_says_so_although_nothing_would_have_started(caplog: pyt
     """
     Nor is anything less than nothing hidden, whatever the clocks say.
     """
-    lines = LogLines()
-    with caplog.at_level(logging.INFO, "langgraph_speculate"):
-        for event in OF_NOTHING:
-            lines(event)
-
-    assert [record.getMessage() for record in caplog.records] == [
+    assert _logged(OF_NOTHING, caplog) == [
         "speculation: run r, in shadow: 0 of 1 calls would be adopted, 0.00 s hidden; 0 launched, 0 in vain, "
         "0.00 s wasted; nothing ran"
     ]

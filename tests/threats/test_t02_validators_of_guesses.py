@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from agents import (
+    EAGERLY,
     WAYS,
     Fixed,
     Oracle,
@@ -37,7 +38,6 @@ from pydantic import BaseModel, field_validator
 
 from langgraph_speculate import speculate, speculation_of
 
-QUICK = {"read_only": True, "eagerness": "immediate"}
 SCRIPT = [ask(("find", {"q": "asked"})), AIMessage("done")]
 SEEN: ContextVar[str] = ContextVar("seen", default="nothing")
 
@@ -60,7 +60,7 @@ def _finder(validate: Callable[[str], str]) -> BaseTool:
 def _graph(validate: Callable[[str], str], wrap: bool, guess: str = "ghost") -> Any:
     graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.02 * wrap), [_finder(validate)])
     if wrap:
-        graph = speculate(graph, {"tools": {"find": QUICK}}, predictor=Fixed(("find", {"q": guess})))
+        graph = speculate(graph, {"tools": {"find": EAGERLY}}, predictor=Fixed(("find", {"q": guess})))
     return graph
 
 
@@ -153,7 +153,7 @@ def test_an_interrupt_in_a_validator_takes_nobodys_answer(way: str, validate: Ca
     script = [ask(("danger", {})), AIMessage("done")]
     graph = speculate(
         _approved(script, [_finder(validate), danger]),
-        {"approval_gated": ["danger"], "tools": {"find": QUICK}},
+        {"approval_gated": ["danger"], "tools": {"find": EAGERLY}},
         predictor=Fixed(("find", {"q": "secret"})),
     )
     config = {"configurable": {"thread_id": "1"}}
@@ -204,7 +204,9 @@ def test_a_validator_leaves_no_context_variable_behind(way: str) -> None:
 
     model = ScriptedModel(script=SCRIPT, pace_s=0.02, during=lambda turn: seen.append(SEEN.get()))
     graph = speculate(
-        tool_node_graph(model, [_finder(marks)]), {"tools": {"find": QUICK}}, predictor=Fixed(("find", {"q": "ghost"}))
+        tool_node_graph(model, [_finder(marks)]),
+        {"tools": {"find": EAGERLY}},
+        predictor=Fixed(("find", {"q": "ghost"})),
     )
     drive(graph, way)
     assert set(seen) == {"nothing"}
@@ -220,7 +222,7 @@ def test_a_validator_may_read_what_the_body_may(way: str) -> None:
         return f"{get_config()['configurable']['user']}'s {q}"
 
     graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.02), [_finder(prefixed)])
-    graph = speculate(graph, {"tools": {"find": QUICK}}, predictor=Oracle(SCRIPT))
+    graph = speculate(graph, {"tools": {"find": EAGERLY}}, predictor=Oracle(SCRIPT))
     told = canonical(drive(graph, way, config={"configurable": {"user": "ann"}}))
     assert "found ann's asked" in str(told)
     assert speculation_of(graph).stats().hits == 1

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from agents import WAYS, Oracle, ScriptedModel, agent_graph, ask, hand_written_graph, make_tool, outcome
+from agents import EAGERLY, WAYS, Oracle, ScriptedModel, agent_graph, ask, hand_written_graph, make_tool, outcome
 from attacks import answers, final
 from langchain_core.messages import AIMessage
 
@@ -31,8 +31,7 @@ def _share(of: str) -> str:
 def _told(way: str, build: Any, wrap: bool, during: Any = None) -> tuple[Any, Any]:
     graph = build(ScriptedModel(script=SCRIPT, pace_s=0.02 * wrap, during=during), [make_tool("share", _share, "both")])
     if wrap:
-        entry = {"read_only": True, "eagerness": "immediate"}
-        graph = speculate(graph, {"tools": {"share": entry}}, predictor=Oracle(SCRIPT))
+        graph = speculate(graph, {"tools": {"share": EAGERLY}}, predictor=Oracle(SCRIPT))
     told = outcome(lambda: answers(final(graph, way)))
     return told, speculation_of(graph).stats() if wrap else None
 

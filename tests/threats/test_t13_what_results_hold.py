@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from agents import WAYS, Oracle, ScriptedModel, agent_graph, ask, drive
+from agents import EAGERLY, WAYS, Oracle, ScriptedModel, agent_graph, ask, drive
 from early import last_state
 from injecting import USER
 from langchain.agents import AgentState
@@ -28,7 +28,6 @@ from langgraph_speculate import current_speculation, speculate, speculation_of
 
 SCRIPT = [ask(("look", {})), AIMessage("done")]
 RUN: dict[str, Any] = {"metadata": {"tenant": "acme"}, "configurable": {"user": "ann"}}
-QUICK = {"read_only": True, "eagerness": "immediate"}
 
 
 class Who(AgentState):
@@ -90,7 +89,7 @@ def _artifact(way: str, kind: str, wrap: bool) -> tuple[Any, Any]:
     graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.02 * wrap), [_tool(keep, annotation)], state_schema=Who)
     if wrap:
         needs = USER if annotation in (STATE, ToolRuntime) else {}
-        graph = speculate(graph, {"tools": {"look": {**QUICK, **needs}}}, predictor=Oracle(SCRIPT))
+        graph = speculate(graph, {"tools": {"look": {**EAGERLY, **needs}}}, predictor=Oracle(SCRIPT))
     state = last_state(graph, way, {"messages": [("user", "go")], "user": "ann"}, RUN)
     message = next(message for message in state["messages"] if isinstance(message, ToolMessage))
     return message.artifact, speculation_of(graph).stats() if wrap else None
@@ -120,7 +119,7 @@ def test_what_was_read_of_it_may_be(way: str) -> None:
         [_tool(lambda runtime: Kept([runtime.state["user"], runtime.config["metadata"]["tenant"]]), ToolRuntime)],
         state_schema=Who,
     )
-    graph = speculate(graph, {"tools": {"look": {**QUICK, **USER}}}, predictor=Oracle(SCRIPT))
+    graph = speculate(graph, {"tools": {"look": {**EAGERLY, **USER}}}, predictor=Oracle(SCRIPT))
     state = last_state(graph, way, {"messages": [("user", "go")], "user": "ann"}, RUN)
     assert state["messages"][2].artifact == Kept(["ann", "acme"])
     assert speculation_of(graph).stats().hits == 1
@@ -137,7 +136,7 @@ def test_nor_is_it_written_to_a_stream(way: str) -> None:
         return "written"
 
     graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.02), [_tool(write, CONFIG)])
-    graph = speculate(graph, {"tools": {"look": QUICK}}, predictor=Oracle(SCRIPT))
+    graph = speculate(graph, {"tools": {"look": EAGERLY}}, predictor=Oracle(SCRIPT))
     chunks = drive(graph, way, config=RUN, stream_mode="custom")
     assert [chunk["at"]["langgraph_node"] for chunk in chunks] == ["tools"]
     assert speculation_of(graph).stats().hits == 0
@@ -170,7 +169,7 @@ def test_a_result_that_cannot_be_looked_at_holds_nobody_up(way: str) -> None:
     for tool in (look, spoken):
         tools = [tool, StructuredTool.from_function(note)]
         graph = agent_graph(ScriptedModel(script=script, pace_s=0.02), tools)
-        graph = speculate(graph, {"tools": {"look": QUICK, "note": QUICK}}, predictor=Oracle(script))
+        graph = speculate(graph, {"tools": {"look": EAGERLY, "note": EAGERLY}}, predictor=Oracle(script))
         began = time.monotonic()
         state = last_state(graph, way)
         assert time.monotonic() - began < 5
@@ -204,7 +203,7 @@ def test_handlers_are_told_the_metadata_of_the_real_calls_node(way: str) -> None
 
     nodes = Nodes()
     graph = agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.02), [_tool(look, CONFIG)])
-    graph = speculate(graph, {"tools": {"look": QUICK}}, predictor=Oracle(SCRIPT))
+    graph = speculate(graph, {"tools": {"look": EAGERLY}}, predictor=Oracle(SCRIPT))
     last_state(graph, way, config={**RUN, "callbacks": [nodes]})
     assert nodes.seen == [("looked", "tools", "acme"), ("inner", "tools", "acme")]
     assert speculation_of(graph).stats().hits == 1

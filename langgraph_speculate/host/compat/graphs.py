@@ -12,6 +12,8 @@ from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph.pregel import Pregel
 from langgraph.pregel._read import PregelNode
 
+from langgraph_speculate.host.anatomy import is_a
+
 __all__ = [
     "Pregel",
     "PregelNode",
@@ -98,4 +100,4 @@ def inside(value: Runnable[Any, Any]) -> list[Any]:
         many = held.values() if isinstance(held, dict) else held if isinstance(held, (list, tuple)) else [held]
         for one in many:
             found.extend(one if isinstance(one, tuple) else [one])
-    return [one for one in found if issubclass(type(one), Runnable)]
+    return [one for one in found if is_a(one, Runnable)]

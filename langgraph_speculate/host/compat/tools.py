@@ -32,6 +32,7 @@ __all__ = [
     "has_steps_before_tools",
     "injected_arguments",
     "injections_of",
+    "is_hosts",
     "own_ways",
     "set_class",
     "shown_content",
@@ -142,11 +143,12 @@ def has_own_run(kind: type[BaseTool]) -> bool:
 
 def own_ways(kind: type[BaseTool]) -> list[str]:
     """Names of the methods that lead to the body of a class of tools, in LangChain, and may not in this class."""
-    return [name for name in _WAYS if not _is_hosts(getattr(kind, name))]
+    return [name for name in _WAYS if not is_hosts(getattr(kind, name))]
 
 
-def _is_hosts(method: Any) -> bool:
-    return str(getattr(method, "__module__", "")).startswith("langchain_core.tools.")
+def is_hosts(thing: Any) -> bool:
+    """Whether a class of tools, or a method of one, is LangChain's own."""
+    return str(getattr(thing, "__module__", "")).startswith("langchain_core.tools.")
 
 
 def set_class(thing: BaseTool | BaseChatModel, kind: type[BaseTool] | type[BaseChatModel]) -> None:

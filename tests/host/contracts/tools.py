@@ -138,7 +138,7 @@ def _has_own_run() -> None:
     assert not tools.has_own_run(type(notebook(World())[0]))
 
 
-@contract("own_ways")
+@contract("own_ways", "is_hosts")
 def _own_ways() -> None:
     class Own(StructuredTool):
         def invoke(self, *args: Any, **kwargs: Any) -> Any:
@@ -146,6 +146,7 @@ def _own_ways() -> None:
 
     assert tools.own_ways(Own) == ["invoke"]
     assert [tools.own_ways(kind) for kind in (Tool, StructuredTool)] == [[], []]
+    assert [tools.is_hosts(kind) for kind in (Tool, StructuredTool, Own)] == [True, True, False]
 
 
 @contract("set_class")
