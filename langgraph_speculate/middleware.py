@@ -44,7 +44,7 @@ from langgraph_speculate.host.model import asking, name_of
 from langgraph_speculate.host.observer import StreamObserver, note_off
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
-from langgraph_speculate.host.transparency import is_opaque_after_model, limits_among, opaque_around
+from langgraph_speculate.host.transparency import CallLimit, is_opaque_after_model, limits_among, opaque_around
 from langgraph_speculate.observe.langsmith import Level, Tracing
 from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
@@ -126,6 +126,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN
+        self._limits: tuple[CallLimit, ...] = ()
         self._graph = ""
         self._clones: LRUCache[int, tuple[BaseTool, BaseTool]] = LRUCache(_CLONES)
         self._runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
@@ -149,12 +150,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
                 f"(only retry middleware may follow)"
             )
         self._graph = building.name
-        gated = self._gated | approvals.gated_by(building.middleware)
-        self._blocked = self._standing(building)
-        limits = limits_among(building.middleware)
-        if gated != self._gated or limits or self._blocked != self.speculation.views[0][1]:
-            self._gated = gated
-            self._toolbox = Toolbox((), self._policy, gated, limits)
+        # At a call nobody says which agent it is of: what stands around any of them stands around all.
+        known = self._gated, self._limits, self._blocked
+        self._gated |= approvals.gated_by(building.middleware)
+        self._limits = tuple(dict.fromkeys((*self._limits, *limits_among(building.middleware))))
+        if self._blocked is None or self._blocked == _UNSEEN:
+            self._blocked = self._standing(building)
+        if (self._gated, self._limits, self._blocked) != known:
+            self._toolbox = Toolbox((), self._policy, self._gated, self._limits)
             self.speculation.views[:] = [(self._toolbox, self._blocked)]
 
     def _standing(self, building: Building) -> str | None:

@@ -178,7 +178,9 @@ class Engine:
     def close(self) -> None:
         """Stop speculating: nothing is left running, and the graph goes on as the plain one."""
         self._closed = True
-        for run in list(self._runs):
+        with self.lock:
+            runs = list(self._runs)
+        for run in runs:
             run.close()
         self.flush()
         if self.patterns is not None:
@@ -216,14 +218,18 @@ class Engine:
         id, depth = self._names.next(), namespace_depth(configurable)
         origin, launched = self._tenants.origin_of(configurable, id), self._tenants.launched_in(configurable, level)
         run = Run(self, id, toolbox, view, loop, depth, launched, origin, Title(graph, clock.epoch()))
-        self._runs.add(run)
+        with self.lock:
+            self._runs.add(run)
         outer: Run | None = configurable.get(RUN_KEY)
         self.audience.opened(id, graph, None if outer is None else outer.id)
         return run
 
     def forget(self, run: Run) -> None:
         """A run has ended."""
-        self._runs.discard(run)
+        with self.lock:
+            self._runs.discard(run)
+            if not self._runs:
+                self._runs = WeakSet()  # a set keeps the room that a crowd needed
 
     def trip(self, tool: str, wire: str) -> None:
         """A tool reached for what a speculation may not have: it is not run ahead again."""

@@ -42,7 +42,7 @@ from langchain.agents.middleware import (
     wrap_model_call,
     wrap_tool_call,
 )
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -463,6 +463,54 @@ def test_an_approval_of_one_agent_is_not_forgotten_when_another_is_built(way: st
     build([])
     drive(stopping, way, START_INPUT, THREAD)
     assert world.log == []
+
+
+class _Denying(AgentMiddleware):
+    """Lets no tool run."""
+
+    def wrap_tool_call(self, request: Any, handler: Any) -> ToolMessage:
+        return ToolMessage("denied", tool_call_id=request.tool_call["id"])
+
+    async def awrap_tool_call(self, request: Any, handler: Any) -> ToolMessage:
+        return self.wrap_tool_call(request, handler)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["guarded first", "guarded last"])
+def test_what_one_agent_denies_is_not_run_ahead_once_another_is_built(
+    order: tuple[int, int], way: str, world: World
+) -> None:
+    """
+    One middleware in two agents, one of which lets no tool run: in neither order of building does a body run there.
+    """
+    script = [ask(("read", {"id": 1})), AIMessage("done")]
+    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Oracle(script))
+
+    def build(beside: list[Any]) -> Any:
+        model = ScriptedModel(script=script, pace_s=0.005)
+        return agent_graph(model, notebook(world, "both"), middleware=[*beside, middleware])
+
+    agents = {at: build([[_Denying()], []][at]) for at in order}
+    assert "denied" in str(drive(agents[0], way))
+    assert world.log == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_limit_of_one_agent_holds_once_another_is_built(way: str, world: World) -> None:
+    """
+    One middleware in two agents, the first of which has a limit on calls that guesses may not spend.
+    """
+    script = [ask(("read", {"id": 1})), AIMessage("done")]
+    middleware = SpeculationMiddleware(NOTEBOOK_POLICY, predictor=Fixed(("read", {"id": 2})))
+
+    def build(beside: list[Any]) -> Any:
+        model = ScriptedModel(script=script, pace_s=0.005)
+        return agent_graph(model, notebook(world, "both"), middleware=[*beside, middleware])
+
+    limited = build([ToolCallLimitMiddleware(tool_name="read", run_limit=1)])
+    build([HumanInTheLoopMiddleware({"write": True})])
+    drive(limited, way)
+    assert world.log == [("read", {"id": 1, "detail": "short"})]
 
 
 @pytest.mark.parametrize("way", WAYS)
