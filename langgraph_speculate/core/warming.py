@@ -100,6 +100,11 @@ class Warming:
     ended_at: float | None = None
     call_id: None = field(default=None, init=False)
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody wants it any more: only the end of its run can make that so."""
+        return False
+
     def lasts(self, now: float) -> bool:
         """Whether the tool is still warm."""
         return self.ended_at is None or now - self.ended_at < self.ttl_s

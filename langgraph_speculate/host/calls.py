@@ -171,7 +171,8 @@ class RealCalls:
     def _resolve(self, real: RealCall) -> Commit | Join | Remembered | Miss:
         answer = self._found(real)
         if self._previewer is not None and isinstance(answer, Join | Miss):
-            self._previewer.tool_runs(real.id)
+            with self._driver.harmless():
+                self._previewer.tool_runs(real.id)
         return answer
 
     def _found(self, real: RealCall) -> Commit | Join | Remembered | Miss:
@@ -230,8 +231,7 @@ class RealCalls:
             self._engine.brakes.ended(facts.name, facts.rule.tool, error, clock.now())
             self._imagined(real, error)
             self._driver.note(lambda now: self._executed(real, tags, now - began, now))
-            if self._previewer is not None:
-                self._previewer.tool_ended(real.id, real.entry, execution.answer, error)
+            self._told_previewer(real, execution.answer, error)
             self._driver.trace.missed(facts.name, traced_run(child_config()))
 
     @contextmanager
@@ -274,6 +274,11 @@ class RealCalls:
             real.imagined = None
             self._driver.decide(lambda now: self._driver.session.abandon(guess, now))
 
+    def _told_previewer(self, real: RealCall, answer: Any, error: BaseException | None) -> None:
+        if self._previewer is not None:
+            with self._driver.harmless():
+                self._previewer.tool_ended(real.id, real.entry, answer, error)
+
     def _settle(self, real: RealCall, now: float, **how: Any) -> None:
         turn = self._turns.asking.get(real.id, "")
         self._driver.session.settle(real.entry.facts.name, now=now, call=real.id, turn=turn, **how)
@@ -283,8 +288,7 @@ class RealCalls:
         """Around what is made up for when a result is adopted."""
         hit, facts = answer.speculation, real.entry.facts
         self._engine.brakes.adopted(facts.name, facts.rule.tool, real.at)
-        if self._previewer is not None:
-            self._previewer.tool_ended(real.id, real.entry, answer.outcome.value, None)
+        self._told_previewer(real, answer.outcome.value, None)
         try:
             yield
             if real.remembers and hit.call_id is None and not answer.outcome.effects.effects:

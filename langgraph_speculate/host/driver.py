@@ -5,8 +5,9 @@ The lock is held only inside of the core, which never waits; tasks, threads and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from langgraph_speculate.core.commands import Cancel, Command, Imagine, Launch
@@ -14,7 +15,8 @@ from langgraph_speculate.core.events import Event
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.runner import Attempt, Runner
+from langgraph_speculate.host.attempt import Attempt
+from langgraph_speculate.host.runner import Runner
 from langgraph_speculate.observe.langsmith import RunTrace
 
 Answer = TypeVar("Answer")
@@ -94,16 +96,40 @@ class Driver:
                 answer, commands = step(clock.now())
                 happened = self.session.take_events()
         except Exception as error:  # noqa: BLE001 - a bug of ours must not become the user's
-            self._warn(f"internal-{error!r}", f"an internal error, so this run speculates no further: {error!r}")
-            self.session.closed = True
-            happened = []
+            commands, happened = self._given_up(error)
         for command in commands:
             if isinstance(command, _STARTS):
                 seen(command.speculation)
             if isinstance(command, Launch) and start is not None:
-                self.runner.start(start(command.speculation))
+                with self.harmless():
+                    self.runner.start(start(command.speculation))
             elif isinstance(command, Cancel) and not command.drain:
                 self.runner.cancel([command.id])
         self.trace.take(happened)
         self._publish(happened)
         return answer
+
+    @contextmanager
+    def harmless(self) -> Iterator[None]:
+        """Around what is done for the run alone: a bug of ours must not become the user's."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - see above
+            raised = error
+            self.answer(lambda now: (None, self._end(raised, now)), None)
+
+    def _given_up(self, error: Exception) -> tuple[list[Command], list[Event]]:
+        """End a session in which something went wrong; what to do, and what happened."""
+        try:
+            with self._lock:
+                return self._end(error, clock.now()), self.session.take_events()
+        except Exception:  # noqa: BLE001 - it cannot even be ended
+            self.session.closed = True
+            return [], []
+
+    def _end(self, error: Exception, now: float) -> list[Command]:
+        # Its words may quote a user's.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{type(error).__name__} at {where.name}, line {where.lineno} of {where.filename}"
+        self._warn(f"internal-{told}", f"an internal error, so this run speculates no further: {told}")
+        return self.session.close(now)

@@ -35,6 +35,7 @@ from langgraph_speculate.core.worth import Prices
 from langgraph_speculate.errors import BadPatterns
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.archive import archive_of
+from langgraph_speculate.host.attempt import in_process
 from langgraph_speculate.host.brakes import Brakes, Onlooker
 from langgraph_speculate.host.compat.configs import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
@@ -44,7 +45,6 @@ from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.names import Names
 from langgraph_speculate.host.run import Run
-from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.host.tenants import Tenants
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.delivery import LAST_S
@@ -118,7 +118,6 @@ class Engine:
         self.memory = bounded_memory(policy.limits) if policy.model_ahead else None
         breakers = Breakers(LRUCache(_BREAKERS), policy.limits.cool_down_s)
         self.imagined = replace(self.economy, restraints=Restraints(breakers, Onlooker(self.brakes), prices))
-        self.patterns = None if patterns is None else self._keeper(patterns)
         self.width = _WIDTH
         self._collector = StatsCollector(self._is_tool)
         self.audience = Audience(observers, EVERYWHERE)
@@ -128,6 +127,8 @@ class Engine:
         self.unpreviewable: dict[tuple[type, str, bool], str] = {}  # calls of models whose code tripped a wire, and why
         self._warned: set[str] = set()
         self.archive = None if memory is None else archive_of(memory, self.memory, self.lock, self.warn)
+        self.forecaster.usage.join(self)
+        self.patterns = None if patterns is None else self._keeper(patterns)  # last: what it opens needs to be closed
         self._runs: WeakSet[Run] = WeakSet()
         self._names = Names()
         self._tenants = Tenants(policy, self.lock)
@@ -185,6 +186,7 @@ class Engine:
         self.flush()
         if self.patterns is not None:
             self.patterns.close()
+            self.forecaster.usage.let_go()
         if self.archive is not None:
             self.archive.close()
 
@@ -274,17 +276,25 @@ class Engine:
                 f"patterns: {type(learner).__qualname__} has nothing to write down; leave out predictor= or patterns=, "
                 "or give it the verbs of langgraph_speculate.core.Learner"
             )
-        learner.private = self.is_private
-        learner.known = self._is_known
+        usage = self.forecaster.usage
+        if usage.is_kept():
+            raise BadPatterns(
+                "patterns: what this predictor learns is written down for another graph already; give each graph a "
+                "predictor of its own (they may share the patterns), or close the other graph's speculation first"
+            )
+        learner.private, learner.known = usage.is_private, usage.is_known
         beside = Locked(self.economy.latencies, self.lock)
-        return Keeper(open_patterns(patterns), learner, self.forecaster.asking, beside=beside)
+        keeper = Keeper(open_patterns(patterns), learner, self.forecaster.asking, beside=beside)
+        usage.keep(keeper)
+        return keeper
 
     def is_private(self, name: str) -> bool:
         """Whether nothing about calls of that tool may be kept."""
         declared = self.policy.rule_for(name).tool
         return any(box.hides(name) for box, _ in self.views) or (declared is not None and declared.private)
 
-    def _is_known(self, call: Call) -> bool:
+    def is_known(self, call: Call) -> bool:
+        """Whether there is a tool of the call's name, with arguments of the call's names."""
         return any(box.has(call) for box, _ in self.views)
 
     def _is_tool(self, name: str) -> bool:

@@ -132,10 +132,12 @@ class Errand:
 
     Attributes:
         seconds: How long the body ran, once that is known.
+        stood_in_line: It was stopped before a worker took it up.
     """
 
     def __init__(self, executor: Executor, parcel: Parcel, stay: Callable[[], None]) -> None:
         self.seconds: float | None = None
+        self.stood_in_line = False
         self._executor = executor
         self._parcel = parcel
         self._stay = stay
@@ -159,6 +161,7 @@ class Errand:
         away.add_done_callback(lambda _away: self._wake())
         clock.wait(self._awake, timeout_s)
         if away.cancel():
+            self.stood_in_line = True
             then(_UNWANTED)
         elif away.done():
             then(self._outcome(away))

@@ -24,6 +24,7 @@ from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.threads import start_daemon
+from langgraph_speculate.host.usage import usage_of
 from langgraph_speculate.predict.stream import conditioned
 
 PATIENCE_S = 0.005
@@ -58,6 +59,7 @@ class Forecaster:
     Attributes:
         inline: Whether the predictor is asked where the run goes on.
         follows: Whether it makes anything of what the model has written.
+        usage: The graphs that use it.
 
     Raises:
         TypeError: *predictor* is none.
@@ -75,7 +77,8 @@ class Forecaster:
         self.follows = self._following is not None
         self._naming = predictor if isinstance(predictor, NamePredictor) else None
         self._warn = warn
-        self._asking = threading.Lock()  # calls to one predictor never overlap
+        self.usage = usage_of(predictor)
+        self._asking = self.usage.asking
         self._queueing = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
         self._working = False

@@ -14,8 +14,7 @@ from contextlib import AbstractContextManager
 
 from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums, add_to
-from langgraph_speculate.host.runner import running_loop
-from langgraph_speculate.host.threads import at_exit, start_daemon
+from langgraph_speculate.host.threads import at_exit, running_loop, start_daemon
 from langgraph_speculate.patterns import PatternStore
 from langgraph_speculate.patterns.store import SHARED
 

@@ -17,11 +17,11 @@ from langgraph_speculate.core.calls import Call, key_of
 from langgraph_speculate.core.candidates import Candidate
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.speculation import Speculation, State
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposed import Proposed
 from langgraph_speculate.host.proposer import Proposer
-from langgraph_speculate.host.runner import Attempt
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine

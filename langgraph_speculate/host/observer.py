@@ -18,7 +18,7 @@ from langgraph_speculate.host.compat.callbacks import manager_of_call
 from langgraph_speculate.host.compat.configs import child_config, namespace_depth
 from langgraph_speculate.host.compat.langsmith import traced_path
 from langgraph_speculate.host.reading import Reading
-from langgraph_speculate.host.runner import running_loop
+from langgraph_speculate.host.threads import running_loop
 from langgraph_speculate.observe.langsmith import RunTrace
 
 if TYPE_CHECKING:

@@ -49,6 +49,7 @@ class Preview:
         joined: Whether it was still being written when a real call took it over.
         hid_s: Seconds of it that had passed by then.
         shown: Whether it is known what became of it: somebody had a piece of it, or nobody ever will.
+        over: Whether nobody wants it any more.
     """
 
     call_id: str | None = None
@@ -65,7 +66,7 @@ class Preview:
         self.venue = VENUES[given.method]
         self.expected = expected
         self.form: Form | None = None
-        self.joined = self.shown = False
+        self.joined = self.shown = self.over = False
         self.hid_s = 0.0
         self.sandbox = Sandbox(
             type(given.model).__name__,

@@ -23,6 +23,7 @@ from langgraph_speculate.core.memory import Expectation, Result
 from langgraph_speculate.core.stakes import Bet, Tokens
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.continuation import Continuation
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.entry import Entry
@@ -32,7 +33,6 @@ from langgraph_speculate.host.model import name_of
 from langgraph_speculate.host.preview import Preview, counted_in, estimated
 from langgraph_speculate.host.recollection import Recollection
 from langgraph_speculate.host.results import handed_over, text_shown
-from langgraph_speculate.host.runner import Attempt
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine
@@ -154,6 +154,8 @@ class Previewer:
         if step is None or step.message is None:
             return
         calls = {call["id"]: Call(call["name"], call["args"]) for call in _calls_of(step.message)}
+        if id not in calls:
+            return  # a message that was changed since
         self._recollection.begun(id, calls[id])
         with self._lock:
             if step.considered or self._driver.session.closed or not self._driver.session.previews.may_begin:
@@ -206,7 +208,12 @@ class Previewer:
         if id is None:
             return
         reads, results_by_id = self._reader(id, step, calls), {id: one.result for id, one in expected.items()}
-        preview = Preview(id, given, results_by_id, bet.tokens, reads)
+        try:
+            preview = Preview(id, given, results_by_id, bet.tokens, reads)
+        except BaseException:
+            self._driver.decide(partial(session.preview_wasted, id, "run_ended", Tokens(0, 0)))
+            self._driver.note(lambda now: session.previews.ended(id))
+            raise
         self._pending.append(preview)
         self._driver.runner.start(Attempt(preview, preview.sandbox, preview.body, self._ended, _LONGEST_S))
         if self._closed:  # in the meantime, in another thread
@@ -246,7 +253,7 @@ class Previewer:
         for preview in list(previews):
             if not self._take(preview):
                 continue
-            preview.shown = True
+            preview.shown = preview.over = True
             spent = preview.spent()
             self.let_go(preview)
             self._driver.decide(partial(self._driver.session.preview_wasted, preview.id, why, spent))

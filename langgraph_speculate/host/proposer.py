@@ -16,13 +16,14 @@ from langgraph_speculate.core.history import History
 from langgraph_speculate.core.provenance import Provenance, provenance
 from langgraph_speculate.core.slots import Guest, can_be_stopped
 from langgraph_speculate.core.speculation import Speculation, Stage
+from langgraph_speculate.host import clock
 from langgraph_speculate.host.adopt import speculative_body
+from langgraph_speculate.host.attempt import Attempt, Report
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.entry import CHANGES_ARGUMENTS, TASK, THREAD, Arguments, Entry, keyable
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposed import Body, Proposed
 from langgraph_speculate.host.results import text_shown
-from langgraph_speculate.host.runner import Attempt, Report
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import ToolPolicy
@@ -192,31 +193,49 @@ class Proposer:
     def attempt(
         self, speculation: Speculation, body: Body, place: Place, then: Callable[[Speculation], None] | None = None
     ) -> Attempt[Speculation]:
-        """The body of a speculation, ready to start; *then*, if anything, hears of its end."""
-        entry, arguments = body.entry, body.arguments
+        """The body of a speculation, ready to start; *then*, if anything, hears of its end.
+
+        Raises what making its sandbox raises: it has ended then.
+        """
+        ended = self._ending(speculation, body, then)
+        self._driver.trace.launched(speculation)
+        errand = None
+        try:
+            sandbox = self._sandbox(speculation, body.entry, body.hosts, place)
+            if speculation.venue == THREAD:
+                errand = self._engine.dispatcher.errand(speculation.id, body.entry, body.arguments, place, body.hosts)
+        except Exception as error:
+            ended(speculation, Outcome(error=error), None, clock.now())
+            raise
+        return Attempt(
+            speculation,
+            sandbox,
+            partial(_run, speculation, body, sandbox),
+            ended,
+            self._engine.policy.limits.attempt_timeout_s,
+            again=partial(self._again, speculation.call, body),
+            errand=errand,
+        )
+
+    def _sandbox(self, speculation: Speculation, entry: Entry, hosts: tuple[str, ...], place: Place) -> Sandbox:
         sandbox = Sandbox(
             entry.facts.name,
             place.config,
             place.variables,
             uses_context="context" in entry.facts.uses,
             native=speculation.venue == TASK,
-            hosts=body.hosts,
+            hosts=hosts,
             metadata=entry.tool.metadata,
             decimals=place.decimals,
         )
         sandbox.context.run(self._engine.audience.entering, self._driver.session.run)
+        return sandbox
 
-        def run() -> Any:
-            given = arguments
-            if entry.injection is not None:
-                own = {
-                    **sandbox.tool_runtime(),
-                    **({"tool_call_id": speculation.call_id} if speculation.call_id else {}),
-                }
-                given = replace(arguments, named=entry.injection.swapped(arguments.named, sandbox.trip, own))
-            return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
-
-        policy = entry.facts.rule.tool
+    def _ending(
+        self, speculation: Speculation, body: Body, then: Callable[[Speculation], None] | None
+    ) -> Report[Speculation]:
+        """What hears of a body's end."""
+        policy = body.entry.facts.rule.tool
         guest = self._guest(speculation, policy)
 
         def ended(speculation: Speculation, outcome: Outcome, started: float | None, now: float) -> None:
@@ -228,19 +247,7 @@ class Proposer:
             if then is not None:
                 then(speculation)
 
-        self._driver.trace.launched(speculation)
-        errand = None
-        if speculation.venue == THREAD:
-            errand = self._engine.dispatcher.errand(speculation.id, entry, arguments, place, body.hosts)
-        return Attempt(
-            speculation,
-            sandbox,
-            run,
-            _unless_changed(body, ended),
-            self._engine.policy.limits.attempt_timeout_s,
-            again=partial(self._again, speculation.call, body),
-            errand=errand,
-        )
+        return _unless_changed(body, ended)
 
     def _guest(self, speculation: Speculation, policy: ToolPolicy | None) -> Guest | None:
         """A body that leaves its slot to the first real call that finds none, if it can be stopped."""
@@ -271,6 +278,15 @@ class Proposer:
         size = size_of(outcome.value, self._engine.policy.limits.max_result_bytes)
         self._driver.trace.ended(speculation.id, outcome, size)
         self._driver.decide(lambda _: self._driver.session.finish(speculation.id, outcome, size, now, started))
+
+
+def _run(speculation: Speculation, body: Body, sandbox: Sandbox) -> Any:
+    """Call a tool's body; where it is native, what that returns is awaited."""
+    entry, given = body.entry, body.arguments
+    if entry.injection is not None:
+        own = {**sandbox.tool_runtime(), **({"tool_call_id": speculation.call_id} if speculation.call_id else {})}
+        given = replace(given, named=entry.injection.swapped(given.named, sandbox.trip, own))
+    return speculative_body(entry.tool, speculation.venue, given, sandbox.slots)
 
 
 def _unless_changed(body: Body, report: Report[Speculation]) -> Report[Speculation]:

@@ -1,237 +1,19 @@
-"""Carries out the core's commands; owns every task and thread that a speculation runs in.
-
-The venue follows the run: a native-async tool in an async run becomes a task on the run's own loop (async clients are
-bound to one loop), everything else runs in a daemon thread (`threads.py`), or from there in the owner's executor
-(`executors.py`).
-"""
+"""Carries out the core's commands: the attempts of one run, and waiting for them."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
-from langgraph_speculate.core.calls import Outcome
-from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.attempt import RUNNING, Attempt
 from langgraph_speculate.host.entry import TASK
-from langgraph_speculate.host.executors import Errand
-from langgraph_speculate.host.place import Place
-from langgraph_speculate.host.results import holds_what_was_lent, unadoptable
-from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS
 
 _GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
-
-
-class Work(Protocol):
-    """What a body runs early for: a speculation, or a warm-up."""
-
-    id: str
-    venue: str
-
-    @property
-    def call_id(self) -> str | None:
-        """The id of the call that it was handed, if any."""
-        ...
-
-
-W = TypeVar("W", bound=Work)
-Report = Callable[[W, Outcome, float | None, float], None]
-"""What a runner tells when a body ended: what it was for, how, when the body really started, when it ended."""
-
-
-Again = Callable[[Place], "Callable[[Speculation], Attempt[Speculation]] | None"]
-"""Returns what makes a second attempt at the same call, for a twin of its speculation; None if nothing can."""
-
-
-class _Running:
-    """How many attempts run in this process, of whatever graph."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.count = 0
-
-    def add(self, more: int) -> None:
-        with self._lock:
-            self.count += more
-
-
-_RUNNING = _Running()
-
-
-def in_process() -> int:
-    """How many attempts of all graphs run in this process."""
-    return _RUNNING.count
-
-
-class Attempt(Generic[W]):
-    """One body that runs early.
-
-    Args:
-        work: What it is for.
-        sandbox: Where it runs.
-        body: A function without arguments; returns a coroutine where the venue is a task.
-        report: Told once when the body has ended, before anybody who waits is woken.
-        timeout_s: Seconds after which a task is stopped; a thread cannot be.
-        again: For a second attempt. It must not keep the first one's place: a body that hangs would, with it.
-        errand: Runs the body in the owner's executor, if it can go there.
-
-    Attributes:
-        over: Is done when the body has ended and that was reported.
-        task: The task it runs in, once there is one.
-        taken: A real call takes what it writes, as it comes: it is that call's to stop, and does not end with the run.
-    """
-
-    def __init__(
-        self,
-        work: W,
-        sandbox: Sandbox,
-        body: Callable[[], Any],
-        report: Report[W],
-        timeout_s: float,
-        *,
-        again: Again | None = None,
-        errand: Errand | None = None,
-    ) -> None:
-        self.work = work
-        self.again = again
-        self._errand = errand
-        self._sandbox = sandbox
-        self._body = body
-        self._report = report
-        self._timeout_s = timeout_s
-        self._started: float | None = None
-        self._ended = threading.Lock()
-        self.over: Future[None] = Future()
-        self.task: asyncio.Task[None] | None = None
-        self.taken = False
-        self._cancelled = False
-
-    # -- in a thread -------------------------------------------------------------------------------------------------
-
-    def start_thread(self) -> bool:
-        """Start in a thread; False when the process has none to spare."""
-        return THREADS.submit(self._in_thread)
-
-    def _in_thread(self) -> None:
-        if self._cancelled:
-            self._end(Outcome(error=asyncio.CancelledError()))
-            return
-        self._started = clock.now()
-        errand = self._errand
-        if errand is None:
-            self._end(self._here())
-            return
-
-        def back(outcome: Outcome | None) -> None:
-            if errand.seconds is not None:
-                self._started = clock.now() - errand.seconds  # it may have stood in line
-            self._end(self._here() if outcome is None else replace(outcome, effects=self._sandbox.recorder))
-
-        errand.run(self._timeout_s, back)
-
-    def _here(self) -> Outcome:
-        try:
-            value = self._sandbox.run(self._body)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-            return Outcome(error=error, taint=self._sandbox.taint)
-        return self._outcome(value)
-
-    # -- on the run's loop -------------------------------------------------------------------------------------------
-
-    def start_task(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Start as a task on *loop*, from any thread; False when the loop is gone."""
-        if running_loop() is loop:
-            self._create_task(loop)
-            return True
-        try:
-            loop.call_soon_threadsafe(self._create_task, loop)
-        except RuntimeError:
-            return False
-        return True
-
-    def _create_task(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._cancelled:
-            self._end(Outcome(error=asyncio.CancelledError()))
-            return
-        self.task = loop.create_task(self._as_task(), context=self._sandbox.context)
-        # In the sandbox's context, or they would keep that of the model's node alive.
-        context = self._sandbox.context
-        alarm = loop.call_later(self._timeout_s, self.task.cancel, context=context)
-        self.task.add_done_callback(lambda _task: self._done(alarm), context=context)
-
-    def _done(self, alarm: asyncio.TimerHandle) -> None:
-        alarm.cancel()
-        self._end(Outcome(error=asyncio.CancelledError()))  # one cancelled before its first step never got further
-
-    async def _as_task(self) -> None:
-        self._started = clock.now()
-        try:
-            value = await self._body()
-        except asyncio.CancelledError as error:
-            self._end(Outcome(error=error, taint=self._sandbox.taint, stopped=True))
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the real call will show it
-            self._end(Outcome(error=error, taint=self._sandbox.taint))
-        else:
-            self._end(self._outcome(value))
-
-    # -- both --------------------------------------------------------------------------------------------------------
-
-    def hurry(self) -> None:
-        """A real call waits for it: it must not stand in line."""
-        if self._errand is not None:
-            self._errand.hurry()
-
-    def cancel(self) -> asyncio.Task[None] | None:
-        """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task.
-
-        A task is stopped once, however often it is asked for: it may be cleaning up.
-        """
-        again, self._cancelled = self._cancelled, True
-        if self._errand is not None:
-            self._errand.cancel()
-        task = self.task
-        if task is None or task.done():
-            return None
-        loop = task.get_loop()
-        if not again and running_loop() is loop:
-            task.cancel()
-        elif not again and not loop.is_closed():
-            loop.call_soon_threadsafe(task.cancel)
-        return task
-
-    def refuse(self, error: BaseException) -> None:
-        """It could not be started."""
-        self._end(Outcome(error=error))
-
-    def _outcome(self, value: Any) -> Outcome:
-        sandbox = self._sandbox
-        return Outcome(value=value, taint=sandbox.taint or self._objection(value), effects=sandbox.recorder)
-
-    def _objection(self, value: Any) -> str | None:
-        """Why no real call may be answered with *value*, or None."""
-        try:
-            if holds_what_was_lent((value, self._sandbox.recorder.written)):
-                return "its run's own objects in what it returns or writes"
-            # One that was handed its call's id may answer with what carries it: no other call gets that.
-            return unadoptable(value) if self.work.call_id is None else None
-        except BaseException as error:  # noqa: BLE001 - a value may answer to questions about its class with its own code
-            return f"a result that cannot be looked at ({type(error).__name__})"
-
-    def _end(self, outcome: Outcome) -> None:
-        if not self._ended.acquire(blocking=False):
-            return
-        _RUNNING.add(-1)
-        try:
-            self._report(self.work, outcome, self._started, clock.now())
-        finally:
-            self.over.set_result(None)
 
 
 class Runner:
@@ -249,14 +31,16 @@ class Runner:
 
     def start(self, attempt: Attempt[Any]) -> None:
         """Start an attempt where its venue says."""
-        _RUNNING.add(1)
+        RUNNING.add(1)
         self._attempts[attempt.work.id] = attempt
-        if attempt.work.venue == TASK:
-            started = self._loop is not None and attempt.start_task(self._loop)
-        else:
-            started = attempt.start_thread()
-        if not started:
-            attempt.refuse(RuntimeError("no thread or loop to run in"))
+        # Whoever stopped it, or ended the run, before it stood there found nothing to stop.
+        if attempt.work.over or not self._open:
+            attempt.refuse(asyncio.CancelledError())
+        elif attempt.work.venue == TASK:
+            if self._loop is None or not attempt.start_task(self._loop):
+                attempt.refuse(RuntimeError("no loop to run in"))
+        elif not attempt.start_thread():
+            attempt.refuse(RuntimeError("no thread to run in"))
 
     def get(self, id: str) -> Attempt[Any] | None:
         """The attempt of that speculation, while its body runs."""
@@ -273,9 +57,9 @@ class Runner:
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop everything, what drains included; returns the tasks that are winding down."""
+        was_open, self._open = self._open, False
         winding_down = self.cancel([id for id, attempt in list(self._attempts.items()) if not attempt.taken])
-        if self._open:
-            self._open = False
+        if was_open:
             THREADS.close()
         return winding_down
 
@@ -295,11 +79,10 @@ def wait(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
 
 
 async def await_(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
-    """`wait` on the loop that the attempts' tasks run on."""
-    here = asyncio.get_running_loop()
-    tasks = {attempt.task for attempt in attempts if attempt.task is not None and attempt.task.get_loop() is here}
-    if tasks:
-        await asyncio.wait(tasks, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
+    """`wait` on an event loop."""
+    ends = [asyncio.wrap_future(attempt.over) for attempt in attempts]
+    if ends:
+        await asyncio.wait(ends, timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
 
 
 async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -307,11 +90,3 @@ async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:
     mine = {task for task in tasks if task.get_loop() is asyncio.get_running_loop()}
     if mine:
         await asyncio.wait(mine, timeout=_GRACE_S)
-
-
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that the caller runs on, or None where there is none."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -6,6 +6,7 @@ body never delays the exit of the process (a `ThreadPoolExecutor` would join it)
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import threading
@@ -29,6 +30,14 @@ def start_daemon(work: Job, name: str) -> None:
         RuntimeError: The system has no thread to give, or the interpreter is shutting down.
     """
     threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that the caller runs on, or None where there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def at_exit(finish: Callable[[], object]) -> Job:

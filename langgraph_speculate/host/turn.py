@@ -13,6 +13,7 @@ from langgraph_speculate.core.draft import DraftCall
 from langgraph_speculate.core.guesses import Guesses
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.speculation import Speculation, Stage
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.forecast import Prediction
 from langgraph_speculate.host.later import Later
@@ -21,7 +22,6 @@ from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposed import Proposed
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.reading import Reading
-from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.warmer import Warmer
 
 if TYPE_CHECKING:

@@ -82,6 +82,17 @@ class Turns:
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         """A call of the model of that name starts, which *loop* will wait for, or, if None, this thread."""
+        with self._driver.harmless():
+            self._begin(id, messages, config, model, loop)
+
+    def _begin(
+        self,
+        id: str,
+        messages: Sequence[Any],
+        config: Mapping[str, Any],
+        model: str,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
         place = Place(config, self.variables(), self._engine.policy.guards)
         self._driver.trace.turn_began(id, traced_path(config))
         turn = Turn(id, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer)
@@ -153,13 +164,17 @@ class Turns:
 
     def end(self, id: str, message: Any) -> None:
         """The model's message is final."""
+        with self._driver.harmless():
+            self._end(id, message)
+
+    def _end(self, id: str, message: Any) -> None:
         made = getattr(message, "tool_calls", None) or ()
         self.asking.update((call["id"], id) for call in made if call.get("id"))
         turn = self._started(id)
         if self._previewer is not None:
             self._previewer.message(message, None if turn is None else turn.spot)
         if _is_broken_off(message):
-            self.abort(id)
+            self._abort(id)
             return
         self._open.pop(id, None)
         raw = [Call(call["name"], call["args"]) for call in made]
@@ -179,6 +194,10 @@ class Turns:
 
     def abort(self, id: str) -> None:
         """The model call failed, or its message is cut off: it confirms nothing."""
+        with self._driver.harmless():
+            self._abort(id)
+
+    def _abort(self, id: str) -> None:
         turn = self._open.get(id)
         if turn is not None:
             turn.fail()

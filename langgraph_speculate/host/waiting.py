@@ -12,10 +12,10 @@ from langgraph_speculate.core.commands import MISS, Commit, Miss
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.compat.configs import child_config
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
-from langgraph_speculate.host.runner import Attempt
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.engine import Engine

@@ -16,12 +16,12 @@ from langgraph_speculate.core.commands import Proposal
 from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.history import History
 from langgraph_speculate.core.warming import Warming, WarmUp, may_run
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.entry import TASK, THREAD
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.results import handed_over
-from langgraph_speculate.host.runner import Attempt
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy import ToolPolicy

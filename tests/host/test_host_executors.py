@@ -37,8 +37,8 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
+from langgraph_speculate.host.attempt import in_process
 from langgraph_speculate.host.executors import Parcel, Reply, address_of, carry_out, is_plain
-from langgraph_speculate.host.runner import in_process
 from langgraph_speculate.observe.observers import at_once
 
 LIMITS = {"attempt_timeout_s": 20.0}

@@ -18,7 +18,7 @@ from langgraph_speculate.core.repeats import Remembered, Repeats
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard, State
 from langgraph_speculate.host import calls
-from langgraph_speculate.host.runner import Attempt
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.waiting import Waiting
 from langgraph_speculate.host.witness import Witness
 from langgraph_speculate.policy import ToolPolicy

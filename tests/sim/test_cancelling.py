@@ -13,8 +13,9 @@ from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import Discard
 from langgraph_speculate.host import run
+from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.run import Run
-from langgraph_speculate.host.runner import Attempt, Runner
+from langgraph_speculate.host.runner import Runner
 from langgraph_speculate.host.threads import THREADS
 from tests.sim.bugs import ignoring
 from tests.sim.cancelling import WAYS, Point, Tally, campaign, portion

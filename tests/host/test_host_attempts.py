@@ -1,0 +1,201 @@
+"""Bodies at the edges of their runs: stopped before they stood anywhere, never started, or in line somewhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from agents import (
+    EAGERLY,
+    START_INPUT,
+    WAYS,
+    Oracle,
+    ScriptedModel,
+    World,
+    agent_graph,
+    ask,
+    canonical,
+    drive,
+    notebook,
+)
+from langchain_core.messages import AIMessage
+
+from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.core import events
+from langgraph_speculate.core.calls import Outcome
+from langgraph_speculate.core.session import Session
+from langgraph_speculate.host.attempt import Attempt, in_process
+from langgraph_speculate.host.executors import Errand, Parcel
+from langgraph_speculate.host.proposer import Proposer
+from langgraph_speculate.host.runner import Runner
+from langgraph_speculate.host.sandbox import Sandbox
+from langgraph_speculate.observe.observers import at_once
+
+SCRIPT = [ask(("read", {"id": 1})), AIMessage("done")]
+TOOL = {"tools": {"read": EAGERLY}}
+
+
+def _attempt(body: Callable[[], Any], report: Callable[..., None], *, task: bool, **more: Any) -> Attempt[Any]:
+    work = SimpleNamespace(id="s1", venue="task" if task else "thread", call_id=None, over=False)
+    sandbox = Sandbox("t", {}, {}, uses_context=False, native=task)
+    return Attempt(work, sandbox, body, report, 30.0, **more)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_was_decided_on_does_not_start_once_its_run_is_over(
+    way: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The run ends between the decision to launch, by a predictor's own thread, and the start of the body: it never runs.
+    """
+    decided, over, started = threading.Event(), threading.Event(), threading.Event()
+    attempt = Proposer.attempt
+
+    def late(self: Proposer, *args: Any, **kwargs: Any) -> Any:
+        decided.set()
+        assert over.wait(20)
+        try:
+            return attempt(self, *args, **kwargs)
+        finally:
+            started.set()
+
+    monkeypatch.setattr(Proposer, "attempt", late)
+
+    async def adecided(_turn: int) -> None:
+        while not decided.is_set():
+            await asyncio.sleep(0.002)
+
+    waiting = adecided if way in ("ainvoke", "astream") else lambda _turn: decided.wait(20)
+    model = ScriptedModel(script=[AIMessage("done")], during=waiting)
+    graph = speculate(agent_graph(model, notebook(world, "both")), TOOL, predictor=Oracle(SCRIPT, bounded=False))
+    drive(graph, way)
+    over.set()
+    assert started.wait(20)
+    assert speculation_of(graph).flush()
+    assert speculation_of(graph).stats().launched == 1
+    assert world.log == []
+
+
+def test_a_task_that_is_stopped_while_it_is_made_is_stopped() -> None:
+    """
+    Another thread stops a body in the moment in which its task is made, and is not yet there to be cancelled.
+    """
+    ended: list[str] = []
+
+    async def body() -> None:
+        await asyncio.sleep(0)
+        ended.append("the body")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made, runner = loop.create_task, Runner(loop)
+        attempt = _attempt(body, lambda *_: ended.append("the attempt"), task=True)
+
+        def create(coroutine: Any, **settings: Any) -> Any:
+            other = threading.Thread(target=runner.cancel, args=(["s1"],))
+            other.start()
+            other.join()
+            return made(coroutine, **settings)
+
+        loop.create_task = create  # type: ignore[method-assign, assignment]
+        runner.start(attempt)
+        loop.create_task = made  # type: ignore[method-assign]
+        await asyncio.sleep(0.01)
+        runner.close()
+
+    before = in_process()
+    asyncio.run(main())
+    assert ended == ["the attempt"]
+    assert in_process() == before
+
+
+def test_a_body_that_stood_in_line_never_started() -> None:
+    """
+    The owner's executor is busy when somebody needs the result: the body is told as one that never ran.
+    """
+    told: list[tuple[Outcome, float | None]] = []
+    busy = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(busy.wait, 20)
+        errand = Errand(pool, Parcel("1", "t", "html:escape", ("a",), {}, {}, ()), lambda: None)
+        attempt = _attempt(
+            lambda: None, lambda _, outcome, started, now: told.append((outcome, started)), task=False, errand=errand
+        )
+        runner = Runner(None)
+        runner.start(attempt)
+        attempt.hurry()
+        attempt.over.result(20)
+        busy.set()
+        runner.close()
+    ((outcome, started),) = told
+    assert isinstance(outcome.error, asyncio.CancelledError)
+    assert started is None
+
+
+@pytest.mark.errors_of_ours
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_cannot_be_started_is_no_body(
+    way: str, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    Making a sandbox fails: the run goes on as the plain one, its slot is free again, and its end is told.
+    """
+    init = Sandbox.__init__
+
+    def broken(self: Sandbox, tool: str, *args: Any, **kwargs: Any) -> None:
+        if tool == "read":
+            raise LookupError("alice@mail.example")
+        init(self, tool, *args, **kwargs)
+
+    seen: list[events.Event] = []
+    model = ScriptedModel(script=SCRIPT, pace_s=0.01)
+    plain = drive(agent_graph(ScriptedModel(script=SCRIPT), notebook(World(), "both")), way, START_INPUT)
+    policy: dict[str, Any] = {"tools": {"read": {**EAGERLY, "slots": 4}}}
+    graph = speculate(
+        agent_graph(model, notebook(world, "both")), policy, predictor=Oracle(SCRIPT), observers=[at_once(seen.append)]
+    )
+    before = in_process()
+    with monkeypatch.context() as patched:
+        patched.setattr(Sandbox, "__init__", broken)
+        for _ in range(3):
+            assert canonical(drive(graph, way, START_INPUT)) == canonical(plain)
+    assert in_process() == before
+    kinds = [type(event).__name__ for event in seen]
+    assert kinds.count("Launched") == kinds.count("Discarded") == kinds.count("RunClosed") == 3
+    assert "LookupError" in caplog.text
+    assert "alice" not in caplog.text
+    drive(graph, way, START_INPUT)  # in another run all is well, and there is a slot
+    assert speculation_of(graph).stats().hits == 1
+
+
+@pytest.mark.errors_of_ours
+@pytest.mark.parametrize("way", WAYS)
+def test_a_session_that_fails_ends_and_says_so(
+    way: str, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    A bug of ours in a decision: what runs ahead is stopped, the run is told as closed, and its answer is the plain one.
+    """
+
+    def broken(self: Session, *args: Any, **kwargs: Any) -> None:
+        raise LookupError("alice@mail.example")
+
+    monkeypatch.setattr(Session, "end_turn", broken)
+    seen: list[events.Event] = []
+    plain = drive(agent_graph(ScriptedModel(script=SCRIPT), notebook(World(), "both")), way, START_INPUT)
+    graph = speculate(
+        agent_graph(ScriptedModel(script=SCRIPT, pace_s=0.01), notebook(world, "both")),
+        TOOL,
+        predictor=Oracle(SCRIPT),
+        observers=[at_once(seen.append)],
+    )
+    assert canonical(drive(graph, way, START_INPUT)) == canonical(plain)
+    kinds = [type(event).__name__ for event in seen]
+    assert kinds.count("Launched") == kinds.count("Discarded") == kinds.count("RunClosed") == 1
+    assert caplog.text.count("an internal error, so this run speculates no further: LookupError") == 1
+    assert "alice" not in caplog.text
