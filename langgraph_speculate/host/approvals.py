@@ -13,6 +13,7 @@ from langchain.agents.middleware import (
     ModelRetryMiddleware,
     ToolRetryMiddleware,
 )
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langgraph.errors import GraphInterrupt, NodeInterrupt
 from langgraph.types import interrupt
 
@@ -89,6 +90,32 @@ def unnamed(asking: Iterable[str], between: Iterable[str], approval_gated: str |
     if names := sorted(between):
         return f"{names} may stop what the model asked for: name the tools it gates in approval_gated ([] if none)"
     return None
+
+
+def may_reject(callbacks: Any) -> bool:
+    """Whether a callback handler may keep a tool call from running: its errors are the run's, and it hears in time.
+
+    When the call starts, as the `HumanApprovalCallbackHandler` of `langchain_community` does, which asks on the
+    terminal, or when the model's message ends.
+
+    Args:
+        callbacks: Handlers, or their manager, of a run or of a tool.
+    """
+    handlers = callbacks if isinstance(callbacks, list) else getattr(callbacks, "handlers", None) or ()
+    return any(
+        handler.raise_error
+        and (
+            (not handler.ignore_agent and _is_own(handler.on_tool_start, "on_tool_start"))
+            or (not handler.ignore_llm and _is_own(handler.on_llm_end, "on_llm_end"))
+        )
+        for handler in handlers
+    )
+
+
+def _is_own(method: Any, name: str) -> bool:
+    """Whether a handler's method is another than the one that does nothing."""
+    idle = (getattr(BaseCallbackHandler, name), getattr(AsyncCallbackHandler, name))
+    return getattr(method, "__func__", method) not in idle
 
 
 def overtaken(middleware: Iterable[Any]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.facts import ToolFacts
+from langgraph_speculate.host.approvals import may_reject
 from langgraph_speculate.host.arithmetic import decimal_here
 from langgraph_speculate.host.compat.configs import runtime_of, state_of
 from langgraph_speculate.host.sandbox import Sandbox, callers, circumstances_of
@@ -47,6 +48,11 @@ class Place:
     def circumstances(self) -> Any:
         """What any tool may see of the run."""
         return circumstances_of(self.config, self.variables, self.decimals)
+
+    @cached_property
+    def may_reject(self) -> bool:
+        """Whether a callback handler of the run may keep tool calls from running."""
+        return may_reject(self.config.get("callbacks"))
 
     def look(self, facts: ToolFacts) -> Sandbox:
         """Where the schema of a tool looks at guesses."""

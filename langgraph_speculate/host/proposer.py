@@ -18,6 +18,7 @@ from langgraph_speculate.core.slots import Guest, can_be_stopped
 from langgraph_speculate.core.speculation import Speculation, Stage
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.adopt import speculative_body
+from langgraph_speculate.host.approvals import may_reject
 from langgraph_speculate.host.attempt import Attempt, Report
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.entry import CHANGES_ARGUMENTS, TASK, THREAD, Arguments, Entry, keyable
@@ -97,7 +98,7 @@ class Proposer:
         for candidate in candidates:
             name = candidate.call.name
             if name not in standings:
-                standings[name] = self._standing(name, call_id, depth)
+                standings[name] = self._standing(name, place, call_id, depth)
             standing = standings[name]
             if standing is None:
                 proposal = Proposal(candidate, None, None, THREAD, stage=stage, depth=depth)
@@ -110,13 +111,21 @@ class Proposer:
         made.headroom = self._toolbox.headroom(place.state) if made.bodies else None
         return made
 
-    def _standing(self, name: str, call_id: str | None, depth: int) -> _Standing | None:
-        entry = self._toolbox.get(name)
+    def _standing(self, name: str, place: Place, call_id: str | None, depth: int) -> _Standing | None:
+        entry = self._entry(name, place)
         if entry is None:
             return None
         id = (call_id or None) if entry.takes_id else None  # an empty one tells no call from another
         venue = self._toolbox.venue(entry.facts, self._is_async)
         return _Standing(entry, venue, id, forbids(entry.facts, venue, self._view, id, depth) is not None)
+
+    def _entry(self, name: str, place: Place) -> Entry | None:
+        """What is known about a tool here: callback handlers may stand before it in one run, and not in another."""
+        entry = self._toolbox.get(name)
+        if entry is None or entry.facts.gated or self._engine.policy.approval_gated != "auto":
+            return entry
+        asked = place.may_reject or may_reject(entry.tool.callbacks)
+        return replace(entry, facts=replace(entry.facts, gated=True)) if asked else entry
 
     def _fitted(self, unfit: Proposal, entry: Entry, made: Proposed, history: History, place: Place) -> Proposal:
         """The proposal with the call as the tool's body would receive it, if its arguments fit."""
@@ -145,7 +154,7 @@ class Proposer:
             history: What the run has seen so far.
             place: The model's node.
         """
-        entry, call = self._toolbox.get(name), Call(name)
+        entry, call = self._entry(name, place), Call(name)
         if entry is None:
             return None
         venue = self._toolbox.venue(entry.facts, self._is_async)
