@@ -42,6 +42,7 @@ from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import FORCED
 from langgraph_speculate.host.model import asking, name_of
 from langgraph_speculate.host.observer import StreamObserver, note_off
+from langgraph_speculate.host.reaper import REAPER, Note
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import CallLimit, is_opaque_after_model, limits_among, opaque_around
@@ -129,7 +130,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._limits: tuple[CallLimit, ...] = ()
         self._graph = ""
         self._clones: LRUCache[int, tuple[BaseTool, BaseTool]] = LRUCache(_CLONES)
-        self._runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+        self._runs: weakref.WeakKeyDictionary[Any, tuple[Run, Note]] = weakref.WeakKeyDictionary()
         self.speculation.know(self._toolbox, self._blocked)
 
     @property
@@ -231,8 +232,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             blocked = self._blocked or _bounds_of_call()
             run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop, self._graph)
             if run is not None:
-                self._runs[runs_it] = run
-                weakref.finalize(runs_it, run.close)
+                self._runs[runs_it] = run, REAPER.when_gone(runs_it, run.close)
         return run
 
     def _meet(self, tools: Iterable[BaseTool]) -> None:
@@ -260,12 +260,14 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         run.close()
         runs_it, known = self._known(child_config() or {})
         if known is not None:
-            del self._runs[runs_it]
+            _, note = self._runs.pop(runs_it)
+            note.detach()
 
     def _known(self, config: Mapping[str, Any]) -> tuple[Any, Run | None]:
         """What runs the graph whose node has that config, if anything, and its run here, if there is one."""
         runs_it = loop_of(config)
-        return runs_it, None if runs_it is None else self._runs.get(runs_it)
+        run, _ = (None, None) if runs_it is None else self._runs.get(runs_it, (None, None))
+        return runs_it, run
 
     # -- the tools ---------------------------------------------------------------------------------------------------
 

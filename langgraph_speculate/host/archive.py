@@ -23,7 +23,8 @@ from langgraph.cache.base import BaseCache, FullKey
 from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.memory import Memory, Page, Reading, Result, Trials, shelf_for
 from langgraph_speculate.host.inputs import result_in
-from langgraph_speculate.host.threads import at_exit, start_daemon
+from langgraph_speculate.host.threads import at_exit
+from langgraph_speculate.host.worker import Worker
 
 _VERSION: Final = 1
 _MOST_RESULTS: Final = 64  # of a page, the latest
@@ -63,17 +64,16 @@ class Archive:
         self._sought: LRUCache[Name, None] = LRUCache(_PAGES)
         self._wanted: dict[Name, Reading] = {}
         self._changed: defaultdict[Name, dict[str, None]] = defaultdict(dict)
-        self._alive = self._closed = False
-        self._hurry, self._idle = threading.Event(), threading.Event()
-        self._idle.set()
+        self._closed = False
+        self._worker = Worker(self._round, lambda: bool(self._wanted or self._changed), "memory-archive", _EVERY_S)
         self._not_at_exit = at_exit(self.flush)
 
     # -- for the graph's owner ---------------------------------------------------------------------------------------
 
     def flush(self) -> bool:
         """Return when the cache has what was learned so far; False if that takes longer than a few seconds."""
-        self._hurry.set()
-        return self._idle.wait(_LAST_S)
+        self._worker.hurry()
+        return self._worker.wait(_LAST_S)
 
     def forget(self, *values: object) -> int:
         """Remove what tools answered in one partition, here and in the cache; returns how many results were known here.
@@ -115,9 +115,9 @@ class Archive:
             new = {name: reading for name, reading in readings.items() if name not in self._sought}
             self._sought.update(dict.fromkeys(new))
             self._wanted.update(new)
-        if new:
-            self._hurry.set()
-            self._start()
+        if new and not self._closed:
+            self._worker.hurry()
+            self._worker.start()
 
     def changed(self, partition: str, tool: str, key: str) -> None:
         """A call was answered: write that before long."""
@@ -127,42 +127,19 @@ class Archive:
             calls = self._changed[partition, tool]
             calls.pop(key, None)
             calls[key] = None  # the latest last
-        self._start()
+        self._worker.start()
 
-    def _start(self) -> None:
-        with self._lock:
-            if self._alive or self._closed:
-                return
-            self._alive = True
-            self._idle.clear()
-        try:
-            start_daemon(self._work, "memory-archive")
-        except RuntimeError:  # no thread to be had; the next time
-            self._alive = False
-            self._idle.set()
-
-    def _work(self) -> None:
-        while True:
-            self._hurry.wait(_EVERY_S)
-            self._hurry.clear()
-            with self._storing:
-                self._exchange()
-            with self._lock:
-                if not self._wanted and not self._changed:
-                    self._alive = False
-                    self._idle.set()
-                    return
-
-    def _exchange(self) -> None:
+    def _round(self) -> None:
         """Read what is wanted, and write what has changed."""
-        with self._lock:
-            wanted, self._wanted = self._wanted, {}
-            changed, self._changed = self._changed, defaultdict(dict)
-        for work in (partial(self._read, wanted), partial(self._write, changed)):
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
-                self._tell(error)
+        with self._storing:
+            with self._lock:
+                wanted, self._wanted = self._wanted, {}
+                changed, self._changed = self._changed, defaultdict(dict)
+            for work in (partial(self._read, wanted), partial(self._write, changed)):
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 - a file or a network, and somebody else's
+                    self._tell(error)
 
     def _read(self, wanted: Mapping[Name, Reading]) -> None:
         for name, page in self._pages(wanted).items():

@@ -21,7 +21,7 @@ from langgraph_speculate.host.executors import Errand
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import holds_what_was_lent, unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
-from langgraph_speculate.host.threads import THREADS, running_loop
+from langgraph_speculate.host.threads import THREADS, in_child, running_loop
 
 
 class Work(Protocol):
@@ -54,6 +54,10 @@ class _Running:
     """How many attempts run in this process, of whatever graph."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """None runs: a fork of the process has no thread of its parent's."""
         self._lock = threading.Lock()
         self.count = 0
 
@@ -63,6 +67,7 @@ class _Running:
 
 
 RUNNING = _Running()
+in_child(RUNNING.begin_anew)
 
 
 def in_process() -> int:

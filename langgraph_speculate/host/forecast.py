@@ -23,8 +23,8 @@ from langgraph_speculate.core.candidates import Candidate, NamePredictor, Predic
 from langgraph_speculate.core.draft import Draft
 from langgraph_speculate.core.history import History
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.threads import start_daemon
 from langgraph_speculate.host.usage import usage_of
+from langgraph_speculate.host.worker import Worker
 from langgraph_speculate.predict.stream import conditioned
 
 PATIENCE_S = 0.005
@@ -81,7 +81,7 @@ class Forecaster:
         self._asking = self.usage.asking
         self._queueing = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
-        self._working = False
+        self._worker = Worker(self._next, lambda: bool(self._jobs), "speculate-predictor")
         self._since = 0.0  # when the job that is being done was begun
 
     def asking(self) -> AbstractContextManager[object]:
@@ -187,11 +187,14 @@ class Forecaster:
             return None
         done: Future[None] = Future()
         with self._queueing:
-            busy, full = self._working, len(self._jobs) >= _BACKLOG
+            busy, full = self._worker.is_alive, len(self._jobs) >= _BACKLOG
             slow = busy and clock.now() - self._since > _SLOW_S
+            if not busy:
+                self._since = clock.now()
             if not full:
                 self._jobs.append(lambda: _settle(done, job))
-            if not busy and not self._starts():
+            if not self._worker.start():  # the next may have better luck
+                self._jobs.clear()
                 return None
         if slow:
             kind = type(self.predictor).__qualname__
@@ -200,24 +203,11 @@ class Forecaster:
             self._warn("predictor-hangs", "the predictor does not keep up; what it would have seen is skipped")
         return None if busy or full else done  # a run does not stand in line for a predictor that is busy
 
-    def _starts(self) -> bool:
-        """Start the thread that asks; without one what is queued is dropped, and the next may have better luck."""
-        try:
-            start_daemon(self._work, "speculate-predictor")
-        except RuntimeError:
-            self._jobs.clear()
-            return False
-        self._working, self._since = True, clock.now()
-        return True
-
-    def _work(self) -> None:
-        while True:
-            with self._queueing:
-                if not self._jobs:
-                    self._working = False
-                    return
-                job = self._jobs.popleft()
-                self._since = clock.now()
+    def _next(self) -> None:
+        with self._queueing:
+            job = self._jobs.popleft() if self._jobs else None
+            self._since = clock.now()
+        if job is not None:
             job()
 
 

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 
 from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums, add_to
-from langgraph_speculate.host.threads import at_exit, running_loop, start_daemon
+from langgraph_speculate.host.threads import at_exit, running_loop
+from langgraph_speculate.host.worker import Worker
 from langgraph_speculate.patterns import PatternStore
 from langgraph_speculate.patterns.store import SHARED
 
@@ -48,17 +49,16 @@ class Keeper:
         self._asking = asking
         self._beside = beside
         self._knows_beside = False
-        self._every_s = every_s
         self._lock = threading.Lock()  # of the fields below; never held while anything is read, written or learned
         self._storing = threading.Lock()  # held while the store is used: what is forgotten must not come back
         self._wanted: dict[str, None] = {}  # partitions that a run has met
         self._loading: str | None = None
-        self._dirty = self._alive = self._closed = self._told = False
-        self._wake, self._idle = threading.Event(), threading.Event()
+        self._dirty = self._closed = self._told = False
         self._unwritten: dict[str, Sums] = {}
+        self._worker = Worker(self._round, lambda: bool(self._dirty or self._wanted), "patterns-keeper", every_s)
         self._met(SHARED)
         if running_loop() is None:  # an event loop must not be held up
-            self._idle.wait(_PATIENCE_S)
+            self._worker.wait(_PATIENCE_S)
         learner.on_new = self._met
         # A process that ends as it should writes all; the graph may be gone before.
         self._not_at_exit = at_exit(self._finish)
@@ -97,44 +97,24 @@ class Keeper:
 
     def learned(self) -> None:
         """Something was learned: write it before long."""
-        if not self._dirty:
+        if not self._dirty and not self._closed:
             self._dirty = True
-            self._start()
+            if not self._worker.start():
+                self._dirty = False  # the next time, or the end of the process
 
     def _met(self, partition: str) -> None:
         with self._lock:
             if partition in self._wanted or partition == self._loading:
                 return
-            self._wanted[partition] = None
-        self._start()
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._wanted:
-                self._wake.set()
-            if self._alive or self._closed:
+            if self._closed:
                 return
-            self._alive = True
-            self._idle.clear()
-        try:
-            start_daemon(self._work, "patterns-keeper")
-        except RuntimeError:  # no thread to be had; the next time, or the end of the process
-            self._alive = self._dirty = False
-            self._idle.set()
+            self._wanted[partition] = None
+        self._worker.hurry()
+        self._worker.start()
 
-    def _work(self) -> None:
-        try:
-            while self._goes_on():
-                pass
-        finally:
-            self._idle.set()
-
-    def _goes_on(self) -> bool:
-        """Wait for something to do and do it; False when there is nothing left."""
-        if not self._closed:
-            self._wake.wait(self._every_s)
+    def _round(self) -> None:
+        """Read what is wanted, and write what was learned."""
         with self._lock:
-            self._wake.clear()
             wanted, self._wanted = list(self._wanted), {}
         for partition in wanted:
             self._load(partition)
@@ -142,14 +122,11 @@ class Keeper:
             written, self._dirty = self._dirty, False
         if written:
             self.flush()
-        with self._lock:
-            self._alive = bool(self._dirty or self._wanted)
-            return self._alive
 
     def _finish(self) -> bool:
         """Have all written, within a few seconds; False if the store hangs."""
-        self._wake.set()
-        if not self._idle.wait(_LAST_S) or not self._storing.acquire(timeout=_LAST_S):
+        self._worker.hurry()
+        if not self._worker.wait(_LAST_S) or not self._storing.acquire(timeout=_LAST_S):
             self._tell(TimeoutError())
             return False
         try:

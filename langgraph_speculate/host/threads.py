@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -50,6 +51,12 @@ def at_exit(finish: Callable[[], object]) -> Job:
     return partial(atexit.unregister, registered)
 
 
+def in_child(begin_anew: Callable[[], object]) -> None:
+    """Call *begin_anew* in each fork of the process, where no thread but the forking one goes on."""
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=begin_anew)
+
+
 def _call(method: weakref.WeakMethod[Callable[[], object]]) -> None:
     alive = method()
     if alive is not None:
@@ -87,10 +94,14 @@ class Threads:
 
     def __init__(self, max_busy: int = MAX_BUSY) -> None:
         self._max_busy = max_busy
+        self._users = 0
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Know of no thread: a fork of the process has none of them."""
         self._lock = threading.RLock()  # the collection of garbage may end a run in the midst of this
         self._idle: list[_Worker] = []
         self._busy = 0
-        self._users = 0
 
     def open(self) -> None:
         """Somebody may need threads from now on."""
@@ -134,3 +145,5 @@ class Threads:
 
 THREADS = Threads()
 """The process's own."""
+
+in_child(THREADS.begin_anew)

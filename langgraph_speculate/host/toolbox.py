@@ -63,7 +63,7 @@ class Toolbox:
             self.add(tool)
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
+        return iter(list(self._entries.values()))  # a middleware meets more tools while others look
 
     def __len__(self) -> int:
         return len(self._entries)

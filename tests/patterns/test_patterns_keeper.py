@@ -150,7 +150,7 @@ def test_what_is_forgotten_while_it_is_read_does_not_come_back() -> None:
     store.may_load.set()
     forgetting.join(10)
     assert "['acme']" not in store.sums
-    _eventually(lambda: keeper._idle.is_set())
+    _eventually(lambda: keeper._worker.wait(0))
     assert _asked(predictor, "['acme']") == []
     keeper.close()
 
@@ -206,7 +206,7 @@ def test_a_predictor_that_fails_to_hand_over_does_not_end_the_keeping() -> None:
     keeper = Keeper(store, predictor, Asking(), 0.01)
     _taught(predictor, "")
     keeper.learned()
-    _eventually(lambda: not keeper._alive)
+    _eventually(lambda: not keeper._worker.is_alive)
     predictor.fails = False
     keeper.learned()
     _eventually(lambda: ("shape", "look", "") in store.sums.get("", {}))
