@@ -28,7 +28,7 @@ from langgraph_speculate.host.adopt_model import adopt_model_in_place
 from langgraph_speculate.host.compat.callbacks import with_handlers
 from langgraph_speculate.host.compat.configs import configurable_of, max_concurrency_of, run_config
 from langgraph_speculate.host.compat.graphs import Pregel, copy_graph, mappers
-from langgraph_speculate.host.compat.tools import clone_tool_node, tools_by_name
+from langgraph_speculate.host.compat.tools import clone_tool_node
 from langgraph_speculate.host.elsewhere import CallObserver
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
@@ -186,6 +186,8 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
     if not _is_usable(config):
         return None  # the plain graph says best what is wrong with it
     configurable = configurable_of(getattr(graph, "config", None), config)
+    if not configurable and graph.checkpointer is not None:
+        return None  # a checkpointer needs to know which thread; the plain graph says so
     engine: Engine = graph.speculation
     blocked = _blocked(graph, kwargs) or approvals.bounded(max_concurrency_of(getattr(graph, "config", None), config))
     return engine.open_run(graph.toolbox, configurable, blocked, loop, graph.get_name())
@@ -263,9 +265,7 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
             engine.warn("previews", "model_ahead: no model object can be reached, so no model call is started ahead")
     nodes = dict(found.graph.nodes)
     for name in found.tool_nodes:
-        bound = nodes[name].bound
-        clones = {tool_name: adopting_clone(tool) for tool_name, tool in tools_by_name(bound).items()}
-        nodes[name] = nodes[name].copy({"bound": clone_tool_node(bound, clones)})
+        nodes[name] = nodes[name].copy({"bound": clone_tool_node(nodes[name].bound, adopting_clone)})
     for name, inner in _own(found).items():
         wrapped_inner = _wrap(inner, toolboxes, engine)
         nodes[name] = nodes[name].copy({"bound": wrapped_inner, "subgraphs": [wrapped_inner]})

@@ -166,7 +166,7 @@ class RealCalls:
         """Whether answers of a tool are given again; not those of another one of the same name."""
         policy, level = entry.facts.rule.tool, self._driver.session.view.level
         asked = policy is not None and policy.read_through and level != "shadow"
-        return asked and self._toolbox.get(entry.facts.name) is entry
+        return asked and self._toolbox.is_own(entry)
 
     def _resolve(self, real: RealCall) -> Commit | Join | Remembered | Miss:
         answer = self._found(real)
@@ -180,6 +180,8 @@ class RealCalls:
         call, entry = real.call, real.entry
         if not (real.remembers or self._driver.session.may_answer(call.name)) or keyable(call) is None:
             return missed
+        if not self._toolbox.is_own(entry):
+            return missed  # what ran ahead was another tool of that name
         config, guards = child_config() or {}, self._engine.policy.guards
         try:
             around = circumstances_of(config, self._turns.variables(), decimal_here())

@@ -94,6 +94,10 @@ class Toolbox:
         entry = self._entries.get(name)
         return None if entry is None or name in self.ambiguous or has_own_run(own_kind(entry.tool)) else entry
 
+    def is_own(self, entry: Entry) -> bool:
+        """Whether that is what the graph had when it was wrapped, and what runs ahead, and not another of its name."""
+        return self.get(entry.facts.name) is entry
+
     def knows(self, name: str) -> bool:
         """Whether there is a tool of that name, or two."""
         return name in self._entries

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from agents import (
+    EAGERLY,
     GRAPHS,
     NOTEBOOK_HITS,
     NOTEBOOK_POLICY,
@@ -25,6 +26,7 @@ from agents import (
     hand_written_graph,
     make_tool,
     notebook,
+    outcome,
     tool_node_graph,
 )
 from langchain_core.messages import AIMessage, HumanMessage
@@ -32,6 +34,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode
 from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import Command, Send
 
@@ -333,6 +336,49 @@ def test_tools_of_hand_written_nodes_behave_as_before_outside_of_runs() -> None:
     assert type(tools[0]).__name__ == "StructuredTool"
     assert copy.deepcopy(tools[1].args_schema) is not None
     assert canonical(graph.invoke(START_INPUT))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("change", ["added", "replaced", "removed"])
+def test_a_tool_node_that_changes_after_wrapping_changes_in_the_wrapped_graph_too(change: str, way: str) -> None:
+    """
+    Its owner gives the ToolNode another tool, replaces one that ran ahead before, or takes one away.
+    """
+    script = [ask(("look", {"id": 1})), ask(("late", {"id": 2})), AIMessage("done")]
+
+    def answers(wrapped: bool) -> Any:
+        def old(id: int) -> str:
+            return f"old {id}"
+
+        def new(id: int) -> str:
+            return f"new {id}"
+
+        look, late = make_tool("look", old, "both"), make_tool("late", old, "both")
+        node = ToolNode([look] if change == "added" else [look, late])
+        graph = tool_node_graph(ScriptedModel(script=script, pace_s=0.01), [look, late], node)
+        if wrapped:
+            policy: dict[str, Any] = {"tools": {"l*": EAGERLY}}
+            graph = speculate(graph, policy, predictor=Oracle(script))
+        if change == "removed":
+            del node.tools_by_name["late"]
+        else:
+            name = "late" if change == "added" else "look"
+            node.tools_by_name[name] = make_tool(name, new, "both")
+        return canonical(drive(graph, way, START_INPUT))
+
+    assert answers(wrapped=True) == answers(wrapped=False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("config", [None, {}, {"tags": ["a"]}, {"configurable": {}}, {"configurable": {"user": 1}}])
+def test_a_missing_thread_is_told_as_by_the_plain_graph(config: Any, way: str) -> None:
+    """
+    A graph with a checkpointer is called without a `thread_id`.
+    """
+    plain = agent_graph(ScriptedModel(script=[AIMessage("done")]), notebook(World()), checkpointer=InMemorySaver())
+    wrapped = speculate(plain, NOTEBOOK_POLICY)
+    told = [outcome(lambda graph=graph: drive(graph, way, START_INPUT, config)) for graph in (plain, wrapped)]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("kind", GRAPHS)

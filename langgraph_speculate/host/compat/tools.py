@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool, InjectedToolCallId
@@ -47,12 +47,44 @@ _OWN_RUN = ("run", "arun")
 _WAYS = ("invoke", "ainvoke", *_OWN_RUN)
 
 
-def clone_tool_node(node: ToolNode, tools: Mapping[str, BaseTool]) -> ToolNode:
-    """A copy of a ToolNode with other tools; the original stays as it is."""
+def clone_tool_node(node: ToolNode, made: Callable[[BaseTool], BaseTool]) -> ToolNode:
+    """A copy of a ToolNode that calls what is *made* of its tools; the original stays as it is.
+
+    Tools that the original is given or loses later, the copy is given or loses, too.
+    """
     clone = copy.copy(node)
-    clone._tools_by_name = dict(tools)
+    clone._tools_by_name = cast(dict[str, BaseTool], _Tools(node, made))
     clone.func, clone.afunc = clone._func, clone._afunc
     return clone
+
+
+class _Tools(MutableMapping[str, BaseTool]):
+    """What a ToolNode's copy looks its tools up in: the original's, each as another object."""
+
+    def __init__(self, node: ToolNode, made: Callable[[BaseTool], BaseTool]) -> None:
+        self._node = node
+        self._made = made
+        self._known: dict[str, tuple[BaseTool, BaseTool]] = {}
+        list(self.values())  # what is made of a tool may change its class, and not in the midst of a run
+
+    def __getitem__(self, name: str) -> BaseTool:
+        tool = self._node._tools_by_name[name]
+        known = self._known.get(name)
+        if known is None or known[0] is not tool:
+            known = self._known[name] = tool, self._made(tool)
+        return known[1]
+
+    def __setitem__(self, name: str, tool: BaseTool) -> None:
+        self._node._tools_by_name[name] = tool
+
+    def __delitem__(self, name: str) -> None:
+        del self._node._tools_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._node._tools_by_name)
+
+    def __len__(self) -> int:
+        return len(self._node._tools_by_name)
 
 
 def tools_by_name(node: ToolNode) -> dict[str, BaseTool]:

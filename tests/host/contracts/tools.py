@@ -64,9 +64,15 @@ def _tool_nodes() -> None:
     node = tools.ToolNode(given, handle_tool_errors=True)
     assert tools.tools_by_name(node) == {one.name: one for one in given}
     others = {one.name: one.model_copy() for one in given}
-    clone = tools.clone_tool_node(node, others)
+    clone = tools.clone_tool_node(node, lambda tool: others[tool.name])
     assert tools.tools_by_name(clone) == others
     assert tools.tools_by_name(node)["find"] is given[0]
+    assert clone.tools_by_name["find"] is others["find"]
+    assert list(clone.tools_by_name) == list(others)
+    node.tools_by_name.pop("find")
+    assert "find" not in clone.tools_by_name
+    clone.tools_by_name["find"] = given[0]
+    assert node.tools_by_name["find"] is given[0]
     assert clone.func.__self__ is clone
     assert clone.afunc.__self__ is clone
     assert clone._handle_tool_errors is True
