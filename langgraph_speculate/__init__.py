@@ -2,9 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from langgraph_speculate.errors import MisplacedMiddleware, PolicyError, SpeculateError, UnsupportedGraph
+from langgraph_speculate.errors import BadPatterns, MisplacedMiddleware, PolicyError, SpeculateError, UnsupportedGraph
 from langgraph_speculate.graph import speculate, speculation_of
 from langgraph_speculate.host.current import current_speculation
+from langgraph_speculate.host.handle import SpeculationHandle
 from langgraph_speculate.host.mcp import from_server
 from langgraph_speculate.host.pins import fingerprint_of
 from langgraph_speculate.middleware import SpeculationMiddleware
@@ -19,12 +20,14 @@ except PackageNotFoundError:  # a checkout that was never installed
     __version__ = "0.0.0"
 
 __all__ = [
+    "BadPatterns",
     "JsonLines",
     "Limits",
     "LogLines",
     "MisplacedMiddleware",
     "PolicyError",
     "SpeculateError",
+    "SpeculationHandle",
     "SpeculationMiddleware",
     "SpeculationPolicy",
     "ToolPolicy",

@@ -11,8 +11,8 @@
     ├── UnkeyableArguments   arguments without a canonical form (also a ValueError)
     └── IllegalTransition    the core was driven wrongly: a bug here or in a custom shell
 
-All of them are the caller's mistakes, found when a graph is wrapped, a log or a trace is opened. A wrong guess is no
-error: it is a miss, and the real call runs as if this package were not there.
+All but the last two are the caller's mistakes, found when a graph is wrapped, a log or a trace is opened. A wrong guess
+is no error: it is a miss, and the real call runs as if this package were not there.
 """
 
 from __future__ import annotations

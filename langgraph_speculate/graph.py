@@ -32,6 +32,7 @@ from langgraph_speculate.host.compat.tools import clone_tool_node
 from langgraph_speculate.host.elsewhere import CallObserver
 from langgraph_speculate.host.engine import Engine
 from langgraph_speculate.host.forcing import Forcing
+from langgraph_speculate.host.handle import SpeculationHandle
 from langgraph_speculate.host.model import ask_in_place
 from langgraph_speculate.host.observer import TurnObserver, Unspeculated
 from langgraph_speculate.host.run import Run
@@ -132,11 +133,21 @@ def speculate(
     settings.check_names(found.names(), source=str(policy) if isinstance(policy, (str, os.PathLike)) else "")
     toolboxes = _toolboxes(found, settings)  # the last that can fail: what comes after changes tools in place
     guess = predictor if predictor is not None else default_predictor(apart=not settings.shared_patterns)
-    engine = Engine(settings, guess, observers, patterns, force_streaming, executor, tracing, announce, memory)
+    engine = Engine(
+        settings,
+        guess,
+        observers=observers,
+        patterns=patterns,
+        force_streaming=force_streaming,
+        executor=executor,
+        tracing=tracing,
+        announce=announce,
+        memory=memory,
+    )
     return cast(G, _wrap(found, toolboxes, engine))
 
 
-def speculation_of(graph: Any) -> Engine:
+def speculation_of(graph: Any) -> SpeculationHandle:
     """The handle on a wrapped graph's speculation: `stats()`, `explain()`, `events(fn)`, `close()`.
 
     Raises:
@@ -146,8 +157,8 @@ def speculation_of(graph: Any) -> Engine:
         raise UnsupportedGraph(
             f"speculation_of() takes a graph that speculate() returned, not {type(graph).__qualname__}"
         )
-    engine: Engine = graph.speculation
-    return engine
+    handle: SpeculationHandle = graph.speculation
+    return handle
 
 
 def _stream(self: Any, input: Any, config: Any = None, **kwargs: Any) -> Iterator[Any]:
@@ -188,19 +199,19 @@ def _open(graph: Any, config: Any, kwargs: Mapping[str, Any], loop: asyncio.Abst
     configurable = configurable_of(getattr(graph, "config", None), config)
     if not configurable and graph.checkpointer is not None:
         return None  # a checkpointer needs to know which thread; the plain graph says so
-    engine: Engine = graph.speculation
+    engine: Engine = graph.speculation_engine
     blocked = _blocked(graph, kwargs) or approvals.bounded(max_concurrency_of(getattr(graph, "config", None), config))
     return engine.open_run(graph.toolbox, configurable, blocked, loop, graph.get_name())
 
 
 def _handlers(graph: Any, run: Run) -> list[BaseCallbackHandler]:
     """What a run adds to its callbacks."""
-    return [TurnObserver(run), CallObserver(run), *([Forcing(run)] if graph.speculation.force_streaming else [])]
+    return [TurnObserver(run), CallObserver(run), *([Forcing(run)] if graph.speculation_engine.force_streaming else [])]
 
 
 def _unspeculated(graph: Any, config: Any) -> Any:
     """The config of a run that does not speculate: as given, but that a trace of it says so."""
-    engine: Engine = graph.speculation
+    engine: Engine = graph.speculation_engine
     if engine.tracing.level == "off" or not tracing_is_enabled() or not _is_usable(config):
         return config
     return with_handlers(config, Unspeculated(engine))
@@ -225,12 +236,12 @@ def _blocked(graph: Any, kwargs: Mapping[str, Any]) -> str | None:
 def _standing(found: Survey, policy: SpeculationPolicy) -> str | None:
     """Why nothing of this graph may run ahead, however it is called."""
     unnamed = approvals.unnamed(found.asking, found.between, policy.approval_gated)
-    own = any(isinstance(getattr(one, "speculation", None), Engine) for one in found.middleware)
+    own = any(isinstance(getattr(one, "speculation", None), SpeculationHandle) for one in found.middleware)
     return unnamed or opaque_around(found.around, policy.transparent) or (BY_MIDDLEWARE if own else None)
 
 
 def _is_wrapped(graph: Any) -> bool:
-    return isinstance(getattr(type(graph), "speculation", None), Engine)
+    return isinstance(getattr(type(graph), "speculation", None), SpeculationHandle)
 
 
 def _toolboxes(found: Survey, policy: SpeculationPolicy) -> dict[int, Toolbox]:
@@ -244,11 +255,11 @@ def _toolboxes(found: Survey, policy: SpeculationPolicy) -> dict[int, Toolbox]:
 
 def _own(found: Survey) -> Mapping[str, Survey]:
     """The graphs in a graph that speculate as it does; one that somebody wrapped for itself keeps its own policy."""
-    engine = getattr(type(found.graph), "speculation", None)
+    engine = getattr(type(found.graph), "speculation_engine", None)
     return {
         name: inner
         for name, inner in found.inner.items()
-        if not _is_wrapped(inner.graph) or inner.graph.speculation is engine
+        if not _is_wrapped(inner.graph) or inner.graph.speculation_engine is engine
     }
 
 
@@ -282,7 +293,8 @@ def _wrap(found: Survey, toolboxes: Mapping[int, Toolbox], engine: Engine) -> An
             "__module__": plain_kind.__module__,
             "__qualname__": plain_kind.__qualname__,
             "__doc__": plain_kind.__doc__,
-            "speculation": engine,
+            "speculation": engine.handle,
+            "speculation_engine": engine,
             "toolbox": toolbox,
             "tool_nodes": found.tool_nodes,
             "tool_users": found.tool_users,

@@ -121,9 +121,18 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         tracing = Tracing(trace, trace_feedback)
         self._policy = SpeculationPolicy.load(policy)
         guess = predictor if predictor is not None else default_predictor(apart=not self._policy.shared_patterns)
-        self.speculation = Engine(
-            self._policy, guess, listed(observers), patterns, force_streaming, executor, tracing, announce, memory
+        self._engine = Engine(
+            self._policy,
+            guess,
+            observers=listed(observers),
+            patterns=patterns,
+            force_streaming=force_streaming,
+            executor=executor,
+            tracing=tracing,
+            announce=announce,
+            memory=memory,
         )
+        self.speculation = self._engine.handle
         self._gated = frozenset(approvals.named(self._policy.approval_gated))
         self._toolbox = Toolbox((), self._policy, self._gated)
         self._blocked: str | None = _UNSEEN
@@ -131,7 +140,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         self._graph = ""
         self._clones: LRUCache[int, tuple[BaseTool, BaseTool]] = LRUCache(_CLONES)
         self._runs: weakref.WeakKeyDictionary[Any, tuple[Run, Note]] = weakref.WeakKeyDictionary()
-        self.speculation.know(self._toolbox, self._blocked)
+        self._engine.know(self._toolbox, self._blocked)
 
     @property
     def name(self) -> str:
@@ -159,7 +168,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             self._blocked = self._standing(building)
         if (self._gated, self._limits, self._blocked) != known:
             self._toolbox = Toolbox((), self._policy, self._gated, self._limits)
-            self.speculation.views[:] = [(self._toolbox, self._blocked)]
+            self._engine.views[:] = [(self._toolbox, self._blocked)]
 
     def _standing(self, building: Building) -> str | None:
         """Why nothing may run ahead in the agent that is being built."""
@@ -181,7 +190,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         """Speculations run while the model thinks."""
         run = self._run_of(request, None)
         if run is None:
-            note_off(self.speculation)
+            note_off(self._engine)
             return handler(request)
         turn = uuid4().hex
         run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), None)
@@ -201,7 +210,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         loop = asyncio.get_running_loop()
         run = self._run_of(request, loop)
         if run is None:
-            note_off(self.speculation)
+            note_off(self._engine)
             return await handler(request)
         turn = uuid4().hex
         run.turns.begin(turn, request.messages, child_config() or {}, name_of(request.model), loop)
@@ -217,7 +226,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
     @contextmanager
     def _streamed(self, request: ModelRequest[Any], run: Run, turn: str) -> Iterator[ModelRequest[Any]]:
         """Around a turn's model call, with the request for it."""
-        forced = self.speculation.force_streaming
+        forced = self._engine.force_streaming
         handlers = [*([StreamObserver(run, turn)] if run.turns.reading(turn) else ()), *([FORCED] if forced else ())]
         model = asking(request.model) if forced else request.model
         if run.previewer is not None:
@@ -230,7 +239,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         runs_it, run = self._known(child_config() or {})
         if run is None and runs_it is not None:
             blocked = self._blocked or _bounds_of_call()
-            run = self.speculation.open_run(self._toolbox, configurable_of(None, None), blocked, loop, self._graph)
+            run = self._engine.open_run(self._toolbox, configurable_of(None, None), blocked, loop, self._graph)
             if run is not None:
                 self._runs[runs_it] = run, REAPER.when_gone(runs_it, run.close)
         return run
@@ -244,7 +253,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
             if len(self._toolbox) != before:
                 self._policy.check_names({entry.facts.name for entry in self._toolbox})
         except PolicyError as error:
-            self.speculation.warn(f"policy: {error}", str(error))
+            self._engine.warn(f"policy: {error}", str(error))
 
     def _end_turn(self, run: Run, turn: str, response: ModelResponse[Any]) -> None:
         message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)

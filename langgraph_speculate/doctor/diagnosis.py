@@ -15,6 +15,7 @@ from langgraph_speculate.errors import UnsupportedGraph
 from langgraph_speculate.graph import BY_MIDDLEWARE, speculate, speculation_of
 from langgraph_speculate.host.compat.models import cannot_stream
 from langgraph_speculate.host.engine import Engine
+from langgraph_speculate.host.handle import engine_behind
 from langgraph_speculate.host.inputs import obstacle_of
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.middleware import SpeculationMiddleware
@@ -101,7 +102,7 @@ def diagnose(graph: Any, policy: SpeculationPolicy | None = None) -> Diagnosis:
     if engine is None or wrapped != "speculate" or policy is not None:  # middleware meets its tools in runs only
         known = () if present is None else (entry.tool for toolbox, _ in present.views for entry in toolbox)
         named = [tool for tool in known if tool.name not in found.names()]  # given as tools=, where it was wrapped
-        engine = speculation_of(speculate(graph, settings or SpeculationPolicy(), tools=named))
+        engine = engine_behind(speculation_of(speculate(graph, settings or SpeculationPolicy(), tools=named)))
         # What the middleware itself would say is to be told, not that it is there.
         engine.views[:] = [(box, None if why == BY_MIDDLEWARE else why) for box, why in engine.views]
     tools = findings(engine)
@@ -197,11 +198,11 @@ def _about(one: ToolFinding) -> Iterator[str]:
 def _present(graph: Any, found: Survey) -> tuple[str | None, Engine | None]:
     """How a graph speculates already."""
     try:
-        return "speculate", speculation_of(graph)
+        return "speculate", engine_behind(speculation_of(graph))
     except UnsupportedGraph:
         own = (one for one in found.middleware if isinstance(one, SpeculationMiddleware))
         middleware = next(own, None)
-        return (None, None) if middleware is None else ("middleware", middleware.speculation)
+        return (None, None) if middleware is None else ("middleware", engine_behind(middleware.speculation))
 
 
 def _all(found: Survey) -> Iterator[Survey]:

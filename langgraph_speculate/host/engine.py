@@ -41,6 +41,7 @@ from langgraph_speculate.host.compat.configs import RUN_KEY, namespace_depth
 from langgraph_speculate.host.executors import Dispatcher
 from langgraph_speculate.host.explanation import Explanation, held_back, models_held_back, switched_off, verdict_on
 from langgraph_speculate.host.forecast import Forecaster
+from langgraph_speculate.host.handle import SpeculationHandle
 from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.names import Names
@@ -93,6 +94,7 @@ class Engine:
         self,
         policy: SpeculationPolicy,
         predictor: Predictor,
+        *,
         observers: Iterable[Observer] = (),
         patterns: PatternSource | None = None,
         force_streaming: bool = False,
@@ -134,6 +136,7 @@ class Engine:
         self._tenants = Tenants(policy, self.lock)
         self._seen_tools = False
         self._closed = False
+        self.handle = SpeculationHandle(self)
 
     # -- for the graph's owner ---------------------------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ def wrapped(bodies: Bodies, flavour: str, hedges: bool = True, **settings: Any) 
         predictor=Oracle(SCRIPT),
     )
     for _ in range(19 if hedges else 9):
-        speculation_of(graph).economy.latencies.took("read", 0.01 if hedges else 0.05)
+        graph.speculation_engine.economy.latencies.took("read", 0.01 if hedges else 0.05)
     return graph
 
 
@@ -284,8 +284,8 @@ async def test_a_cancelled_real_call_leaves_neither_body_behind(on_mispredict: s
     """
     bodies = Bodies("hangs", "hangs")
     graph = wrapped(bodies, "async", on_mispredict=on_mispredict, limits={"attempt_timeout_s": 30.0})
-    speculation_of(graph).economy.latencies.took("read", 9.0)  # no deadline before that
-    speculation_of(graph).economy.latencies.hedge_after = lambda tool: 0.01  # type: ignore[method-assign]
+    graph.speculation_engine.economy.latencies.took("read", 9.0)  # no deadline before that
+    graph.speculation_engine.economy.latencies.hedge_after = lambda tool: 0.01  # type: ignore[method-assign]
     before = asyncio.all_tasks()
     run = asyncio.ensure_future(graph.ainvoke({"messages": [("user", "go")]}))
     while len(bodies.early) < 2:

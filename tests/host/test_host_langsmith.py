@@ -496,7 +496,7 @@ def test_the_loser_of_two_bodies_is_shown_as_hedged(langsmith: LangSmithServer, 
         policy = {"tools": {"look": {"read_only": True}}}
         graph = speculate(agent_graph(model, [make_tool("look", look)]), policy, predictor=Oracle(script))
         for _ in range(19):
-            speculation_of(graph).economy.latencies.took("look", 0.01)
+            graph.speculation_engine.economy.latencies.took("look", 0.01)
         drive(graph, way)
         world.release.set()
         _until(lambda: speculation_of(graph).stats().wasted_s)

@@ -161,7 +161,7 @@ def test_parallel_calls_are_previewed_if_all_are_remembered(way: str):
         AIMessage(""),
     ]
     graph = wrapped(agent_graph(shop.model(script), [shop.tool()]))
-    memory = speculation_of(graph).memory
+    memory = graph.speculation_engine.memory
     drive(graph, way)
     assert memory is not None
     known = [shop.found[id] for id in (1, 2, 3)]
@@ -242,7 +242,7 @@ def test_off_by_default_and_then_nothing_is_touched():
         drive(graph, "invoke")
         drive(graph, "invoke")
     assert type(model) is ScriptedModel
-    assert speculation_of(graph).memory is None
+    assert graph.speculation_engine.memory is None
     assert not [event for event in happened if type(event).__name__.startswith("Preview")]
 
 
@@ -392,7 +392,7 @@ def test_a_model_whose_previews_cost_too_much_is_explained():
     """
     now = clock.now()
     graph = wrapped(agent_graph(Shop().model(), [Shop().tool()]))
-    stakes, bet = speculation_of(graph).economy.stakes, Bet("gpt", ["get_order"], 0.9, Tokens(100_000, 100))
+    stakes, bet = graph.speculation_engine.economy.stakes, Bet("gpt", ["get_order"], 0.9, Tokens(100_000, 100))
     for _ in range(16):
         stakes.made(bet)
         stakes.ended(bet)

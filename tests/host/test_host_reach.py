@@ -241,7 +241,7 @@ def test_a_config_that_cannot_be_used_leaves_no_run_open(way: str, world: World)
     """
     graph = speculate(agent_graph(ScriptedModel(script=NOTEBOOK_SCRIPT), notebook(world)), NOTEBOOK_POLICY)
     assert "Error" in outcome(lambda: drive(graph, way, START_INPUT, {"callbacks": 3}))
-    still_open = len(speculation_of(graph)._runs)
+    still_open = len(graph.speculation_engine._runs)
     speculation_of(graph).close()
     assert not still_open
 

@@ -167,7 +167,7 @@ def test_what_was_imagined_holds_nothing_back_later(way: str, monkeypatch: pytes
     assert str(handle.explain()) == before
     assert handle.stats().shadow.launched > 0
     assert dict(handle.stats().switched) == {}
-    assert all(service.slots.held == 0 for service in handle.brakes._known.values())
+    assert all(service.slots.held == 0 for service in graph.speculation_engine.brakes._known.values())
     monkeypatch.delenv("LANGGRAPH_SPECULATE")
     drive(graph, way, config={"configurable": {"thread_id": "t"}})
     assert handle.stats().launched > 0

@@ -254,10 +254,10 @@ def test_how_long_it_took_is_remembered_for_later_runs() -> None:
     That is what it is expected to save.
     """
     pool = Pool()
-    graph = warmed(pool.fill, there=lambda: speculation_of(graph).warm_times.mean("search"))
+    graph = warmed(pool.fill, there=lambda: graph.speculation_engine.warm_times.mean("search"))
     drive(graph, "invoke")
 
-    assert speculation_of(graph).warm_times.mean("search") > 0.0
+    assert graph.speculation_engine.warm_times.mean("search") > 0.0
 
 
 @pytest.mark.parametrize("kind", ["nothing", "keyword", "object", "partial"])

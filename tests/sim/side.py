@@ -234,7 +234,7 @@ def run_side(
             fill(speculation_of(graph), program, told)
         for name in program.tools if program.usual_s is not None else ():
             for _ in range(_ENOUGH):
-                speculation_of(graph).economy.latencies.took(name, program.usual_s)
+                graph.speculation_engine.economy.latencies.took(name, program.usual_s)
     world = World(
         program.seed,
         _now,
