@@ -39,7 +39,7 @@ from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.survey import Survey, survey
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import opaque_around
-from langgraph_speculate.observe.langsmith import Level, Tracing
+from langgraph_speculate.observe.langsmith import TraceLevel, Tracing
 from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
@@ -62,7 +62,7 @@ def speculate(
     executor: Executor | None = None,
     force_streaming: bool = False,
     announce: bool = False,
-    trace: Level = "summary",
+    trace: TraceLevel = "summary",
     trace_feedback: bool = False,
 ) -> G:
     """Return *graph* with its tool calls predicted and run ahead while the model is still generating.

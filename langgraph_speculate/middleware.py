@@ -46,7 +46,7 @@ from langgraph_speculate.host.reaper import REAPER, Note
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.host.transparency import CallLimit, is_opaque_after_model, limits_among, opaque_around
-from langgraph_speculate.observe.langsmith import Level, Tracing
+from langgraph_speculate.observe.langsmith import TraceLevel, Tracing
 from langgraph_speculate.observe.observers import Observer, listed
 from langgraph_speculate.patterns import PatternSource
 from langgraph_speculate.policy import SpeculationPolicy
@@ -114,7 +114,7 @@ class SpeculationMiddleware(AgentMiddleware[Any, Any, Any]):
         executor: Executor | None = None,
         force_streaming: bool = False,
         announce: bool = False,
-        trace: Level = "summary",
+        trace: TraceLevel = "summary",
         trace_feedback: bool = False,
     ) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ class Turns(Launches):
     # -- moment 1 ----------------------------------------------------------------------------------------------------
 
     def begin_turn(self, turn: str, now: float, model: str = "") -> list[Command]:
-        """A call of *model* starts: the step before it is settled, and what was kept for that step only is let go.
+        """A call of *model* starts: what was kept for the step before it only is let go.
 
         What was launched further ahead, for this step, is a guess of this turn from now on.
         """

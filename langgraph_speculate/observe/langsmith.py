@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-Level = Literal["off", "summary", "full"]
+TraceLevel = Literal["off", "summary", "full"]
 
 OUTCOMES: Mapping[Discard, str] = {
     Discard.CONTRADICTED: "squashed",
@@ -56,12 +56,12 @@ class Tracing:
         ValueError: There is no such level.
     """
 
-    level: Level = "summary"
+    level: TraceLevel = "summary"
     feedback: bool = False
 
     def __post_init__(self) -> None:
-        if self.level not in get_args(Level):
-            raise ValueError(f"trace must be one of {', '.join(map(repr, get_args(Level)))}, not {self.level!r}")
+        if self.level not in get_args(TraceLevel):
+            raise ValueError(f"trace must be one of {', '.join(map(repr, get_args(TraceLevel)))}, not {self.level!r}")
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What one setting of a policy may hold, and how a mistake is told.
 
 A check takes a value and returns why it will not do, or None. Nothing here knows which settings exist: the records in
-`policy.py` name their own, each with its check.
+`settings.py`, `tool.py` and `limits.py` name their own, each with its check.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A policy's TOML file as plain data. What the data means is `policy.py`'s business."""
+"""A policy's TOML file as plain data. What the data means is `settings.py`'s business."""
 
 from __future__ import annotations
 
