@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from langgraph_speculate.core.calls import Call
 from langgraph_speculate.policy.annotations import Annotations, harmless
-from langgraph_speculate.traces.effects import is_read_only
+from langgraph_speculate.traces.deeds import change_in, reads, words_of
 
 Kind = Literal["reads", "writes", "leaves", "depends", "unclear"]
 
-_CHANGING = """add append apply approve assign authorize book buy cancel charge clear close commit copy create
- delete deploy disable drop edit enable exchange execute grant insert install invite kill lock log
- mark merge modify move notify open order pay place post publish purchase push put refund register
- reject remove rename replace reply reserve reset restart revoke run save schedule send set share
- start stop store submit subscribe terminate transfer trigger uninstall update upload upsert write"""
-_WRITES = frozenset(_CHANGING.split())
-_THINGS = """charge close commit copy edit exchange grant invite lock log mark merge open order pay place
- post purchase refund register reply reserve run schedule set share start stop store transfer
- trigger update"""
-_ALSO_NOUNS = frozenset(_THINGS.split())
 _WEB = "bing browse browser crawl duckduckgo google http https internet scrape tavily url web webpage website"
 _LEAVES = frozenset(_WEB.split())
 _PLACES = frozenset({"domain", "endpoint", "href", "hostname", "link", "links", "uri", "url", "urls", "webhook"})
@@ -69,11 +57,9 @@ def looks_of(name: str, arguments: Collection[str], said: Annotations | None = N
     """
     if said is not None and (told := _by_annotations(said)) is not None:
         return told
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
-    reading = is_read_only(Call("_".join(words)))
+    words, reading = words_of(name), reads(name)
     given = [argument.lower() for argument in arguments]
-    # "order" in get_order is a thing, and "open" in list_open_orders its state; first in a name both are to be done.
-    if doing := next((w for at, w in enumerate(words) if w in _WRITES and (at == 0 or w not in _ALSO_NOUNS)), None):
+    if doing := change_in(name):
         return Looks("writes", f"{doing!r} in its name")
     if program := _among([*words, *given], _PROGRAMS):
         return Looks("depends", f"{program!r}")

@@ -11,15 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
+from langgraph_speculate.traces.deeds import reads, words_of
 from langgraph_speculate.traces.runs import Run
 
 READING, WRITING = "reading", "writing"
 
-_READS = re.compile(
-    r"(?:get|find|list|search|calculate|think|read|view|open|fetch|look|lookup|query|show|describe|check|count|browse"
-    r"|ls|grep|glob|cat)(?:_|$)"
-    r"|.*_(?:search|fetch|lookup|read|list|get)$"
-)
 _SQL_READS = re.compile(r"\s*(?:select|show|describe|desc|explain|with|pragma)\b", re.IGNORECASE)
 _READERS = """awk basename cal cat cd cksum column comm cut date df diff dirname du echo egrep fgrep file find
  findmnt grep head hexdump hostname id less ls lsof md5sum more mount nl od pgrep printf ps pwd readlink realpath rev
@@ -30,7 +26,7 @@ _SHELL_WRITES = re.compile(
     r"(?<![0-9&])>|[0-9&]>(?!&|/dev/null)|`|\$\(|\s-(?:delete|exec|execdir|ok)\b|\bsed\s+(?:-\w*i|--in-place)|\bxargs\b"
 )
 _SHELL_TOOLS = frozenset({"bash", "shell", "terminal", "run_command"})
-_SQL_TOOLS = frozenset({"execute_sql", "sql", "run_sql"})
+_SQL_TOOLS = frozenset({"execute_sql", "sql", "run_sql", "run_sql_query", "sql_db_query"})
 
 
 def is_read_only(call: Call) -> bool:
@@ -39,12 +35,13 @@ def is_read_only(call: Call) -> bool:
     >>> is_read_only(Call("bash", {"command": "ls | wc -l"})), is_read_only(Call("bash", {"command": "ls > files"}))
     (True, False)
     """
-    if call.name in _SQL_TOOLS:
+    name = "_".join(words_of(call.name))
+    if name in _SQL_TOOLS:
         return any(isinstance(value, str) and _SQL_READS.match(value) is not None for value in call.args.values())
-    if call.name in _SHELL_TOOLS:
+    if name in _SHELL_TOOLS:
         command = call.args.get("command")
         return isinstance(command, str) and _reads_only(command)
-    return _READS.match(call.name) is not None
+    return reads(call.name)
 
 
 def told_apart(run: Run, names: Collection[str]) -> Run:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from langgraph_speculate.errors import TraceError
+from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.traces.evaluate import PREDICTORS, Evaluation, Method, evaluation_of
 from langgraph_speculate.traces.reader import at_least_one, read_runs
 from langgraph_speculate.traces.runs import Run
@@ -16,6 +18,8 @@ from langgraph_speculate.traces.skips import Skips, on_one_line
 
 Start = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
+NO_CALLS = "These recordings hold no calls of tools."
+_NAMED = 5  # tools that a sentence names
 _ENOUGH_READS = 30  # read-only calls in the test parts below which shares say little
 _HOPELESS = 0.05  # of the read-only calls hit at p ≥ .5
 
@@ -49,7 +53,12 @@ class SetResult:
         first = self.evaluations[0]
         figures, score = first.figures(), first.pooled
         if not score.reads.calls:
-            yield "The test parts hold no call to a tool that only reads by its name, so nothing could have run ahead."
+            yield (
+                "The test parts hold no call to a tool that only reads by its name, so none is scored"
+                f"{_skipped(score.others)}. If some do only read, declare them: replay --policy goes by that."
+                if self.calls
+                else NO_CALLS
+            )
             return
         yield (
             f"Of 100 read-only calls, {first.predictor} names {_hundred(figures['RO@1'])} exactly, arguments and all, "
@@ -135,6 +144,13 @@ def measure_sets(
 
 def _short(path: str) -> str:
     return os.path.basename(path.rstrip("/" + os.sep)).removesuffix(".gz").removesuffix(".jsonl") or path
+
+
+def _skipped(others: Counter[str]) -> str:
+    """The tools called most that do not only read by their names."""
+    listed = ", ".join(printable(name) for name, _ in others.most_common(_NAMED))
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return f" (skipped: {listed}{more})" if listed else ""
 
 
 def _hundred(share: float) -> str:

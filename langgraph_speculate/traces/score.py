@@ -73,6 +73,7 @@ class Score:
         self.names = Hits()  # tools of a message, each once
         self.reads = Hits()
         self.by_tool: dict[str, Hits] = defaultdict(Hits)  # read-only calls
+        self.others: Counter[str] = Counter()  # calls of tools that do more than read, or may
         self.by_origin: dict[str, Hits] = {origin: Hits() for origin in ORIGINS}
         self.bins: dict[int, Bin] = defaultdict(Bin)  # ten equal ones over [0, 1]
         self._launched = [0] * len(THRESHOLDS)  # candidates by the highest threshold that they reach
@@ -112,6 +113,8 @@ class Score:
                 origin = "repeat" if key in past else "seen" if key in known else "derived"
                 for hits in (self.reads, self.by_tool[call.name], self.by_origin[origin]):
                     hits.see(places.get(key, _FAR) if key is not None else _FAR)
+            else:
+                self.others[call.name] += 1
         for key, candidate in reads.items():
             self._weigh(candidate.probability, key in keys)
 
@@ -135,6 +138,7 @@ class Score:
         self.reads.add(other.reads)
         for tool, hits in other.by_tool.items():
             self.by_tool[tool].add(hits)
+        self.others.update(other.others)
         for origin, hits in other.by_origin.items():
             self.by_origin[origin].add(hits)
         for place, part in other.bins.items():

@@ -26,7 +26,12 @@ from langgraph_speculate.policy.annotations import Annotations
         ("get_page", ["url"], "leaves"),
         ("bash", ["command"], "depends"),
         ("query_db", ["sql"], "depends"),
-        ("track_shipment", ["tracking_id"], "unclear"),
+        ("track_shipment", ["tracking_id"], "reads"),
+        ("mcp__shop__get_order", ["order_id"], "reads"),
+        ("crm_get_customer", ["id"], "reads"),
+        ("find_and_replace", ["text"], "writes"),
+        ("check_in_guest", ["guest"], "unclear"),
+        ("ship_parcel", ["order_id"], "unclear"),
         ("", [], "unclear"),
     ],
 )

@@ -145,7 +145,7 @@ def test_nothing_to_measure_is_all_zeros():
     assert not any(score.figures().values())
     assert score.reliability() == []
     (result,) = [SetResult.of("empty", [], [Evaluation("order 1", [score])])]
-    assert "nothing could have run ahead" in " ".join(result.in_words())
+    assert "hold no calls of tools" in " ".join(result.in_words())
 
 
 def test_too_few_tasks_are_an_error_with_a_remedy():
