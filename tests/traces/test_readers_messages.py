@@ -82,6 +82,23 @@ def bare(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in event.items() if name != "name"} for event in events]
 
 
+@pytest.mark.parametrize("holder", ["message", "additional_kwargs"])
+def test_a_function_call_is_a_call(holder: str):
+    """
+    As OpenAI wrote it before there were several at once: it has no id, and its answer names the function.
+    """
+    call = {"function_call": {"name": "get_order", "arguments": '{"id": 7}'}}
+    asked = {"role": "assistant", "content": "Let me look.", **(call if holder == "message" else {holder: call})}
+    answer = {"role": "function", "name": "get_order", "content": "sent"}
+
+    events = events_of([EVENTS[0], asked, answer, EVENTS[3]])
+
+    assert [event["role"] for event in events] == [event["role"] for event in EVENTS]
+    (made,) = events[1]["tool_calls"]
+    assert (made["name"], made["args"]) == ("get_order", {"id": 7})
+    assert events[2]["tool_call_id"] == made["id"]
+
+
 @pytest.mark.parametrize("messages", DIALECTS.values(), ids=DIALECTS)
 def test_every_dialect_says_the_same(messages: list[Any]):
     """

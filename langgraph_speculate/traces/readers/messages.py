@@ -256,9 +256,13 @@ def _answer_text(part: Mapping[str, Any]) -> str:
 
 def _calls(message: Mapping[str, Any], parts: Any) -> list[dict[str, Any]]:
     more = message.get("additional_kwargs")
-    listed = message.get("tool_calls") or (more.get("tool_calls") if isinstance(more, Mapping) else None)
+    given = [message, *([more] if isinstance(more, Mapping) else [])]
+    listed = next((found for one in given if (found := one.get("tool_calls"))), None)
+    legacy = next((found for one in given if isinstance(found := one.get("function_call"), Mapping)), None)
     if isinstance(listed, list | tuple) and listed:
         found = [_call_of(raw) for raw in listed if isinstance(raw, Mapping)]
+    elif legacy is not None:  # OpenAI's way before `tool_calls`: one call, answered by the function's name
+        found = [_call_of(legacy)]
     else:
         inside = parts if isinstance(parts, list | tuple) else ()
         found = [_call_of(part) for part in inside if isinstance(part, Mapping) and part.get("type") in _CALL_PARTS]
