@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +17,9 @@ from rich.text import Text
 
 from langgraph_speculate.cli.app import Json, SourceOption, TracesArgument, app, fail
 from langgraph_speculate.cli.output import check_folder, check_patterns, tell_cut, write
+
+if TYPE_CHECKING:
+    from langgraph_speculate.policy import SpeculationPolicy
 
 
 class KeepApart(StrEnum):
@@ -56,7 +60,9 @@ def replay(
     ] = "recorded",
     compare: Annotated[
         list[str] | None,
-        typer.Option(metavar="SETTING=V,V", help="Also with other settings, such as thrift=0,0.5,1. May be repeated."),
+        typer.Option(
+            metavar="SETTING=V,V", help="Also with other settings: thrift=0,0.5,1, max_per_turn=3,8. May be repeated."
+        ),
     ] = None,
     model_ahead: Annotated[
         bool, typer.Option("--model-ahead", help="Also start the model's next calls on remembered results.")
@@ -136,7 +142,7 @@ def replay(
             model=pace,
             tools=tool_times(tool_latency or ()),
             settings=_settings(model_ahead, token_price),
-            compare=_variants(compare or ()),
+            compare=_variants(compare or (), settings),
             taught=partial(taught_by, patterns),
             progress=partial(progress_on, notes),
         )
@@ -213,22 +219,39 @@ def _settings(model_ahead: bool, token_price: str | None) -> dict[str, object]:
     return settings
 
 
-_COMPARED = ("thrift", "value_per_second")
+_COMPARED: Mapping[str, type[float]] = {"thrift": float, "value_per_second": float}
+_LIMITS: Mapping[str, type[int]] = {"max_per_turn": int, "max_in_flight": int}
 
 
-def _variants(texts: Iterable[str]) -> Mapping[str, Mapping[str, object]]:
-    """What `thrift=0,0.5,1` asks for: a variant for each value."""
+def _variants(texts: Iterable[str], policy: SpeculationPolicy | None) -> Mapping[str, Mapping[str, object]]:
+    """What `thrift=0,0.5,1` or `max_per_turn=3,5` asks for: a variant for each value."""
     found: dict[str, Mapping[str, object]] = {}
+    known = {**_COMPARED, **_LIMITS}
     for text in texts:
         name, _, values = text.partition("=")
-        if name not in _COMPARED:
-            fail(f"--compare {text}: compares {' or '.join(_COMPARED)}, such as thrift=0,0.5,1")
+        if name not in known:
+            fail(f"--compare {text}: compares {', '.join(known)}, such as thrift=0,0.5,1")
         for value in values.split(","):
             try:
-                number = float(value)
+                number = known[name](value)
             except ValueError:
                 number = math.nan
             if not math.isfinite(number):
-                fail(f"--compare {text}: {value!r} is no number")
-            found[f"{name}={value.strip()}"] = {name: number}
+                fail(f"--compare {text}: {value!r} is no {'whole ' if name in _LIMITS else ''}number")
+            if name in _LIMITS:
+                found.update([_limited(name, int(number), policy)])
+            else:
+                found[f"{name}={value.strip()}"] = {name: number}
     return found
+
+
+def _limited(name: str, value: int, policy: SpeculationPolicy | None) -> tuple[str, Mapping[str, object]]:
+    """A variant with another limit; more guesses of one message are of no use unless as many may run at one time."""
+    from langgraph_speculate.policy import Limits
+
+    limits = Limits() if policy is None else policy.limits
+    differs = {name: value}
+    if name == "max_per_turn" and value > limits.max_in_flight:
+        differs["max_in_flight"] = value
+    label = ", ".join(f"{limit}={number}" for limit, number in differs.items())
+    return label, {"limits": replace(limits, **differs)}

@@ -16,6 +16,7 @@ from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, pa
 from langgraph_speculate.replay.rehearsal import Rehearsal
 
 _TOOLS = 15
+_NARROW = 72  # columns, below which a table has no room for reasons
 
 
 def show(found: Forecast, console: Console) -> None:
@@ -46,7 +47,7 @@ def _show(
         style = ("bold green" if pays else "bold yellow") if number == 0 else ""
         console.print(Text(sentence, style=style))
     console.print(table)
-    console.print(_by_tool(tools))
+    _show_tools(tools, console)
     for sentence in assumptions:
         console.print(Text(f"- {sentence}", style="dim"))
 
@@ -93,25 +94,34 @@ _PREVIEWS: Sequence[_Row] = (
 )
 
 
-def _by_tool(tools: Mapping[str, Counts]) -> Table:
-    table = _table("tool", "calls", "hits", "in vain", "hidden s", "wasted s")
-    table.add_column("never, because")
+def _show_tools(tools: Mapping[str, Counts], console: Console) -> None:
+    """A table; where it is narrow, what stood in the way of each tool is told below it."""
+    narrow = console.width < _NARROW
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("tool", overflow="fold")
+    for heading in ("calls", "hits", "in vain", "hidden s", "wasted s"):
+        table.add_column(heading.replace(" ", "\n") if narrow else heading, justify="right", no_wrap=True)
+    if not narrow:
+        table.add_column("why not more")
     rows = list(by_tool(tools))
     for name, counts, why in rows[:_TOOLS]:
         table.add_row(
             name,
             *(str(count) for count in (counts.real_calls, counts.hits, counts.wasted)),
             *(f"{seconds:z.1f}" for seconds in (counts.hidden_s, counts.wasted_s)),
-            why,
+            *(() if narrow else (why,)),
         )
     if rows[_TOOLS:]:
         table.caption = f"and {len(rows) - _TOOLS} more"
-    return table
+    console.print(table)
+    for name, _, why in rows[:_TOOLS] if narrow else ():
+        if why:
+            console.print(Text(f"{name}, {why}"))
 
 
 def _table(first: str, *rest: str) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column(first, overflow="fold")
     for heading in rest:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     return table

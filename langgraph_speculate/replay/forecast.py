@@ -169,12 +169,19 @@ def _variant(
     name: str, scripts: Sequence[Script], stage: Stage, plain: Sequence[Played], fast: Sequence[Played], seed: int
 ) -> Variant:
     """What came of a stage that all scripts were played on, next to the plain agent."""
-    oracle = Oracle(stage)
+    made = Variant(name, stage.policy, [], stage.collector.snapshot(), seed)
+    oracle, limited = Oracle(stage), Oracle(stage, made.width)
     runs = [
-        RunTimes(one.seconds, ahead.seconds, one.seconds - oracle.saves(script), one.tool_s)
+        RunTimes(
+            plain=one.seconds,
+            ahead=ahead.seconds,
+            oracle=one.seconds - oracle.saves(script),
+            limited=one.seconds - limited.saves(script),
+            tools=one.tool_s,
+        )
         for script, one, ahead in zip(scripts, plain, fast, strict=True)
     ]
-    return Variant(name, stage.policy, runs, stage.collector.snapshot(), seed)
+    return replace(made, runs=runs)
 
 
 def _played(scripts: Sequence[Script], stage: Stage, concurrency: int, ahead: bool, advance: Advance) -> list[Played]:

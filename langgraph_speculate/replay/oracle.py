@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from langgraph_speculate.core.facts import RunView
 from langgraph_speculate.core.gate import forbids
 from langgraph_speculate.core.resources import Epochs
@@ -15,10 +17,12 @@ class Oracle:
 
     Args:
         stage: Where the runs are played.
+        most: Calls of one message that may start early at one time; None: all of them. Those that take longest do.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, most: int | None = None) -> None:
         self._stage = stage
+        self._most = math.inf if most is None else most
         self._clockwork = stage.clockwork
         self._view = RunView(stage.level, None, Epochs())
 
@@ -28,10 +32,10 @@ class Oracle:
 
     def _saves(self, step: Step, script: Script, at: int) -> float:
         lead = self._clockwork.of_step(step, script, at)
-        bodies, waits = [0.0], [0.0]
-        for made in step.calls:
-            seconds = self._clockwork.of_call(made.call, script, made.seconds)
-            may = forbids(self._stage.facts(made.call.name), TASK, self._view, made.id) is None
-            bodies.append(seconds)
+        calls = [(self._clockwork.of_call(made.call, script, made.seconds), made) for made in step.calls]
+        waits, early = [0.0], 0
+        for seconds, made in sorted(calls, key=lambda call: -call[0]):
+            may = forbids(self._stage.facts(made.call.name), TASK, self._view, made.id) is None and early < self._most
+            early += may
             waits.append(max(0.0, seconds - lead) if may else seconds)
-        return max(bodies) - max(waits)
+        return max(seconds for seconds, _ in calls) - max(waits)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from langgraph_speculate.core.admission import SPENT
 from langgraph_speculate.core.worth import Prices, value
 from langgraph_speculate.observe.tallies import Counts
 from langgraph_speculate.policy.checks import did_you_mean, located, printable
@@ -15,10 +16,12 @@ from langgraph_speculate.replay.forecast import Forecast
 from langgraph_speculate.replay.survey import Survey
 from langgraph_speculate.replay.times import Times
 from langgraph_speculate.replay.variant import Compared, Share, Variant
+from langgraph_speculate.traces.results import NO_CALLS
 
 _ENOUGH_CALLS = 30  # below which shares say little
 _WORTHWHILE = 0.02  # of the plain time, below which nobody should bother
 _DIGITS = 6  # of seconds: sums of floats differ by less
+_WIDE = 16  # calls of one message: whoever wants more at one time looks at what services bear
 _POOR = 0.25  # of what perfect one-step prediction saves
 
 
@@ -75,10 +78,20 @@ _BY_TOOL = ("real_calls", "launched", "hits", "wasted", "hidden_s", "wasted_s", 
 
 
 def by_tool(tools: Mapping[str, Counts]) -> Iterator[tuple[str, Counts, str]]:
-    """Each tool as people read it, what happened to it, and why it never ran ahead; those most called come first."""
+    """Each tool as people read it, what happened to it, and what stood in its way; those most called come first.
+
+    That is why it never ran ahead, or which limit held back those of its guesses that found no room.
+    """
     for name, counts in sorted(tools.items(), key=lambda row: row[1].real_calls, reverse=True):
-        why = "" if counts.launched else max(counts.denied, key=lambda reason: counts.denied[reason], default="")
-        yield printable(name), counts, why.replace("_", " ")
+        yield printable(name), counts, _in_the_way(counts)
+
+
+def _in_the_way(counts: Counts) -> str:
+    spent = {reason: count for reason, count in counts.denied.items() if reason in SPENT}
+    if counts.launched or not counts.denied:
+        return f"held back: {max(spent, key=lambda reason: spent[reason])}" if spent else ""
+    most = max(counts.denied, key=lambda reason: counts.denied[reason])
+    return f"held back: {most}" if most in SPENT else f"never: {most.replace('_', ' ')}"
 
 
 def as_json(found: Forecast) -> dict[str, Any]:
@@ -161,6 +174,9 @@ def best(found: Forecast) -> Variant:
 def verdict(found: Forecast) -> Iterator[str]:
     """A plain answer, and the reason."""
     variant = found.variants[0]
+    if not found.survey.calls:
+        yield NO_CALLS
+        return
     plain, tools = variant.total("plain"), variant.total("tools")
     yield answer(pays(found), plain, variant.saved, variant.stats)
     yield (
@@ -175,7 +191,9 @@ def _reasons(found: Forecast, variant: Variant) -> Iterator[str]:
     yield from doubts(variant.stats.real_calls, ratio(variant.total("tools"), variant.total("plain")))
     yield from _left_behind(variant)
     top = best(found)
-    if top is not variant:
+    if top is variant:
+        yield from _held_back(found, variant)
+    else:
         yield f"{top.name} would do better: it saves {percent(top.saved.value)} at {top.stats.wasted} calls in vain."
 
 
@@ -190,10 +208,22 @@ def _left_behind(variant: Variant) -> Iterator[str]:
             yield f"The policy lets too little run ahead: {listed} {'are' if undeclared[1:] else 'is'} not declared."
         else:
             yield "The model is done too soon, or calls write: there is nothing to hide a tool behind."
-    elif variant.saved.value < _POOR * variant.perfect.value:
+    elif variant.saved.value < _POOR * (variant.limited if variant.held_back else variant.perfect).value:
         yield (
             "Most calls cannot be guessed with their arguments in time: langgraph-speculate evaluate shows which, and "
             "what they are mistaken for."
+        )
+
+
+def _held_back(found: Forecast, variant: Variant) -> Iterator[str]:
+    """What limits keep from being saved: parallel calls take as long as the slowest of those that did not fit."""
+    if variant.held_back and variant.perfect.value - variant.limited.value >= _WORTHWHILE:
+        widest = min(max(found.survey.widest, variant.width + 1), _WIDE)
+        yield (
+            f"Limits held back {variant.held_back} guesses: messages make up to {found.survey.widest} calls at once, "
+            f"and {variant.width} of them may start early (max_per_turn, max_in_flight). Within that, perfect "
+            f"prediction would save {percent(variant.limited.value)}. Raise both: --compare max_per_turn={widest} says "
+            "what that saves."
         )
 
 

@@ -16,7 +16,7 @@ _HEADINGS = (
     *("launched", "hits", "in vain", "wasted s"),
 )
 _PREVIEWS = ("policy", "previews used", "of the model hidden", "tokens in vain, cost")
-_BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "never ran ahead because")
+_BY_TOOL = ("tool", "calls", "hits", "in vain", "hidden s", "wasted s", "waited s", "why not more")
 
 
 def page(found: Forecast) -> str:

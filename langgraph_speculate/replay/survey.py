@@ -29,12 +29,14 @@ class Survey:
         effects: For each tool, how many of its calls only read (True), and how many do not.
         timed: Steps and calls whose times were recorded.
         steps: Messages of the model.
+        widest: The most calls that one of them makes.
         known: Calls whose results were recorded (`results`), and messages whose tokens were (`tokens`).
     """
 
     runs: int = 0
     calls: int = 0
     steps: int = 0
+    widest: int = 0
     tasks: Counter[str] = field(default_factory=Counter)
     effects: dict[str, Counter[bool]] = field(default_factory=dict)
     timed: Counter[str] = field(default_factory=Counter)
@@ -46,6 +48,7 @@ class Survey:
         self.tasks[run.task] += 1
         for step in script.steps:
             self.steps += step.timed
+            self.widest = max(self.widest, len(step.calls))
             self.timed["steps"] += step.timed and step.seconds is not None
             self.known["tokens"] += step.timed and step.tokens is not None
             for made in step.calls:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from langgraph_speculate.core.admission import Refusal
 from langgraph_speculate.observe.stats import Stats
 from langgraph_speculate.policy import SpeculationPolicy
 from langgraph_speculate.replay.intervals import Sums, interval
@@ -21,12 +22,14 @@ class RunTimes:
         ahead: With it.
         oracle: With every call that may run ahead started where the message before it ends: perfect one-step
             prediction.
+        limited: The same with no more calls at one time than the limits of the policy let a message have.
         tools: That the plain run waits for its tools.
     """
 
     plain: float
     ahead: float
     oracle: float
+    limited: float
     tools: float
 
 
@@ -97,6 +100,21 @@ class Variant(Compared):
     def perfect(self) -> Share:
         """What perfect one-step prediction would save."""
         return self.saved_by("oracle")
+
+    @cached_property
+    def limited(self) -> Share:
+        """What it would save within the limits of the policy."""
+        return self.saved_by("limited")
+
+    @property
+    def held_back(self) -> int:
+        """Guesses that found no room beside others of the same message, or of the same run."""
+        return sum(self.stats.denied.get(limit.value, 0) for limit in (Refusal.MAX_PER_TURN, Refusal.MAX_IN_FLIGHT))
+
+    @property
+    def width(self) -> int:
+        """How many calls of one message may start early at one time."""
+        return min(self.policy.limits.max_per_turn, self.policy.limits.max_in_flight)
 
 
 def _saved(sums: Sums) -> float:

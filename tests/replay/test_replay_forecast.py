@@ -12,11 +12,11 @@ import pytest
 
 from langgraph_speculate.errors import TraceError
 from langgraph_speculate.patterns import SqlitePatterns
-from langgraph_speculate.policy import SpeculationPolicy
+from langgraph_speculate.policy import Limits, SpeculationPolicy
 from langgraph_speculate.replay.forecast import Forecast, forecast
 from langgraph_speculate.replay.intervals import interval
 from langgraph_speculate.replay.method import Method
-from langgraph_speculate.replay.outlook import as_json, assumptions, pays, verdict
+from langgraph_speculate.replay.outlook import as_json, assumptions, by_tool, pays, verdict
 from langgraph_speculate.replay.page import page
 from langgraph_speculate.replay.times import Times, tool_times
 from langgraph_speculate.traces import Run, mine, read_runs
@@ -188,6 +188,59 @@ def test_variants_are_compared_and_the_best_is_named():
     assert told["best"] in ("", "thrift=0")
 
 
+def fan_out(number: int, wide: int = 5) -> Run:
+    """An order whose parcels are all looked up at once: their numbers stand in what the order's look-up answered."""
+    parcels = [f"PX-{number * 10 + at}" for at in range(wide)]
+    order = {"id": "c", "name": "get_order", "args": {"order_id": f"SO-{number}"}}
+    asked = [{"id": f"c{at}", "name": "get_parcel", "args": {"parcel": one}} for at, one in enumerate(parcels)]
+    events: list[dict[str, Any]] = [
+        {"role": "user", "content": f"Where is order SO-{number}?"},
+        {"role": "assistant", "content": "", "duration_s": 1.0, "tool_calls": [order]},
+        {"role": "tool", "tool_call_id": "c", "content": json.dumps({"parcels": parcels}), "duration_s": 0.1},
+        {"role": "assistant", "content": "", "duration_s": 1.0, "tool_calls": asked},
+        *({"role": "tool", "tool_call_id": one["id"], "content": "sent", "duration_s": 0.8} for one in asked),
+        {"role": "assistant", "content": "It was sent.", "duration_s": 1.0},
+    ]
+    return Run(f"run-{number}", f"task-{number}", events)
+
+
+FAN_OUTS = [fan_out(number) for number in range(100, 160)]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_where_limits_hold_parallel_calls_back_the_verdict_says_so(streams: bool):
+    """
+    And how to learn what raising them saves; not that calls cannot be guessed, which they were.
+    """
+    found = foretold(FAN_OUTS, method=Method(streams=streams))
+    said = " ".join(verdict(found))
+
+    assert "messages make up to 5 calls at once, and 3 of them may start early" in said
+    assert "--compare max_per_turn=5" in said
+    assert "cannot be guessed" not in said
+    why = {name: why for name, _, why in by_tool(found.variants[0].stats.by_tool)}
+    assert why["get_parcel"] == "held back: max_per_turn"
+
+
+def test_limits_that_cost_nothing_are_no_reason():
+    """
+    With room for all calls nothing is held back; nor is it worth a word where there is one call at a time.
+    """
+    roomy = SpeculationPolicy(tools={"get_*": True}, limits=Limits(max_per_turn=8, max_in_flight=8))
+
+    assert not any("Limits held back" in sentence for sentence in verdict(foretold(FAN_OUTS, roomy)))
+    assert not any("Limits held back" in sentence for sentence in verdict(foretold()))
+
+
+def test_recordings_without_calls_get_no_verdict():
+    """
+    Neither to leave it off nor to record more of the same: they hold nothing that could run ahead.
+    """
+    silent_runs = [Run(f"r{number}", f"t{number}", [RUNS[0].events[0], RUNS[0].events[-1]]) for number in range(20)]
+
+    assert list(verdict(foretold(silent_runs))) == ["These recordings hold no calls of tools."]
+
+
 def test_times_that_nobody_recorded_are_said_to_be_assumed():
     """
     A figure that rests on a guess says so.
@@ -277,6 +330,35 @@ def test_the_command_answers_in_words_and_in_json(traces: Path, tmp_path: Path, 
     assert told["variants"][0]["real_calls"] == 36
 
 
+def test_more_guesses_for_a_message_are_compared_with_room_for_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """
+    As many may run at one time, or the one limit would hold back what the other lets through.
+    """
+    path = tmp_path / "runs.jsonl"
+    path.write_text("\n".join(json.dumps({"id": run.id, "events": run.events}) for run in FAN_OUTS))
+    told = json.loads(replay(capsys, path, "--compare", "max_per_turn=3,8", "--no-streaming", "--json")[1])
+
+    saved = {one["name"]: one["saved_share"]["value"] for one in told["variants"]}
+    assert list(saved) == ["", "max_per_turn=3", "max_per_turn=8, max_in_flight=8"]
+    assert saved["max_per_turn=8, max_in_flight=8"] > 2 * saved["max_per_turn=3"]
+    assert told["best"] == "max_per_turn=8, max_in_flight=8"
+
+
+def test_a_narrow_terminal_shows_all_figures(
+    traces: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """
+    In fifty columns, with what stood in the way of a tool below them.
+    """
+    monkeypatch.setenv("COLUMNS", "50")
+    traces.write_text("\n".join(json.dumps({"id": run.id, "events": run.events}) for run in FAN_OUTS))
+    _, out, _ = replay(capsys, traces)
+
+    assert max(map(len, out.splitlines())) <= 50
+    assert "…" not in out[out.index("tool ") : out.index("- Learned")]
+    assert "get_parcel, held back: max_per_turn" in out
+
+
 def test_runs_that_patterns_were_learned_from_are_left_out(
     traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -301,7 +383,9 @@ def test_runs_that_patterns_were_learned_from_are_left_out(
         (["--tool-latency", "get_ordr=1"], "get_ordr: the traces have no such tool; did you mean 'get_order'?"),
         (["--tool-latency", "track*=1"], "--tool-latency track*: the traces have no such tool; there are get_order"),
         (["--model-pace", "2x"], "a multiple of itself"),
-        (["--compare", "thirft=1"], "compares thrift or value_per_second"),
+        (["--compare", "thirft=1"], "compares thrift, value_per_second, max_per_turn, max_in_flight"),
+        (["--compare", "max_per_turn=2.5"], "'2.5' is no whole number"),
+        (["--compare", "max_per_turn=-1"], "max_per_turn: must be a whole number >= 0, got -1"),
         (["--compare", "thrift=a"], "'a' is no number"),
         (["--compare", "thrift=7"], "thrift"),
         (["--policy", "no-such.toml"], "no-such.toml"),
