@@ -75,6 +75,11 @@ class Diagnosis:
         """Names of the tools that may run ahead, as things are."""
         return tuple(one.name for one in self.tools if one.verdict.allowed)
 
+    @property
+    def streams(self) -> bool:
+        """Whether a model may stream: of those that were seen none is known not to, or none was seen."""
+        return not self.models or any(why is None for _, why in self.models)
+
     def as_policy(self) -> SpeculationPolicy | None:
         """The policy, with what tools say of themselves written into it; None if it lets nothing run ahead."""
         if not self.allowed:

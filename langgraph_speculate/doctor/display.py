@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -38,7 +39,10 @@ def show(
     console.print(facts)
     if found.tools:
         console.print()
-        console.print(_tools(found.tools))
+        remedies = _said_once(found.tools)
+        console.print(_tools(found.tools, remedies))
+        for (why, remedy), count in remedies.items():
+            console.print(Text(f"{why} ({count} tools): {remedy}"), soft_wrap=True)
     _section(console, "Warnings", [Text(f"- {warning}", style="yellow") for warning in warned])
     if found.wrapped is None:
         _section(console, "The two lines", [_coloured(line) for line in patch.splitlines()])
@@ -108,26 +112,40 @@ def _facts(found: Diagnosis) -> Iterator[tuple[str, str]]:
     yield "policy", "none" if found.policy is None else f"level {found.policy.level}, {len(found.policy.tools)} entries"
 
 
-def _tools(tools: Sequence[ToolFinding]) -> Table:
+def _said_once(tools: Sequence[ToolFinding]) -> dict[tuple[str, str], int]:
+    """Reasons and remedies that several tools have in common, with how many do."""
+    found = Counter(advised for one in tools if not one.verdict.allowed and (advised := _advised(one))[1])
+    return {advised: count for advised, count in found.items() if count > 1}
+
+
+def _tools(tools: Sequence[ToolFinding], said_once: Collection[tuple[str, str]]) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("tool", overflow="fold")
     table.add_column("ahead")
     table.add_column("why, and what to do")
     table.add_column("hint")
     for one in tools:
-        cells = (printable(one.name), "yes" if one.verdict.allowed else "no", _why(one), str(one.looks))
+        cells = (printable(one.name), "yes" if one.verdict.allowed else "no", _why(one, said_once), str(one.looks))
         table.add_row(*map(Text, cells), style="green" if one.verdict.allowed else "")
     return table
 
 
-def _why(one: ToolFinding) -> str:
+def _why(one: ToolFinding, said_once: Collection[tuple[str, str]]) -> str:
     if one.verdict.allowed:
         return one.verdict.origin
+    why, remedy = advised = _advised(one)
+    if advised in said_once or not remedy:
+        return why
+    return f"{why}: {remedy.replace('[tools.NAME]', f'[tools.{printable(one.name)}]')}"
+
+
+def _advised(one: ToolFinding) -> tuple[str, str]:
+    """Why a tool may not run ahead, and what to do about it with NAME for its name, so that equals can be told."""
     why, remedy = advice(one.verdict.reason, one.verdict.detail)
     if one.verdict.reason == "undeclared" and not one.once_declared.allowed:
         rest = "; ".join(filter(None, advice(one.once_declared.reason, one.once_declared.detail)))
-        return f"{why}, and if somebody did: {rest}"
-    return f"{why}: {remedy}" if remedy else why
+        return f"{why}, and if somebody did: {rest}", ""
+    return why, remedy.replace(f"[tools.{one.name}]", "[tools.NAME]")
 
 
 def _section(console: Console, title: str, lines: Sequence[Text]) -> None:

@@ -8,6 +8,7 @@ from langgraph_speculate.core.worth import COORDINATION_S, TOO_FAST
 from langgraph_speculate.doctor.diagnosis import Diagnosis
 from langgraph_speculate.policy.checks import printable
 from langgraph_speculate.replay.forecast import Forecast, forecast
+from langgraph_speculate.replay.method import Method
 from langgraph_speculate.replay.survey import Progress
 from langgraph_speculate.traces.reader import at_least_one, read_runs
 from langgraph_speculate.traces.runs import Run
@@ -32,7 +33,7 @@ def outlook(found: Diagnosis, traces: Sequence[str], skips: Skips, progress: Pro
         told = next(passes, Skips())
         return at_least_one(read_runs(traces, on_skip=told), told)
 
-    return forecast(recordings, found.as_policy(), progress=progress)
+    return forecast(recordings, found.as_policy(), method=Method(streams=found.streams), progress=progress)
 
 
 def too_fast(saved: Forecast) -> Iterator[str]:

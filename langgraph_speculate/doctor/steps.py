@@ -58,7 +58,8 @@ def steps(
     left += [
         Step(
             "Replay",
-            f"langgraph-speculate replay {' '.join(traces) or _history(found)} --policy {policy}",
+            f"langgraph-speculate replay {' '.join(traces) or _history(found)} --policy {policy}"
+            + ("" if found.streams else " --no-streaming"),
             "“saved”: go on if it says “It pays”",
         ),
         Step(

@@ -252,8 +252,10 @@ def assumptions(found: Forecast) -> Iterator[str]:
         yield "Tools count as declared read-only if their names, SQL verbs or shell commands only read: give --policy."
     yield _of_model(clockwork.model, survey, clockwork.step_s, clockwork.knows_steps)
     yield from _of_tools(clockwork.tools, survey, clockwork.guessed, clockwork.step_s)
-    if not method.streams:
-        yield "The model does not stream: calls start when their message is complete."
+    if method.streams:
+        yield "The model is taken to stream: --no-streaming if it does not."
+    else:
+        yield "The model does not stream: calls that were not guessed start when their message is complete."
     yield from ahead.assumptions(found)
     if found.variants[0].policy.partition_by:
         yield "Each run counts as a user of its own: whose they are is not recorded, and the policy keeps users apart."

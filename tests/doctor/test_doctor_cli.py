@@ -192,6 +192,33 @@ def test_recorded_runs_say_what_would_be_saved(capsys: pytest.CaptureFixture[str
     assert forecast["verdict"]["words"]
 
 
+@pytest.mark.parametrize(("graph", "streams"), [("react", False), ("agent", True)])
+def test_what_is_known_of_the_model_goes_into_the_forecast_and_the_command(
+    graph: str, streams: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """
+    Where it does not stream nothing starts as it is written, so a forecast that took it to would promise too much.
+    """
+    recorded(tmp_path / "runs.jsonl", "get_price", 0.8)
+
+    _, out, _ = doctor(capsys, f"doctor_graphs:{graph}", "--traces", "runs.jsonl", "--json")
+
+    told = json.loads(out)
+    assert told["forecast"]["method"]["streams"] is streams
+    assert told["next"][0]["title"] == "Replay"
+    assert ("--no-streaming" in told["next"][0]["command"]) is not streams
+
+
+def test_a_remedy_that_tools_have_in_common_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Below the table, with how many it is for; a tool that has one of its own keeps that in its line.
+    """
+    _, out, _ = doctor(capsys, "doctor_graphs:agent")
+
+    remedy = "nobody said that it only reads (4 tools): declare [tools.NAME] read_only = true if it only reads\n"
+    assert out.count(remedy) == out.count("declare [tools.") == 1
+
+
 @pytest.mark.parametrize(("seconds", "warned"), [(0.001, True), (0.8, False)])
 def test_tools_that_are_too_fast_are_told(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, seconds: float, warned: bool

@@ -207,6 +207,16 @@ def fan_out(number: int, wide: int = 5) -> Run:
 FAN_OUTS = [fan_out(number) for number in range(100, 160)]
 
 
+@pytest.mark.parametrize(
+    ("streams", "told"), [(True, "--no-streaming if it does not"), (False, "The model does not stream")]
+)
+def test_whether_the_model_streams_is_said(streams: bool, told: str):
+    """
+    Recordings do not tell, and the figures rest on it.
+    """
+    assert any(told in sentence for sentence in assumptions(foretold(method=Method(streams=streams))))
+
+
 @pytest.mark.parametrize("streams", [True, False])
 def test_where_limits_hold_parallel_calls_back_the_verdict_says_so(streams: bool):
     """
