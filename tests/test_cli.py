@@ -89,8 +89,21 @@ def test_a_correct_log_is_exit_code_0(monkeypatch, capsys, tmp_path):
     assert code == 0
     assert json.loads(out) == {
         **{"records": 4, "runs": 1, "speculations": 1, "commits": 0, "discards": {"contradicted": 1}},
-        "violations": [],
+        **{"checked": True, "violations": []},
     }
+
+
+def test_a_log_without_records_is_not_called_sound(monkeypatch, capsys, tmp_path):
+    """
+    Runs that are switched off write none: nobody should take that for a promise that was checked.
+    """
+    path = write_log(tmp_path / "events.jsonl")
+    code, out, _ = run(monkeypatch, capsys, "audit", path)
+    assert code == 0
+    assert out.splitlines()[-1].startswith("nothing to check: 0 records")
+    assert "no violations" not in out
+    told = json.loads(run(monkeypatch, capsys, "audit", path, "--json")[1])
+    assert (told["records"], told["checked"], told["violations"]) == (0, False, [])
 
 
 def test_a_broken_promise_is_exit_code_1(monkeypatch, capsys, tmp_path):

@@ -18,6 +18,8 @@ from langgraph_speculate.cli.output import tell_cut
 if TYPE_CHECKING:
     from langgraph_speculate.observe.audit import Auditor, Violation
 
+_NOTHING = "nothing to check: 0 records (runs that are switched off write none)"
+
 
 @app.command(
     epilog="Examples: langgraph-speculate audit events.jsonl; langgraph-speculate audit events.jsonl.gz --json"
@@ -41,7 +43,8 @@ def audit(
     tell_cut(len(cut))
     found = auditor.findings()
     if as_json:
-        typer.echo(json.dumps(auditor.counts() | {"violations": [asdict(violation) for violation in found]}))
+        checked = {"checked": auditor.records > 0, "violations": [asdict(violation) for violation in found]}
+        typer.echo(json.dumps(auditor.counts() | checked))
     else:
         _show_audit(auditor, found, Console())
     if found:
@@ -55,7 +58,8 @@ def _show_audit(auditor: Auditor, found: list[Violation], console: Console) -> N
         )
         console.print(f"{name + ':':<14} {line}", highlight=False)
     if not found:
-        console.print("no violations", highlight=False)
+        told = "no violations" if auditor.records else _NOTHING
+        console.print(told, highlight=False, soft_wrap=True)
         return
     table = Table(title=f"violations: {len(found)}", title_justify="left", show_lines=True)
     for heading in ("rule", "line", "speculation or run", "what contradicts what"):

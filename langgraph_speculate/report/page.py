@@ -46,9 +46,10 @@ _MEANT = (
         "told by the real calls of the same tool, and for a hit by that very call.",
     ),
     (
-        "wrote nothing",
-        "Only tools that their owner declared read-only run ahead, and no tool ran ahead in a run whose gate took it "
-        "for a writing one. langgraph-speculate audit checks a log against all promises.",
+        "ran no write ahead",
+        "Writes run when the model has asked for them, as without speculation. Only tools that their owner declared "
+        "read-only run ahead, and no tool ran ahead in a run whose gate took it for a writing one. langgraph-speculate "
+        "audit checks a log against all promises.",
     ),
 )
 

@@ -9,6 +9,7 @@ import orjson
 
 from langgraph_speculate.observe.stats import Stats
 from langgraph_speculate.observe.tallies import Counts
+from langgraph_speculate.policy.levels import ENVIRONMENT_VARIABLE
 from langgraph_speculate.report.figures import Figures
 from langgraph_speculate.report.words import count, names, percent, seconds
 
@@ -18,9 +19,14 @@ def sentence(figures: Figures) -> str:
 
     >>> from langgraph_speculate.report.choice import Choice
     >>> sentence(Figures(Choice()))
-    'There are no real calls in this log.'
+    'There are no real calls in this log, nor any event: runs that are off (LANGGRAPH_SPECULATE, level) write none.'
     """
     stats = figures.stats()
+    if not figures.events:
+        return (
+            f"There are no real calls in this log, nor any event: runs that are off ({ENVIRONMENT_VARIABLE}, level) "
+            "write none."
+        )
     if not stats.real_calls:
         return "There are no real calls in this log."
     if stats.shadow.launched:
@@ -53,7 +59,7 @@ def _told(figures: Figures, stats: Stats) -> str:
         + (f" and {count(previews.wasted_tokens, 'token')}" if previews.began else ""),
         f"ran {names(sorted(figures.early_writes))} ahead, which may write"
         if figures.early_writes
-        else "wrote nothing",
+        else "ran no write ahead",
     ]
     return f"{', '.join(parts)}."
 

@@ -99,7 +99,7 @@ def test_the_mended_policy_saves_more(before, reports, shot):
     Both first sentences say what was saved, the mended tools have hits on top of the others, only what writes is
     denied, and what ran in vain is told. (By how much the sentences differ is for the pictures of the page to say.)
     """
-    said = re.compile(r"Saved \d+ % of .*, wrote nothing\.$")
+    said = re.compile(r"Saved \d+ % of .*, ran no write ahead\.$")
     assert said.match(before.locator(".lead").inner_text())
     first = hits(before)
     before.goto((reports / "after.html").as_uri())

@@ -50,8 +50,26 @@ def test_the_first_sentence_says_what_was_saved_hidden_wasted_and_written():
     Shares are of what the runs would have taken, and of what the tools took.
     """
     assert sentence(figures_of(*busy_run())) == (
-        "Saved 31 % of 6.5 s, hid 80 % of the wait for tools, wasted 2.5 s of tool time, wrote nothing."
+        "Saved 31 % of 6.5 s, hid 80 % of the wait for tools, wasted 2.5 s of tool time, ran no write ahead."
     )
+
+
+def test_real_writes_are_not_denied():
+    """
+    A run may write as much as its model asks for: what is said is that no write ran ahead.
+    """
+    wrote = events.Wrote(run="r", at=104.4, number=99, began=True, epoch=1, writes=("*",))
+    figures = figures_of(*busy_run()[:-1], wrote, busy_run()[-1])
+
+    assert figures.writes == 1
+    assert sentence(figures).endswith("ran no write ahead.")
+
+
+def test_a_log_without_events_hints_at_the_switch():
+    """
+    Runs that are switched off write none, which looks like a log that went elsewhere.
+    """
+    assert "runs that are off (LANGGRAPH_SPECULATE, level) write none" in sentence(figures_of())
 
 
 def test_a_run_that_became_longer_is_not_called_saved():
@@ -116,7 +134,7 @@ def test_a_tool_that_ran_ahead_although_it_may_write_is_told_first():
     told = sentence(figures_of(*happened[:-1], replace(launch, id="r:9", tool="open_return"), happened[-1]))
 
     assert "ran open_return ahead, which may write" in told
-    assert "wrote nothing" not in told
+    assert "ran no write ahead" not in told
 
 
 def test_waste_is_told_by_reason_in_calls_seconds_and_money():

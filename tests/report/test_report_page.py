@@ -139,7 +139,7 @@ def test_a_report_of_nothing_is_a_page_too():
     """
     Before the first run, in a notebook, say.
     """
-    assert "There are no real calls in this log." in Report().html()
+    assert "There are no real calls in this log" in Report().html()
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own():

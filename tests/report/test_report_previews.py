@@ -83,7 +83,7 @@ def test_what_the_model_hid_counts_as_saved():
 
     assert str(report) == (
         "Saved 20 % of 5 s, hid 0 % of the wait for tools and 1 s of the model, wasted 0 s of tool time and 900 "
-        "tokens, wrote nothing."
+        "tokens, ran no write ahead."
     )
     assert report.as_json()["stats"]["previews"]["wasted"] == {"result": 1}
 
