@@ -1,6 +1,7 @@
 """The command line: help, versions, and one clear line for what is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,32 @@ def test_transcripts_that_differ_are_exit_code_1(monkeypatch, capsys):
     code, out, err = run(monkeypatch, capsys, "demo", "--json")
     assert (code, out) == (1, '{"identical": 11}\n')
     assert "differ" in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_an_output_that_is_not_utf_8_gets_what_it_can_show(encoding, tmp_path):
+    """
+    Help, tables and sentences hold dashes, boxes and names from recordings; a question mark stands for the rest.
+    """
+    runs = tmp_path / "runs.jsonl"
+    call = {"id": "c", "name": "get_größe_λ", "args": {}}
+    events = [{"role": "user", "content": "Hi."}, {"role": "assistant", "tool_calls": [call]}]
+    runs.write_text("\n".join(json.dumps({"id": f"r{n}", "events": events}) for n in range(10)), "utf-8")
+    commands = [["replay", str(runs)], ["evaluate", str(runs), "--seeds", "1"], ["replay", "--help"]]
+    program = f"""if True:
+        from langgraph_speculate.cli import main
+        for arguments in {commands!r}:
+            try:
+                main(arguments)
+            except SystemExit as ended:
+                assert not ended.code
+    """
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, capture_output=True, timeout=120, check=False, env=os.environ | {"PYTHONIOENCODING": encoding}
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Too few calls to say" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ mistakes in a policy, which have a line each.
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -25,6 +27,7 @@ __all__ = ["audit", "convert", "demo", "doctor", "evaluate", "main", "mine", "re
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, with *arguments* instead of the process's; the entry point of the installed script."""
+    _print_whatever_comes()
     try:
         code = app(arguments, standalone_mode=False)
     except typer.Abort:
@@ -34,3 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (typer.TyperException, SpeculateError) as error:
         fail(error.format_message() if isinstance(error, typer.TyperException) else str(error))
     raise SystemExit(code or 0)
+
+
+def _print_whatever_comes() -> None:
+    """Where a terminal or a pipe is not in UTF-8, a character that it lacks is a question mark and not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
