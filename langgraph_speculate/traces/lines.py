@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import orjson
 
+from langgraph_speculate.traces import lenient
 from langgraph_speculate.traces.skips import Malformed, Skipped
 
 _GZIP = b"\x1f\x8b"
@@ -109,7 +110,7 @@ def parsed(line: bytes, limits: Limits) -> Any:
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise _no_json(line, error) from None
+        record = _lenient(line, error)
     # The parser keeps the last of two fields with one name; another reader of the same file might keep the first.
     bare = _TEXTS.sub(b"", line.replace(rb"\\", b"").replace(rb"\"", b""))
     if _fields(record, limits.depth) != bare.count(b":"):
@@ -117,14 +118,18 @@ def parsed(line: bytes, limits: Limits) -> Any:
     return record
 
 
-def _no_json(line: bytes, error: orjson.JSONDecodeError) -> Malformed:
+def _lenient(line: bytes, error: orjson.JSONDecodeError) -> Any:
+    """What the standard library reads where the fast parser found an *error*."""
     if "depth limit" in error.msg:
-        return Malformed("nested too deeply")
+        raise Malformed("nested too deeply")
     try:
-        line.decode()
+        return lenient.loads(line)
     except UnicodeDecodeError:
-        return Malformed("no UTF-8")
-    return Malformed("no JSON", error.msg.partition(":")[0])
+        raise Malformed("no UTF-8") from None
+    except RecursionError:
+        raise Malformed("nested too deeply") from None
+    except ValueError:
+        raise Malformed("no JSON", f"{error.msg.partition(':')[0]}, at character {error.pos + 1}") from None
 
 
 def _fields(record: Any, depth: int) -> int:

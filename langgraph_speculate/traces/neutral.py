@@ -7,6 +7,7 @@ people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -71,7 +72,9 @@ def _check_event(event: Any) -> None:
         raise Malformed("content is no text")
     for name in ("t", "duration_s"):
         value = event.get(name)
-        if not (value is None or type(value) is float or type(value) is int):
+        if type(value) is float and not math.isfinite(value):
+            event[name] = None  # as json.dumps writes what was never measured
+        elif not (value is None or type(value) is float or type(value) is int):
             raise Malformed(f"{name} is no number")
     if role == "assistant":
         _check_calls(event.get("tool_calls"))

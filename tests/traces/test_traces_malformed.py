@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_speculate.traces import Limits, Run, Skipped, Skips, read_runs
+from langgraph_speculate.traces.convert import convert
 from langgraph_speculate.traces.lines import json_lines
 from langgraph_speculate.traces.neutral import runs_in
 
@@ -41,12 +43,10 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "a trailing comma": (b'{"id": "bad", "events": [],}', "no JSON"),
     "single quotes": (b"{'id': 'bad', 'events': []}", "no JSON"),
     "a comment": (b'{"id": "bad", /* ... */ "events": []}', "no JSON"),
-    "not a number": (b'{"id": "bad", "events": [], "t": NaN}', "no JSON"),
-    "infinity": (b'{"id": "bad", "events": [], "t": 1e999}', "no JSON"),
+    "a word": (b'{"id": "bad", "events": [], "t": None}', "no JSON"),
     "NUL": (b'{"id": "b\x00ad", "events": []}', "no JSON"),
     "nothing but NUL": (b"\x00" * 50, "no JSON"),
     "a byte order mark inside of the file": (b"\xef\xbb\xbf" + GOOD, "no JSON"),
-    "half a surrogate pair": (b'{"id": "\\ud800", "events": []}', "no JSON"),
     "Latin-1": ('{"id": "bäd", "events": []}'.encode("latin-1"), "no UTF-8"),
     "a surrogate in UTF-8": (b'{"id": "\xed\xa0\x80", "events": []}', "no UTF-8"),
     "pickle": (b"\x80\x04\x95\x1a\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93.", "no UTF-8"),
@@ -112,6 +112,58 @@ def test_a_malformed_line_is_told_and_the_rest_is_used(
 
     assert runs == ["good", "better"]
     assert [(one.path, one.line, one.reason) for one in skipped] == [(str(path), 2, reason)]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_json_has_not_is_read_as_python_writes_it(tmp_path: Path, value: str):
+    """
+    Most recordings come from `json.dumps`, which writes them: one such argument does not cost the run, and a time that
+    is none is not known.
+    """
+    call = with_event(
+        role="assistant", duration_s=0, t=0, tool_calls=[{"id": "c", "name": "get", "args": {"a": 0, "b": "x"}}]
+    )
+    (tmp_path / "runs.jsonl").write_bytes(call.replace(b": 0", f": {value}".encode()))
+
+    (run,) = read_runs(tmp_path / "runs.jsonl", on_skip=pytest.fail)
+
+    event = run.events[1]
+    assert (event["duration_s"], event["t"]) == (None, None)
+    assert not math.isfinite(event["tool_calls"][0]["args"]["a"])
+    assert event["tool_calls"][0]["args"]["b"] == "x"
+
+
+def test_half_a_surrogate_pair_costs_its_character_and_not_the_run(tmp_path: Path):
+    """
+    Whoever cuts a text in the middle of an emoji writes one; what comes of it can be written down again.
+    """
+    said = rb'{"role": "user", "content": "Hi \ud83d"}, {"role": "user", "content": "\ud83d\ude00"}'
+    (tmp_path / "runs.jsonl").write_bytes(b'{"id": "a", "events": [' + said + b"]}")
+
+    (run,) = read_runs(tmp_path / "runs.jsonl", on_skip=pytest.fail)
+
+    assert [event["content"] for event in run.events] == ["Hi \ufffd", "\U0001f600"]
+    assert convert([run], tmp_path / "again.jsonl").runs == 1
+
+
+@pytest.mark.parametrize("line", [b'{"n": NaN, "a": ' + b"[" * 60 + b"]" * 60 + b"}", b'{"n": NaN, "n": 1}'])
+def test_what_only_python_would_read_keeps_within_the_same_limits(tmp_path: Path, line: bytes):
+    """
+    Depth, and no field twice.
+    """
+    (tmp_path / "runs.jsonl").write_bytes(line)
+    ((_, reason),) = [(one.line, one.reason) for one in read(tmp_path / "runs.jsonl")[1]]
+    assert reason in ("nested too deeply", "a field twice in one object")
+
+
+def test_where_a_line_is_no_json_is_told(tmp_path: Path):
+    """
+    Lines are long, and one character is wrong.
+    """
+    (tmp_path / "runs.jsonl").write_bytes(b'{"id": "bad", "events": [],}')
+    assert [one.detail for one in read(tmp_path / "runs.jsonl")[1]] == [
+        "trailing comma is not allowed, at character 27"
+    ]
 
 
 def test_what_is_wrong_with_an_event_is_told_with_its_number(tmp_path: Path):
