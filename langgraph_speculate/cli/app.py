@@ -51,7 +51,7 @@ SourceOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="neutral, messages, langsmith, langfuse, otlp or checkpoints; told by what a file holds if left out.",
+        help="neutral, messages, sharegpt, langsmith, langfuse, otlp or checkpoints; told by what a file holds.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

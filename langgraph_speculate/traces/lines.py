@@ -95,6 +95,26 @@ def read_each(
             yield number, made
 
 
+def unfolded(
+    found: Iterable[tuple[int, Any] | Skipped], is_record: Callable[[Any], bool]
+) -> Iterator[tuple[int, Any] | Skipped]:
+    """Yield each record of a line that holds a list of them by itself, with that line; all else as it comes.
+
+    Args:
+        found: What lines say.
+        is_record: Whether something looks like one record.
+    """
+    for one in found:
+        if isinstance(one, Skipped) or not _is_list(one[1], is_record):
+            yield one
+        else:
+            yield from ((one[0], record) for record in one[1])
+
+
+def _is_list(said: Any, is_record: Callable[[Any], bool]) -> bool:
+    return isinstance(said, list) and bool(said) and not is_record(said) and is_record(said[0])
+
+
 def parsed(line: bytes, limits: Limits) -> Any:
     """Parse one line.
 

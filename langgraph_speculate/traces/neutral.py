@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from langgraph_speculate.traces.lines import Limits, json_lines, read_each
+from langgraph_speculate.traces.lines import Limits, json_lines, read_each, unfolded
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Malformed, Skipped
 
@@ -19,9 +19,14 @@ _USUAL = Limits()
 ROLES = ("system", "user", "assistant", "tool")
 
 
+def is_record(record: Any) -> bool:
+    """Whether it looks like a neutral line."""
+    return isinstance(record, Mapping) and isinstance(record.get("events"), list) and "id" in record
+
+
 def runs_in(path: str, limits: Limits, on_bytes: Callable[[int], None] | None = None) -> Iterator[Run | Skipped]:
     """Yield the runs of a file of neutral lines, and what had to be skipped, in the order of the file."""
-    records = json_lines(path, limits, on_bytes)
+    records = unfolded(json_lines(path, limits, on_bytes), is_record)
     for found in read_each(records, path, lambda record: run_of(record, limits)):
         yield found if isinstance(found, Skipped) else found[1]
 

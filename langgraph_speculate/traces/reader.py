@@ -99,7 +99,10 @@ def at_least_one(runs: Iterator[Run], skips: Skips, where: str = "the traces hol
     example = skips.first if skips.count > before else None  # what other traces left out is not why
     if example is not None and example.is_for_want_of_a_package:
         raise TraceError(f"{example.where}: {example.reason}: {example.detail}")
-    why = f"; {skips.count - before} lines or files were skipped, such as {example}" if example is not None else ""
+    left_out = skips.count - before
+    if example is None:
+        raise TraceError(f"{where} no run, nor anything that had to be skipped: was nothing recorded into it?")
+    why = f": {example}" if left_out == 1 else f"; {left_out} lines or files were skipped, such as {example}"
     raise TraceError(f"{where} no run{why}")
 
 

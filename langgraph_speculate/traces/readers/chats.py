@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from langgraph_speculate.traces.lines import Limits, json_lines, read_each
+from langgraph_speculate.traces.lines import Limits, json_lines, read_each, unfolded
 from langgraph_speculate.traces.neutral import run_of
-from langgraph_speculate.traces.readers.messages import events_of, role_of
+from langgraph_speculate.traces.readers.messages import Event, events_of, role_of
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Malformed, Skipped
 
@@ -34,7 +34,7 @@ def is_record(record: Any) -> bool:
 
 def runs_in(path: str, limits: Limits, on_bytes: Any = None) -> Iterator[Run | Skipped]:
     """Yield the conversations of a file, and what had to be skipped, in the order of the file."""
-    records = json_lines(path, limits, on_bytes)
+    records = unfolded(json_lines(path, limits, on_bytes), is_record)
     for found in read_each(records, path, lambda record: run_of(_line(record), limits)):
         yield found if isinstance(found, Skipped) else found[1]
 
@@ -47,11 +47,16 @@ def _line(record: Any) -> dict[str, Any]:
     """
     if not is_record(record):
         raise Malformed("no conversation")
-    events = events_of(_messages(record))
-    named = record if isinstance(record, Mapping) else {}
-    task = named.get("task_id")
-    # Without an id of its own a conversation is what was said in it: the same line twice is one run.
-    name = next((str(named[name]) for name in _IDS if named.get(name)), "") or _digest(events)
+    return named(record if isinstance(record, Mapping) else {}, events_of(_messages(record)))
+
+
+def named(record: Mapping[str, Any], events: list[Event]) -> dict[str, Any]:
+    """A neutral line of these events, with the ids that a conversation's record says.
+
+    Without an id of its own a conversation is what was said in it: the same line twice is one run.
+    """
+    task = record.get("task_id")
+    name = next((str(record[name]) for name in _IDS if record.get(name)), "") or _digest(events)
     return {"id": name, "task_id": name if task is None else task, "events": events}
 
 
@@ -77,5 +82,5 @@ def _within(record: Mapping[str, Any], *path: str) -> Any:
     return value
 
 
-def _digest(events: list[Any]) -> str:
+def _digest(events: list[Event]) -> str:
     return f"chat-{blake2b(orjson.dumps(events), digest_size=8).hexdigest()}"

@@ -10,7 +10,17 @@ from typing import Any
 
 from langgraph_speculate.traces import neutral
 from langgraph_speculate.traces.lines import Limits, json_lines, opened
-from langgraph_speculate.traces.readers import chats, checkpoints, langfuse, langsmith, langsmith_api, otlp, tables
+from langgraph_speculate.traces.readers import (
+    chats,
+    checkpoints,
+    langfuse,
+    langsmith,
+    langsmith_api,
+    otlp,
+    sharegpt,
+    tables,
+)
+from langgraph_speculate.traces.readers.foreign import foreign
 from langgraph_speculate.traces.readers.tracers import Found, runs_of_spans
 from langgraph_speculate.traces.runs import Run
 from langgraph_speculate.traces.skips import Malformed, Skipped
@@ -59,20 +69,18 @@ def _events(path: str, limits: Limits, on_bytes: OnBytes) -> _Runs:
     )
 
 
-def _is_neutral(record: Any) -> bool:
-    return isinstance(record, Mapping) and isinstance(record.get("events"), list) and "id" in record
-
-
 SOURCES: Mapping[str, Source] = {
     "events": Source("events of this library", _is_event, _events),
     "otlp": Source("OpenTelemetry spans as OTLP JSON", otlp.is_record, partial(_spans, otlp.read)),
     "langsmith": Source("runs of LangSmith", langsmith.is_record, partial(_spans, langsmith.read)),
     "langfuse": Source("observations of Langfuse", langfuse.is_record, partial(_spans, langfuse.read)),
-    "neutral": Source("neutral lines", _is_neutral, neutral.runs_in),
+    "neutral": Source("neutral lines", neutral.is_record, neutral.runs_in),
     "messages": Source("OpenAI's logs or LangChain's dumps", chats.is_record, chats.runs_in),
+    "sharegpt": Source("conversations in the way of ShareGPT", sharegpt.is_record, sharegpt.runs_in),
     "checkpoints": Source("a SqliteSaver's database", None, checkpoints.runs_in_sqlite),
 }
 """The formats by name, in the order in which they are tried."""
+_LEARNED = tuple(name for name in SOURCES if name != "events")  # those that hold runs
 
 
 def is_remote(path: str) -> bool:
@@ -87,7 +95,8 @@ def runs_in(path: str, limits: Limits, on_bytes: OnBytes = None, source: str | N
         path: A file; `postgresql://…` is a `PostgresSaver`'s database, `langsmith:PROJECT` a project of LangSmith.
         limits: How much it may ask for.
         on_bytes: Called now and then with how many of its bytes have been read.
-        source: A name of `SOURCES`; None: told by what it holds, neutral lines if nothing fits.
+        source: A name of `SOURCES`; None: told by what it holds. If nothing fits, it is skipped as a whole where it
+            can be told what it is, and line by line, as neutral lines, where not.
     """
     if path.startswith(checkpoints.POSTGRES):
         return checkpoints.runs_in_postgres(path, limits)
@@ -96,11 +105,14 @@ def runs_in(path: str, limits: Limits, on_bytes: OnBytes = None, source: str | N
         return runs_of_spans(path, langsmith_api.records(project), langsmith.read, limits)
     if source is None and tables.is_table(_head(path)) and (needed := tables.needs(path)) is not None:
         return iter([needed])  # whose it is cannot be told without
-    return SOURCES[source or source_of(path, limits)].runs(path, limits, on_bytes)
+    source = source or source_of(path, limits)
+    if source is None and (whole := foreign(path, list(_beginning(path, limits)), limits, _LEARNED)) is not None:
+        return iter([whole])
+    return SOURCES[source or "neutral"].runs(path, limits, on_bytes)
 
 
-def source_of(path: str, limits: Limits) -> str:
-    """The name of a file's format, told by its beginning; `neutral` where nothing fits."""
+def source_of(path: str, limits: Limits) -> str | None:
+    """The name of a file's format, told by its beginning; None where nothing fits."""
     if _head(path).startswith(checkpoints.SQLITE):
         return "checkpoints"
     for record in _beginning(path, limits):
@@ -108,7 +120,7 @@ def source_of(path: str, limits: Limits) -> str:
         for name, source in SOURCES.items():
             if source.is_record is not None and (source.is_record(record) or source.is_record(first)):
                 return name
-    return "neutral"
+    return None
 
 
 def _beginning(path: str, limits: Limits) -> Iterator[Any]:
