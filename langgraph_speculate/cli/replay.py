@@ -147,8 +147,11 @@ def replay(
             progress=partial(progress_on, notes),
         )
     except TraceError as error:
-        left_out = f"; {known.skipped} runs that {patterns} has learned from were left out" if known.skipped else ""
-        raise TraceError(f"{error}{left_out}") from None
+        left_out = (
+            f"; {known.skipped} runs that {patterns} has learned from are left out: give others, or leave --patterns "
+            "out, and a part of these is learned from and the rest is played"
+        )
+        raise TraceError(f"{error}{left_out if known.skipped else ''}") from None
     finally:
         show_skips(skips, notes)
     if known.skipped:

@@ -69,7 +69,7 @@ class Stats(Counts):
         lines = [f"{'tool':<{width}}  calls  hits  launched  in vain  hidden s  wasted s"]
         for name, counts in (*named, ("all", self)):
             made = f"{counts.real_calls:>5}  {counts.hits:>4}  {counts.launched:>8}  {counts.wasted:>7}"
-            lines.append(f"{name:<{width}}  {made}  {counts.hidden_s:>8.2f}  {counts.wasted_s:>8.2f}")
+            lines.append(f"{name:<{width}}  {made}  {counts.hidden_s:>z8.2f}  {counts.wasted_s:>z8.2f}")
         lines.append(f"{self.runs} runs, {self.turns} turns; {self.foreseen} of {self.real_calls} calls foreseen")
         if self.previews.began:
             lines.append(str(self.previews))

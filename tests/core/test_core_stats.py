@@ -376,6 +376,13 @@ def test_printed_sums_are_a_table_that_fits_a_screen():
     assert "discarded: contradicted 1" in lines
 
 
+def test_what_rounds_to_nothing_has_no_sign():
+    """
+    Where a wait outlasts its body by a moment, nothing was hidden.
+    """
+    assert str(Stats(hidden_s=-0.001)).splitlines()[1].split()[-2:] == ["0.00", "0.00"]
+
+
 def test_printed_sums_of_nothing_are_short():
     """
     Before the first run, and with nothing to hold back.

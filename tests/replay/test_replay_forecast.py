@@ -386,6 +386,23 @@ def test_runs_that_patterns_were_learned_from_are_left_out(
     assert "60 runs that" in err
 
 
+def test_where_patterns_know_every_run_what_to_do_is_told(
+    traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """
+    Whoever mines recordings and then asks about the same ones learns why there is no answer, and how to get one.
+    """
+    store = SqlitePatterns(tmp_path / "patterns.db")
+    mine(read_runs(traces, on_skip=lambda _: None), store)
+    store.close()
+
+    code, out, err = replay(capsys, traces, "--patterns", tmp_path / "patterns.db")
+
+    assert (code, out) == (2, "")
+    assert "120 runs that" in err.splitlines()[-1]
+    assert "give others, or leave --patterns out" in err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
