@@ -272,11 +272,11 @@ def _is_same(left: Any, right: Any) -> bool:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Whether two values are one: types are kept, the order of keys is not."""
+    """Whether two values are one: types are kept, and so is the order of keys."""
     if type(left) is not type(right):
         return False
     if left != right:
         return False
     if isinstance(left, dict):
-        return all(_same(value, right[name]) for name, value in left.items())
+        return list(left) == list(right) and all(_same(value, right[name]) for name, value in left.items())
     return not isinstance(left, list) or all(map(_same, left, right))

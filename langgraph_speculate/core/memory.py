@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langgraph_speculate.core.calls import Call, canonical_bytes, size_of
+from langgraph_speculate.core.calls import Call, size_of
+from langgraph_speculate.core.canonical import canonical_bytes
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.resources import Epochs, render
 from langgraph_speculate.errors import UnkeyableArguments

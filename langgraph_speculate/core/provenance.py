@@ -18,7 +18,8 @@ from typing import Any
 
 import orjson
 
-from langgraph_speculate.core.calls import Call, canonical_key
+from langgraph_speculate.core.calls import Call
+from langgraph_speculate.core.canonical import canonical_key
 from langgraph_speculate.core.destinations import destinations, hosts_named
 from langgraph_speculate.core.history import History, ModelTurn, PastCall, UserTurn
 from langgraph_speculate.core.readings import readings

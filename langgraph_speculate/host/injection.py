@@ -15,7 +15,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt import ToolRuntime
 
-from langgraph_speculate.core.calls import canonical_key
+from langgraph_speculate.core.canonical import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat.tools import injected_arguments, injections_of
 from langgraph_speculate.host.wires import Trip, Watched, Wired

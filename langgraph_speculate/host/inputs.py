@@ -16,7 +16,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, ToolMessage
 
-from langgraph_speculate.core.calls import canonical_bytes
+from langgraph_speculate.core.canonical import canonical_bytes
 from langgraph_speculate.host.compat.configs import is_host_variable
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.reach import reach_of

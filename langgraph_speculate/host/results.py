@@ -8,6 +8,7 @@ from contextvars import Context
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
+from operator import is_
 from threading import Thread
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any
@@ -77,6 +78,8 @@ _WORLDS = (type, ModuleType, Context, FrameType, TracebackType, CodeType, Abstra
 def repeatable(value: Any) -> bool:
     """Whether copies of a result can answer any number of calls: it is made of plain values and containers alone.
 
+    No copy of a set that goes through its items in another order will do.
+
     >>> repeatable({"rows": [1, 2]}), repeatable(object())
     (True, False)
     """
@@ -90,6 +93,8 @@ def repeatable(value: Any) -> bool:
             rest += item.keys()
             rest += item.values()
         elif kind in _CONTAINERS:
+            if kind is set and _copied(item) is item:
+                return False
             rest += item
         elif kind not in _PLAIN:
             return False
@@ -105,7 +110,8 @@ _PLAIN = (*_JSON, complex, bytes, datetime, date, time, timedelta, Decimal, UUID
 def handed_over(value: Any) -> Any:
     """*value* with containers of its own: what the tool still holds on to is not what the graph gets.
 
-    Only plain containers are copied; what is in them stays itself.
+    Only plain containers are copied; what is in them stays itself. So does a set whose copy would go through its items
+    in another order, which tells how a set grew and shrank.
 
     >>> mine = {"rows": [1, 2]}
     >>> theirs = handed_over(mine)
@@ -127,7 +133,10 @@ def _copied(value: Any) -> Any:
         return [_copied(item) for item in value]
     if kind is tuple:
         return tuple(_copied(item) for item in value)
-    return set(value) if kind is set else value
+    if kind is set:
+        copy = set(value)
+        return copy if all(map(is_, copy, value)) else value
+    return value
 
 
 def text_shown(tool: BaseTool, value: Any) -> str | None:

@@ -19,7 +19,7 @@ from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, ensure_conf
 from langgraph.runtime import Runtime
 from langsmith.run_helpers import tracing_context
 
-from langgraph_speculate.core.calls import canonical_key
+from langgraph_speculate.core.canonical import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.arithmetic import rules_of
 from langgraph_speculate.host.compat.callbacks import hears_of_chunks

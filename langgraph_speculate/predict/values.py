@@ -27,7 +27,7 @@ def value_key(value: Any) -> Hashable:
     if value is None or isinstance(value, (bool, int, float)):
         return (type(value).__name__, value)
     try:
-        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError, RecursionError):
         return (type(value).__name__, None)  # never the same as anything worth guessing
     return (type(value).__name__, hash(text))  # thousands of keys are kept, and records are long

@@ -2,8 +2,8 @@
 arguments under the same call id, or a half-streamed call already looks complete.
 
 The library promises that a result is adopted only for exactly the arguments the body would receive: after every hook,
-coerced, defaults filled in, types kept; never by call id, and never before the call is final. That the key is injective
-and knows no order is shown in `tests/core/test_core_calls.py`.
+coerced, defaults filled in, types and orders kept; never by call id, and never before the call is final. That the key
+is injective is shown in `tests/core/test_core_calls.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import InitVar, dataclass
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import BaseTool
 from langchain_core.utils.json import parse_partial_json
+from pydantic import BaseModel, PrivateAttr, model_validator
+from pydantic_core import core_schema
 
 from langgraph_speculate import speculate, speculation_of
 
@@ -161,6 +165,134 @@ def test_values_that_look_alike_are_different_calls(way: str) -> None:
     stats = speculation_of(graph).stats()
     assert hits // 2 <= stats.hits <= hits
     assert stats.launched >= len(ALIKE) * 4
+
+
+# -- arguments that differ where a type does not show it ---------------------------------------------------------------
+
+
+@dataclass
+class Scaled:
+    """Made of something that is no field of it."""
+
+    x: int
+    scale: InitVar[int] = 1
+
+    def __post_init__(self, scale: int) -> None:
+        self.area = self.x * scale
+
+
+class Length(BaseModel):
+    """Keeps its unit out of sight."""
+
+    x: int
+    _unit: str = PrivateAttr("m")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_unit(cls, data: Any, handler: Any) -> Any:
+        made = handler({"x": data["x"]}) if isinstance(data, dict) else handler(data)
+        made._unit = data["unit"] if isinstance(data, dict) else data._unit
+        return made
+
+
+class Status(Enum):
+    """Open: it calls all that it does not know by one name."""
+
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Status:
+        made = object.__new__(cls)
+        made._name_, made._value_ = "UNKNOWN", value
+        return made
+
+
+class Money(str):
+    """A text with a currency."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        def made(value: Any) -> Money:
+            money = cls(value["amount"])
+            money.currency = value["currency"]  # type: ignore[attr-defined]
+            return money
+
+        return core_schema.no_info_plain_validator_function(made, json_schema_input_schema=core_schema.dict_schema())
+
+
+HIDDEN: dict[str, tuple[Any, Any, Any, Any]] = {
+    "an order by": (dict[str, str], lambda value: list(value), {"b": "asc", "a": "desc"}, {"a": "desc", "b": "asc"}),
+    "rows": (list[Any], str, [{"b": 1, "a": 2}], [{"a": 2, "b": 1}]),
+    "a set": (set[int], str, [8, 0], [0, 8]),
+    "a dataclass": (Scaled, lambda value: value.area, {"x": 2, "scale": 3}, {"x": 2, "scale": 5}),
+    "a model": (Length, lambda value: value._unit, {"x": 2, "unit": "km"}, {"x": 2, "unit": "mm"}),
+    "an open enum": (Status, lambda value: value.value, "lost", "late"),
+    "money": (
+        Money,
+        lambda value: value.currency,
+        {"amount": "1", "currency": "EUR"},
+        {"amount": "1", "currency": "USD"},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("what", HIDDEN)
+def test_arguments_that_a_tool_can_tell_apart_are_different_calls(what: str, way: str, world: World) -> None:
+    """
+    The order of what is in an argument, and what an object holds out of sight, is the tool's to see: what was read
+    ahead for another such value is let go, and the right guess is a hit.
+    """
+    kind, seen, real, other = HIDDEN[what]
+
+    def look(what: Any) -> str:
+        world.begin("look")
+        return str(seen(what))
+
+    look.__annotations__["what"] = kind
+    tool = make_tool("look", look, "both")
+
+    def run(guess: Any) -> tuple[list[str], int]:
+        world.log.clear()
+        script = [ask(("look", {"what": real})), AIMessage("done")]
+        graph = speculate(
+            agent_graph(ScriptedModel(script=script, during=_tried(way, world)), [tool]),
+            {"tools": {"look": EAGERLY}},
+            predictor=Fixed(("look", {"what": guess})),
+        )
+        return answers(final(graph, way)), speculation_of(graph).stats().hits
+
+    plain = answers(
+        final(agent_graph(ScriptedModel(script=[ask(("look", {"what": real})), AIMessage("")]), [tool]), way)
+    )
+    assert run(other) == (plain, 0)
+    assert run(real) == (plain, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_predictor_that_saw_another_order_misses(way: str) -> None:
+    """
+    The shipped predictor has learned one order, the model writes the other; read-through keeps them apart, too.
+    """
+
+    def rows(order_by: dict[str, str]) -> str:
+        "List rows."
+        return "ORDER BY " + ", ".join(f"{name} {way}" for name, way in order_by.items())
+
+    first, second = {"a": "desc", "b": "asc"}, {"b": "asc", "a": "desc"}
+    model = ScriptedModel(script=[ask(("rows", {"order_by": first})), AIMessage("done")], pace_s=0.02)
+    graph = speculate(
+        agent_graph(model, [make_tool("rows", rows, "both")]),
+        {"tools": {"rows": {**EAGERLY, "read_through": True, "ttl_s": 30}}, "limits": UNBRAKED},
+    )
+    for _ in range(4):
+        assert answers(final(graph, way)) == ["ORDER BY a desc, b asc"]
+    model.script = [
+        ask(("rows", {"order_by": second})),
+        ask(("rows", {"order_by": first}), prefix="d"),
+        AIMessage("done"),
+    ]
+    assert answers(final(graph, way)) == ["ORDER BY b asc, a desc", "ORDER BY a desc, b asc"]
 
 
 # -- calls that are still being written --------------------------------------------------------------------------------

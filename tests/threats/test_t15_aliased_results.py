@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from agents import WAYS, Oracle, ScriptedModel, agent_graph, ask, drive, hand_written_graph, make_tool
+from attacks import answers, final
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import BaseTool
 
@@ -110,3 +111,28 @@ def test_objects_that_somebody_keeps_are_found_by_the_same_check(way: str) -> No
     """
     graph = hand_written_graph(ScriptedModel(script=SCRIPT), [_look(shared=True)])
     assert "spoilt" in str([_spoiling(graph, way) for _ in range(2)])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("more", [{}, {"read_through": True, "ttl_s": 30}], ids=["once", "read through"])
+def test_a_set_is_shown_in_the_order_that_it_has(more: dict[str, Any], way: str) -> None:
+    """
+    A copy of a set that grew and shrank may go through its items in another order; the model reads the tool's own.
+    """
+
+    def ids(what: str) -> set[int]:
+        found = set(range(100))
+        found -= set(range(100)) - {1, 16}
+        return found
+
+    assert list(ids("")) != list(set(ids("")))
+    script = [ask(("ids", {"what": "a"})), ask(("ids", {"what": "a"}), prefix="d"), AIMessage("done")]
+    tool = make_tool("ids", ids, "both")
+    graph = speculate(
+        agent_graph(ScriptedModel(script=script, pace_s=0.02), [tool]),
+        {"tools": {"ids": {"read_only": True, **more}}},
+        predictor=Oracle(script),
+    )
+    plain = answers(final(agent_graph(ScriptedModel(script=script), [tool]), way))
+    assert answers(final(graph, way)) == plain
+    assert speculation_of(graph).stats().hits >= 1
