@@ -36,7 +36,7 @@ def show(
 
     check_patterns(patterns)
     store = SqlitePatterns(patterns, strict=True)
-    sums = store.load(partition_of(partition or ()))
+    sums = store.load(partition_of(partition or ()) or "")
     store.close()
     if tool is not None and tool not in (tools := tools_in(sums)):
         fail(f"--tool {tool}: {patterns} knows no such tool{nearest(tool, tools)}")

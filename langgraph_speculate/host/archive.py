@@ -87,7 +87,10 @@ class Archive:
         Raises:
             Exception: What the cache raises, if it does not remove it; here it is gone.
         """
-        shelf = shelf_for(partition_of(values))
+        partition = partition_of(values)
+        if partition is None:
+            return 0  # nothing of such runs is remembered
+        shelf = shelf_for(partition)
         with self._storing:
             with self._lock:
                 for name in [name for name in self._changed if name[0] == shelf]:

@@ -46,7 +46,7 @@ from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.names import Names
 from langgraph_speculate.host.run import Run
-from langgraph_speculate.host.tenants import Tenants
+from langgraph_speculate.host.tenants import Tenants, is_nobodys
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.observe.delivery import LAST_S
 from langgraph_speculate.observe.langsmith import Tracing
@@ -133,7 +133,7 @@ class Engine:
         self.patterns = None if patterns is None else self._keeper(patterns)  # last: what it opens needs to be closed
         self._runs: WeakSet[Run] = WeakSet()
         self._names = Names()
-        self._tenants = Tenants(policy, self.lock)
+        self._tenants = Tenants(policy, self.lock, self.warn)
         self._seen_tools = False
         self._closed = False
         self.handle = SpeculationHandle(self)
@@ -262,6 +262,8 @@ class Engine:
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """The predictor sees what the model asked for after *history*."""
+        if is_nobodys(history.origin):
+            return
         self.forecaster.learn(history, calls)
         if self.patterns is not None:
             self.patterns.learned()

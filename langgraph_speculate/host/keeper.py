@@ -77,6 +77,8 @@ class Keeper:
             values: The partition's values of the keys in `partition_by`; none: what is in no partition.
         """
         partition = partition_of(values)
+        if partition is None:
+            return 0  # nothing is learned from such runs
         with self._storing:
             with self._asking():
                 self._learner.forget(partition)

@@ -14,6 +14,7 @@ from langgraph_speculate.host.archive import hashed
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.host.results import handed_over
+from langgraph_speculate.host.tenants import is_nobodys
 from langgraph_speculate.host.toolbox import Toolbox
 from langgraph_speculate.policy.templates import EVERYTHING
 
@@ -37,7 +38,7 @@ class Recollection:
         self._driver = driver
         self._toolbox = toolbox
         self._memory = memory
-        self._partition = origin.partition
+        self._partition = None if is_nobodys(origin) else origin.partition
         self._begun: dict[str, tuple[Call, Reading]] = {}  # by the id of the call
         if engine.archive is not None:
             engine.archive.want(dict(self._from_before()))
@@ -80,7 +81,7 @@ class Recollection:
 
     def _shelf(self, tool: str) -> str | None:
         """The partition that results of a tool are remembered in; None if they must not be."""
-        if self._engine.is_private(tool):
+        if self._partition is None or self._engine.is_private(tool):
             return None
         entry = self._toolbox.get(tool)
         return shelf_of(None if entry is None else entry.facts.rule.tool, self._partition)

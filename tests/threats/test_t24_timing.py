@@ -27,6 +27,17 @@ POLICY: dict[str, Any] = {
 }
 
 
+class Person:
+    """Says nothing of itself: its text is its address, and addresses are used again."""
+
+
+class Detached:
+    """A row of a database that has gone away."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not bound to a session")
+
+
 class Clinic:
     """One graph for all tenants. Who is the victim, and what it looks up, changes from trial to trial."""
 
@@ -52,7 +63,7 @@ class Clinic:
             predictor=predictor,
         )
 
-    def run(self, user: str, *wards: str, foreseen: bool = False) -> list[bool]:
+    def run(self, user: Any, *wards: str, foreseen: bool = False) -> list[bool]:
         """Have *user* look these up, the model waiting for what is *foreseen*; which calls an attempt answered."""
         self._read = not foreseen
         fast: list[bool] = []
@@ -65,13 +76,13 @@ class Clinic:
         return fast
 
 
-def _accuracy(way: str, attacker: str, trials: int) -> float:
+def _accuracy(way: str, attacker: Any, trials: int, victim: Any = "victim") -> float:
     """How often *attacker* names the victim's ward from whether its own look at one ward was fast."""
     draw, right = random.Random(24), 0
     for _ in range(trials):
         clinic, secret, probed = Clinic(way), draw.choice(SECRETS), draw.choice(SECRETS)
         for _ in range(3):
-            clinic.run("victim", secret)
+            clinic.run(victim, secret)
         fast = any(clinic.run(attacker, probed))
         right += secret == (probed if fast else next(ward for ward in SECRETS if ward != probed))
     return right / trials
@@ -100,3 +111,32 @@ def test_what_was_learned_from_one_tenant_makes_no_call_of_another_faster(way: s
     chance (within three standard deviations, 0.38).
     """
     assert abs(_accuracy(way, "attacker", trials=16) - 0.5) < 0.38
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "victim", [None, False, b"1", Person(), Detached(), {"id": 1}], ids=lambda it: type(it).__name__
+)
+def test_tenants_are_told_apart_whatever_they_are_told_by(victim: Any, way: str) -> None:
+    """
+    `None` and the text "None" are two tenants, and an object whose text says nothing of whose it is, or raises, is
+    nobody: nothing is learned from its runs, though what it looks up each time would be foreseen. Runs go on.
+    """
+    clinic = Clinic(way)
+    attacker = "an address" if isinstance(victim, Person | Detached) else str(victim)
+    for _ in range(3):
+        clinic.run(victim, SECRETS[0])
+    assert clinic.run(attacker, SECRETS[0]) == [False]
+    if isinstance(victim, Person | Detached):
+        assert clinic.run(victim, SECRETS[0]) == [False]
+
+
+def test_runs_of_nobody_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    The warning names the key, and comes once, however many runs there are.
+    """
+    clinic = Clinic("invoke")
+    for _ in range(3):
+        clinic.run(Person(), SECRETS[0])
+    (told,) = [record.getMessage() for record in caplog.records if "partition_by" in record.getMessage()]
+    assert "(user)" in told
