@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from langgraph_speculate.core.marks import Marks
-from langgraph_speculate.policy.templates import EVERYTHING, filled
+from langgraph_speculate.policy.templates import EVERYTHING, touched
 
 _MAX_TAGS = 4096
 
@@ -20,14 +21,15 @@ _MAX_TAGS = 4096
 def render(templates: Iterable[str], args: Mapping[str, Any]) -> frozenset[str]:
     """Fill resource templates from a call's arguments; one that cannot be filled becomes `"*"`, everything.
 
-    A tag that ends in `*` stands for all tags with that beginning.
+    A tag that ends in `*` stands for all tags with that beginning. Values that may be one to another tool have a tag in
+    common.
 
     >>> sorted(render(["order:{order_id}", "stock:*"], {"order_id": 7}))
     ['order:7', 'stock:*']
     >>> render(["order:{order_id}"], {})
     frozenset({'*'})
     """
-    return frozenset(filled(template, args) for template in templates)
+    return frozenset[str]().union(*(touched(template, args) for template in templates))
 
 
 def overlap(left: str, right: str) -> bool:
@@ -86,7 +88,9 @@ class Epochs:
             return False
         if self._floor > since:
             return bool(tags)
-        return any(at > since and _touches(tags, tag) for tag, at in self._bumped.items())
+        # The latest come first: who reads began a moment ago, and thousands of tags may have been written before.
+        latest = takewhile(lambda bumped: bumped[1] > since, reversed(self._bumped.items()))
+        return any(_touches(tags, tag) for tag, _ in latest)
 
     def writing(self, tags: frozenset[str]) -> bool:
         """Whether a write that overlaps *tags* is under way."""
@@ -97,6 +101,7 @@ class Epochs:
             return
         self.now += 1
         for tag in tags:
+            self._bumped.pop(tag, None)  # to stand last again
             self._bumped[tag] = self.now
         if len(self._bumped) > _MAX_TAGS:
             # Forgetting must never make a read look fresh: every read older than this counts as changed from now on.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import string
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +37,22 @@ def filled(template: str, args: Mapping[str, Any]) -> str:
         return EVERYTHING
 
 
+def touched(template: str, args: Mapping[str, Any]) -> frozenset[str]:
+    """The resources that a template means for one call: as it is filled, and as another tool may spell the same values.
+
+    `True`, `1`, `"true"` and `" +1"` share a resource, because schemas turn them into one another: one call too many is
+    stale rather than one too few.
+
+    >>> sorted(touched("order:{order_id}", {"order_id": " 07"})), sorted(touched("order:{order_id}", {"order_id": 7}))
+    (['order: 07', 'order:7'], ['order:7'])
+    """
+    try:
+        alike = {name: _alike(_plain(args[name])) for name in template_arguments(template)}
+        return frozenset({filled(template, args), template.format_map(alike)})
+    except Exception:  # noqa: BLE001 - as in `filled`
+        return frozenset({EVERYTHING})
+
+
 def template_problem(template: str) -> str | None:
     """What is wrong with a resource template, or None."""
     try:
@@ -61,3 +78,15 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return str(int(value)) if float.is_integer(value) else float.__repr__(value)
     return int.__repr__(value)  # raises for everything else
+
+
+def _alike(text: str) -> str:
+    """One text for all that a schema may take for one value."""
+    word = text.strip()
+    if (truth := word.casefold()) in ("true", "false"):
+        return "1" if truth == "true" else "0"
+    for kind in (int, float):
+        with suppress(ValueError, OverflowError):  # what is infinite has no whole number
+            number = kind(word)
+            return str(int(number)) if number == int(number) else word
+    return word

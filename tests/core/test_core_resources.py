@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from langgraph_speculate.core import resources
 from langgraph_speculate.core.resources import Epochs, overlap, render
+from langgraph_speculate.policy.templates import filled
 
 TAGS = ["*", "order:*", "order:7", "order:77", "order:7*", "order:8", "stock:*", "stock", "stock:", "", "o*", "s"]
 tags = st.sampled_from(TAGS)
@@ -103,6 +104,33 @@ def test_a_value_is_one_resource_whether_a_tool_takes_it_as_an_enum_or_plainly(m
     """
     (read,), (written,) = render(["stock:{where}"], {"where": member}), render(["stock:{where}"], {"where": plain})
     assert overlap(read, written)
+
+
+SAME = [
+    *([1, True, 1.0, "1", "true", "True", " 1 ", "+1", "01", "1.0"], [0, False, -0.0, "0", "false", "-0", "0.0 "]),
+    *([7, "7", "007", 7.0, "\t7\n", "7e0"], ["north", " north"], [7.5, "7.5"], [10**20, float(10**20)]),
+]
+
+
+@pytest.mark.parametrize("spelled", SAME, ids=str)
+def test_values_that_a_schema_may_take_for_one_another_are_one_resource(spelled: list[Any]):
+    """
+    One tool takes a flag, the other a number or a text: a write of either makes a read of the other stale.
+    """
+    for left in spelled:
+        for right in spelled:
+            read, written = render(["shop:{it}"], {"it": left}), render(["shop:{it}"], {"it": right})
+            assert any(overlap(mine, other) for mine in read for other in written), (left, right)
+
+
+@given(st.sampled_from(["{a}", "x:{a}", "x:{a}*", "x:{a}/{b}"]), st.data())
+def test_other_spellings_only_add_to_what_a_template_names(template: str, data: st.DataObject):
+    """
+    What a template is filled with stays among its resources, so no overlap is lost: `file:01/x` lies in `file:01/*`.
+    """
+    texts = st.one_of(st.text(max_size=4), st.sampled_from(["01", " 1", "true", "+1", "1_0", "inf", "nan", "1e999"]))
+    args = data.draw(st.fixed_dictionaries({"a": texts | st.integers() | st.booleans() | st.floats(), "b": texts}))
+    assert filled(template, args) in render([template], args)
 
 
 def test_a_number_too_long_for_text_means_everything():
@@ -218,6 +246,22 @@ def test_forgetting_makes_old_reads_stale_and_no_new_ones_fresh():
     assert not epochs.changed(mine, since=after)
     epochs.begin_write(mine)
     assert epochs.changed(mine, since=after)
+
+
+def test_only_what_was_written_since_is_looked_at(monkeypatch: pytest.MonkeyPatch):
+    """
+    A read of a moment ago is compared with the writes of that moment, not with the thousands before it.
+    """
+    epochs, looked = Epochs(), []
+    for number in range(1000):
+        epochs.begin_write(frozenset({f"order:{number}"}))
+    before = epochs.now
+    epochs.begin_write(frozenset({"order:3"}))  # written before, and again
+    monkeypatch.setattr(resources, "_touches", lambda tags, tag: looked.append(tag) or tag in tags)
+    assert not epochs.changed(frozenset({"order:7"}), since=before)
+    assert looked == ["order:3"]
+    assert epochs.changed(frozenset({"order:3"}), since=before)
+    assert epochs.changed(frozenset({"order:7"}), since=7)
 
 
 def test_a_write_that_is_under_way_is_never_forgotten():

@@ -205,3 +205,40 @@ def test_a_write_from_outside_is_seen_only_where_results_are_not_kept(way: str, 
     )
     assert answers(final(graph, way)) == [expected]
     assert speculation_of(graph).stats().hits == (1 if ttl_s else 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("written", [True, "+1", " 1 ", 1.0], ids=repr)
+def test_a_write_in_another_spelling_makes_a_read_stale(written: Any, way: str) -> None:
+    """
+    One tool takes the shelf as a number, the other as a flag or a text; what was read before the write is not told
+    after it.
+    """
+    held, seen = {"text": "old"}, list[str]()
+
+    def read(shelf: int) -> str:
+        "Read a shelf."
+        seen.append(held["text"])
+        return held["text"]
+
+    def write(shelf: Any) -> str:
+        "Write to a shelf."
+        held["text"] = "new"
+        return "written"
+
+    script = [ask(("write", {"shelf": written})), ask(("read", {"shelf": 1}), prefix="d"), AIMessage("done")]
+    graph = speculate(
+        tool_node_graph(
+            ScriptedModel(script=script, during=holding(way, lambda: bool(seen))),
+            [make_tool("read", read, "both"), make_tool("write", write, "both")],
+        ),
+        {
+            "tools": {
+                "read": {**EAGERLY, "reads": ["shelf:{shelf}"], "scope": "run", "ttl_s": 60},
+                "write": {"writes": ["shelf:{shelf}"]},
+            }
+        },
+        predictor=Fixed(("read", {"shelf": 1})),
+    )
+    assert answers(final(graph, way)) == ["written", "new"]
+    assert seen[0] == "old"
