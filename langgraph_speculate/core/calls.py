@@ -113,6 +113,7 @@ def _nested_size(value: Any, enough: int) -> int:
         elif kind in _TEXTS:
             total += kind.__len__(item)
         elif kind is dict:
+            rest.extend(dict.keys(item))
             rest.extend(dict.values(item))
             total += 64 + 16 * dict.__len__(item)
         else:

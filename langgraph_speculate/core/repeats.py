@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.speculation import Speculation
@@ -59,20 +59,29 @@ class Remembered:
         )
 
 
+_LEAST_SIZE: Final = 256  # bytes that an answer takes with its call, however short it is
+
+
 class Repeats:
     """Remembered answers by call and venue: of each the one that was read last.
+
+    Attributes:
+        size: About how many bytes they take.
 
     >>> repeats = Repeats()
     >>> answer = Remembered(Call("get", {"id": 7}), "thread", frozenset({"item:7"}), 0, 10.0, 0.0, None, "sent", 4)
     >>> repeats.keep(answer)
     >>> repeats.find(answer.call.key, "thread").value
     'sent'
+    >>> repeats.size  # as much as an answer takes however short it is
+    256
     >>> repeats.find(answer.call.key, "task") is None
     True
     """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], Remembered] = {}
+        self.size = 0
 
     def __bool__(self) -> bool:
         return bool(self._kept)
@@ -93,8 +102,16 @@ class Repeats:
         """Remember an answer, unless a later one is."""
         known = self.find(answer.call.key, answer.venue)
         if known is None or known.launched_at <= answer.launched_at:
+            self.forget(answer.call.key, answer.venue)
             self._kept[answer.call.key, answer.venue] = answer
+            self.size += _size(answer)
 
     def forget(self, key: str, venue: str) -> None:
         """Let go of what is remembered of a call."""
-        self._kept.pop((key, venue), None)
+        known = self._kept.pop((key, venue), None)
+        if known is not None:
+            self.size -= _size(known)
+
+
+def _size(answer: Remembered) -> int:
+    return max(answer.size, _LEAST_SIZE)

@@ -120,13 +120,16 @@ class Session(Hedging):
 
     def _make_room(self, now: float) -> list[Command]:
         """Let the oldest results go until those that wait or are remembered take no more than the cache may hold."""
-        held = sorted([*self.table.ready, *self._repeats], key=lambda result: result.launched_at)
-        total = sum(result.size for result in held)
+        ready = list(self.table.ready)
+        waiting, most = sum(result.size for result in ready), self.limits.max_cache_bytes
+        if waiting + self._repeats.size <= most:
+            return []
         excess = []
-        while total > self.limits.max_cache_bytes:
-            oldest = held.pop(0)
-            total -= oldest.size
+        for oldest in sorted([*ready, *self._repeats], key=lambda result: result.launched_at):
+            if waiting + self._repeats.size <= most:
+                break
             if isinstance(oldest, Speculation):
+                waiting -= oldest.size
                 excess.append(oldest)
             else:
                 self._repeats.forget(oldest.call.key, oldest.venue)

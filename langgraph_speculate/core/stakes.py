@@ -27,6 +27,8 @@ _HOUR_S: Final = 3600.0
 _UNKNOWN_OUTPUT: Final = 200
 """Tokens that a model is thought to write of which nothing is known."""
 _NEWEST: Final = 0.2  # how much the latest output weighs in the mean
+_MODELS: Final = 64  # that are told apart
+_OTHERS: Final = "other models"
 
 
 class Objection(StrEnum):
@@ -130,6 +132,7 @@ class Stakes:
         self._running: Counter[str] = Counter()
         self._wasted: deque[tuple[float, int]] = deque()  # of the last hour: when, and how many tokens
         self._wasted_tokens = 0  # their sum, which each bet is weighed against
+        self._models: set[str] = set()
         self._output: dict[str, float] = {}
         self._breakers: dict[str, Breaker] = {}
         self._switches: list[Switched] = []
@@ -147,7 +150,7 @@ class Stakes:
             return Objection.RUN_TOKENS
         if self._wasted_within_an_hour(now) + total > limits.max_wasted_tokens_per_hour:
             return Objection.HOUR_TOKENS
-        if self._running[bet.model] >= limits.max_previews_per_model:
+        if self._running[self._name(bet.model)] >= limits.max_previews_per_model:
             return Objection.BUSY
         hides_s = max((self._latencies.overlap(tool, bet.model) for tool in bet.tools), default=0.0)
         if net(bet.probability, hides_s, self._prices.seconds(self.cost(bet.model, bet.tokens))) <= 0:
@@ -160,22 +163,23 @@ class Stakes:
 
     def writes(self, model: str) -> int:
         """About how many tokens a call of a model writes."""
-        return round(self._output.get(model, _UNKNOWN_OUTPUT))
+        return round(self._output.get(self._name(model), _UNKNOWN_OUTPUT))
 
     def wrote(self, model: str, tokens: int) -> None:
         """A call of a model wrote so many tokens."""
-        known = self._output.get(model, float(tokens))
-        self._output[model] = known + _NEWEST * (tokens - known)
+        name = self._name(model)
+        known = self._output.get(name, float(tokens))
+        self._output[name] = known + _NEWEST * (tokens - known)
 
     def made(self, bet: Bet) -> None:
         """A bet is made."""
-        self._running[bet.model] += 1
+        self._running[self._name(bet.model)] += 1
         with self._watched(bet.model) as breaker:
             breaker.launched()
 
     def ended(self, bet: Bet) -> None:
         """Its call of the model is over, one way or another."""
-        self._running[bet.model] -= 1
+        self._running[self._name(bet.model)] -= 1
 
     def won(self, bet: Bet, hidden_s: float, now: float) -> None:
         """A real call takes what it wrote, of which so many seconds had passed."""
@@ -197,6 +201,13 @@ class Stakes:
         switches, self._switches = self._switches, []
         return switches
 
+    def _name(self, model: str) -> str:
+        """What is known of a model goes by this: providers make up names without end, so the last share one."""
+        if model not in self._models and len(self._models) >= _MODELS:
+            return _OTHERS
+        self._models.add(model)
+        return model
+
     def _refuses(self, model: str, now: float) -> bool:
         with self._watched(model) as breaker:
             return breaker.refuses(now)
@@ -208,12 +219,13 @@ class Stakes:
     @contextmanager
     def _watched(self, model: str) -> Iterator[Breaker]:
         """The breaker of a model; if it goes off or on meanwhile, that is noted."""
-        breaker = self._breakers.setdefault(model, Breaker(LEAST, self._limits.cool_down_s))
+        name = self._name(model)
+        breaker = self._breakers.setdefault(name, Breaker(LEAST, self._limits.cool_down_s))
         before, worth, count = breaker.state, breaker.worth, breaker.count
         yield breaker
         if breaker.state != before:
             now_worth, now_count = (breaker.worth, breaker.count) if breaker.count else (worth, count)
-            self._switches.append(switched("model", model, breaker, now_worth, now_count))
+            self._switches.append(switched("model", name, breaker, now_worth, now_count))
 
     def _wasted_within_an_hour(self, now: float) -> int:
         while self._wasted and self._wasted[0][0] <= now - _HOUR_S:

@@ -856,6 +856,13 @@ class Rowdy(list[Any]):
         raise SystemExit
 
 
+def test_the_keys_of_a_result_take_room_too() -> None:
+    """
+    A table by long texts is as large as a list of them.
+    """
+    assert size_of({"k" * 10_000: None}, 100_000) > 10_000
+
+
 def test_measuring_a_result_runs_none_of_its_code() -> None:
     """
     What is made of a container of Python's is measured as that one, past its methods.

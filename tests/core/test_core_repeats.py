@@ -219,19 +219,46 @@ def test_the_oldest_goes_when_the_cache_is_full_whether_it_waits_or_is_remembere
     """
     Speculations and remembered answers share one bound.
     """
-    session = a_session(max_cache_bytes=10)
-    executed(session, SEVEN, size=5, began=0.0)
+    session = a_session(max_cache_bytes=1000)
+    executed(session, SEVEN, size=500, began=0.0)
     session.begin_turn("t1", 1.0)
     nine = Call("get", {"id": 9})
     (launch,) = session.predicted("t1", [Proposal(Candidate(nine, 0.9, "s"), nine, GET, "thread", HERE)], 1.0)
     assert isinstance(launch, Launch)
-    session.finish(launch.speculation.id, Outcome("early"), 5, 2.0, 1.0)
+    session.finish(launch.speculation.id, Outcome("early"), 500, 2.0, 1.0)
     assert asked(session, now=2.0) == "first"
-    executed(session, EIGHT, size=5, began=3.0, ended=3.5)
+    executed(session, EIGHT, size=500, began=3.0, ended=3.5)
     assert [asked(session, now=4.0), asked(session, EIGHT, now=4.0)] == [MISS, "first"]
     assert told(session, events.Discarded) == []
-    executed(session, Call("get", {"id": 10}), size=5, began=4.0, ended=4.5)
+    executed(session, Call("get", {"id": 10}), size=500, began=4.0, ended=4.5)
     assert [event.reason for event in told(session, events.Discarded)] == ["evicted"]
+
+
+def test_answers_without_a_size_are_bounded_too():
+    """
+    None and an empty text take room as well: their calls, and what is known of them.
+    """
+    session = a_session(max_cache_bytes=10_000)
+    for number in range(1000):
+        executed(session, Call("get", {"id": number}), value=None, size=0, began=number / 1000)
+    kept = [number for number in range(1000) if asked(session, Call("get", {"id": number})) is not MISS]
+    assert kept == list(range(1000 - len(kept), 1000))
+    assert 10 <= len(kept) <= 100
+
+
+def test_the_size_of_what_is_remembered_follows_every_change():
+    """
+    Later answers of a call take the place of earlier ones, and what is forgotten takes nothing.
+    """
+    draw, repeats = random.Random(1), Repeats()
+    for at in range(500):
+        call = Call("get", {"id": draw.randrange(5)})
+        if draw.random() < 0.3:
+            repeats.forget(call.key, "thread")
+        else:
+            began = at - draw.randrange(5)
+            repeats.keep(Remembered(call, "thread", frozenset(), 0, 1.0, began, None, size=draw.randrange(1000)))
+        assert repeats.size == sum(max(answer.size, 256) for answer in repeats)
 
 
 def test_nothing_is_remembered_beyond_the_end_of_the_run():

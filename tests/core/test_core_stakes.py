@@ -40,6 +40,22 @@ def test_a_bet_is_made_if_the_time_it_saves_is_worth_its_tokens(probability: flo
     assert (objection(stakes(price), bet(probability)) is None) is made
 
 
+def test_models_without_end_take_no_room_without_end():
+    """
+    Providers put dates and ids into names; beyond the first dozens, models share what is known of them, and a limit.
+    """
+    many = stakes(max_previews_per_model=1)
+    for number in range(1000):
+        one = bet(model=f"model-{number}")
+        many.wrote(one.model, 1000)
+        if objection(many, one) is None:
+            many.made(one)
+            many.lost(one, Tokens(1, 1), 0.0)
+    assert max(map(len, (many._models, many._output, many._running, many._breakers))) <= 65
+    assert objection(many, bet(model="model-0")) is Objection.BUSY
+    assert objection(many, bet(model="never seen")) is Objection.BUSY
+
+
 def test_what_takes_no_time_is_not_bet_on():
     """
     A tool that answers at once leaves nothing to hide.
