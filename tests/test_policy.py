@@ -394,7 +394,8 @@ def test_context_variables_can_be_set_in_code():
     ("name", "metadata", "origin", "read_only"),
     [
         ("get_order", {"read_only": True}, "tools.get_order", False),
-        ("get_user", {"read_only": False}, 'tools."get_*"', True),
+        ("get_user", {"read_only": True}, 'tools."get_*"', True),
+        ("get_user", {"read_only": False}, 'tools."get_*"', False),
         ("get_users_all", None, 'tools."get_users*"', False),
         ("x_get", None, 'tools."?_get"', True),
         ("other", {"speculation": {"read_only": True}, "read_only": False}, "metadata.speculation", True),
@@ -419,6 +420,38 @@ def test_the_nearest_statement_about_a_tool_decides(
 
     assert rule.origin == origin
     assert (rule.tool and rule.tool.read_only) == read_only
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (None, "declared"),
+        ({}, "declared"),
+        ({"read_only": True}, "declared"),
+        ({"read_only": None}, "declared"),
+        ({"speculation": True}, "declared"),
+        ({"speculation": {"read_only": True, "ttl_s": 3}}, "declared"),
+        ({"read_only": False}, "not_read_only"),
+        ({"read_only": "no"}, "not_read_only"),
+        ({"destructive": True}, "not_read_only"),
+        ({"read_only": False, "readOnlyHint": True}, "not_read_only"),
+        ({"speculation": False}, "not_read_only"),
+        ({"speculation": None}, "not_read_only"),
+        ({"speculation": {"writes": ["queue"]}}, "not_read_only"),
+        ({"speculation": {"read_onyl": True}}, "not_read_only"),
+        ({"speculation": ToolPolicy(destructive=True)}, "not_read_only"),
+        ({"read_only": True, "open_world": True}, "open_world"),
+        ({"speculation": {"read_only": True, "open_world": True}}, "open_world"),
+    ],
+)
+def test_what_a_tool_says_no_to_holds_against_a_glob(metadata: dict[str, Any] | None, reason: str):
+    """
+    Whoever wrote the glob did not have this tool in mind. An entry of its own name wins, and a glob's no stays one.
+    """
+    verdict = SpeculationPolicy.load({"tools": {"get_*": True}}).explain("get_next_job", metadata=metadata)
+    assert (verdict.reason, verdict.allowed, verdict.origin) == (reason, reason == "declared", 'tools."get_*"')
+    assert SpeculationPolicy.load({"tools": {"get_next_job": True}}).explain("get_next_job", metadata=metadata).allowed
+    assert not SpeculationPolicy.load({"tools": {"get_*": False}}).explain("get_next_job", metadata=metadata).allowed
 
 
 def test_the_first_of_two_equally_literal_globs_decides():

@@ -140,7 +140,10 @@ class Toolbox:
         if entry is not None and (self._clones.get(tool.name) is tool or same_body(entry.tool, tool)):
             self._clones[tool.name] = tool
             return entry
-        rule, changed = held_to_pin(tool, self._policy.rule_for(tool.name))
+        rule = self._policy.rule_for(tool.name)  # by its metadata alone it may not run ahead; they only narrow
+        if rule.tool is not None:
+            rule = self._policy.rule_for(tool.name, tool.metadata)
+        rule, changed = held_to_pin(tool, rule)
         return Entry(tool, ToolFacts(tool.name, rule, changed=changed))
 
     def facts_of(self, name: str) -> ToolFacts:

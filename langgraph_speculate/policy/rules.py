@@ -192,6 +192,33 @@ def narrowed(rule: Rule, found: Annotations | None) -> Rule:
     return rule
 
 
+def curbed(rule: Rule, metadata: object) -> Rule:
+    """Return a glob's rule without what the tool's own metadata says no to.
+
+    Whoever wrote the glob did not have this tool in mind; whoever wrote the tool did. What cannot be understood is no.
+    """
+    tool = rule.tool
+    if tool is None or not tool.read_only or not isinstance(metadata, Mapping):
+        return rule
+    said = _settings(metadata["speculation"]) if "speculation" in metadata else metadata
+    if said.get("destructive") or said.get("read_only") not in (True, None):
+        word = "it is destructive" if said.get("destructive") else "it does not only read"
+        detail = f"its own metadata says that {word}, and a glob does not know better; an entry of its name would"
+        return Rule(replace(tool, read_only=False, writes=None), rule.origin, detail)
+    if said.get("open_world") and not tool.open_world:
+        detail = "its own metadata says open_world = true, and its entry, a glob, does not"
+        return Rule(replace(tool, open_world=True, scope="step"), rule.origin, detail)
+    return rule
+
+
+def _settings(said: Any) -> Mapping[str, Any]:
+    """What a tool's owner says of it under `speculation`."""
+    if next(entry_problems(said, ""), None) is not None:
+        return {"read_only": False}
+    policy = tool_policy(said)
+    return {"read_only": policy.read_only, "destructive": policy.destructive, "open_world": policy.open_world}
+
+
 def reason_for(rule: Rule, level: str, fingerprint: str | None) -> Reason:
     """Return what a rule amounts to at a level."""
     tool = rule.tool

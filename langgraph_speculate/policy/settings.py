@@ -25,6 +25,7 @@ from langgraph_speculate.policy.rules import (
     Reason,
     Rule,
     Verdict,
+    curbed,
     entry_problems,
     matching,
     narrowed,
@@ -184,14 +185,15 @@ class SpeculationPolicy:
     def rule_for(self, name: str, metadata: Mapping[str, Any] | None = None) -> Rule:
         """Return the entry that decides about a tool: by name, by glob, by the tool's own metadata, or none.
 
-        Annotations of an MCP server in the metadata narrow what the owner declared, and declare nothing by themselves
-        unless the level and `trusted_servers` say so.
+        A tool's own metadata narrows what a glob says. Annotations of an MCP server in it narrow what the owner
+        declared, and declare nothing by themselves unless the level and `trusted_servers` say so.
 
         Raises:
             PolicyError: The metadata speaks of speculation, but not in a way that can be understood.
         """
         if (key := matching(self.tools, name)) is not None:
             rule = Rule(self.tools[key], checks.located("tools", key))
+            rule = rule if key == name else curbed(rule, metadata)
         else:
             believes = LEVELS.index(self.level) >= LEVELS.index("annotated")
             rule = rule_in_metadata(name, metadata, believes=believes, trusted=self.trusted_servers)

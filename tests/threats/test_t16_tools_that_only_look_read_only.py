@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agents import START_INPUT, WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, drive, make_tool
+from agents import EAGERLY, START_INPUT, WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, drive, make_tool
 from attacks import answers, final, holding
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
@@ -124,3 +124,27 @@ def test_each_of_them_does_harm_if_its_owner_declares_it_wrongly(name: str) -> N
         )
         drive(graph, way, START_INPUT)
         assert ledger == {name: [2]}
+
+
+@pytest.mark.parametrize("metadata", [{"read_only": False}, {"speculation": {"writes": ["queue"]}}], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_glob_does_not_overrule_what_a_tool_says_of_itself(metadata: dict[str, Any], way: str) -> None:
+    """
+    `get_*` was not written for `get_next_job`, which says that it writes: each job is taken once, by the real call.
+    """
+    ledger = Ledger()
+
+    def get_next_job(id: int) -> str:
+        "Get a job."
+        return f"job {ledger.note('get_next_job', id)}"
+
+    script = [ask(("get_next_job", {"id": 1})), AIMessage("done")]
+    tool = make_tool("get_next_job", get_next_job, "both", metadata=metadata)
+    graph = speculate(
+        agent_graph(ScriptedModel(script=script, pace_s=0.02), [tool]),
+        {"tools": {"get_*": EAGERLY}},
+        predictor=Fixed(("get_next_job", {"id": 2}), ("get_next_job", {"id": 1})),
+    )
+    assert answers(final(graph, way)) == ["job 1"]
+    assert ledger["get_next_job"] == [1]
+    assert speculation_of(graph).stats().denied["not_read_only"] > 0
