@@ -74,12 +74,17 @@ class Evidence:
         if word in self._established or not origin.thread:
             return word in self._established
         seen = self._seen.touch(word, dict)
+        threads, thread = set[int]().union(*seen.values()), hash(origin.thread)
         # Where nobody told users apart, each thread may be another's.
-        threads = seen.setdefault(hash(origin.partition or origin.thread), set())
-        if len(threads) < self._k:  # more of one partition prove nothing, and would fill the memory
-            threads.add(hash(origin.thread))
+        partition = hash(origin.partition or origin.thread)
+        is_new = partition not in seen and len(seen) < self._k
+        if is_new or (
+            thread not in threads and len(threads) < self._k
+        ):  # more prove nothing, and would fill the memory
+            seen.setdefault(partition, set()).add(thread)
+            threads.add(thread)
         enough = len(seen) >= self._k or isinstance(word[1], FieldName)
-        if not enough or len(set().union(*seen.values())) < self._k:
+        if not enough or len(threads) < self._k:
             return False
         del self._seen[word]
         return self._established.touch(word, lambda: True)

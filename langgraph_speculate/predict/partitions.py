@@ -21,6 +21,8 @@ from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.verbs import verb
 
 _PARTITIONS = 64
+_UNTAKEN = 256
+"""Forgotten partitions whose sums wait for somebody to write them down, if anybody ever does."""
 _RUNS = 2_000  # whose lessons are counted
 _PER_RUN = 8
 """How often one run teaches the same step (what happened last, and the tools that follow): an attacker needs many runs
@@ -59,7 +61,7 @@ class PartitionedPredictor:
         self._apart = apart
         self.on_new: Callable[[str], None] = lambda partition: None  # called when a partition is met
         self._predictors: Recent[str, BlendedPredictor] = Recent(partitions)
-        self._untaken: dict[str, Sums] = {}  # of predictors that were forgotten
+        self._untaken: Recent[str, Sums] = Recent(_UNTAKEN)  # of predictors that were forgotten
         self._taught: Recent[Origin, Counter[Hashable]] = Recent(_RUNS)
 
     @property
@@ -117,7 +119,8 @@ class PartitionedPredictor:
 
     def take(self) -> Mapping[str, Sums]:
         """Hand over what was learned since the last time, by partition."""
-        taken, self._untaken = self._untaken, {}
+        taken = dict(self._untaken)
+        self._untaken.clear()
         for partition, predictor in self._predictors.items():
             add_to(taken.setdefault(partition, {}), predictor.take().items())
         return {partition: sums for partition, sums in taken.items() if sums}
@@ -166,7 +169,9 @@ class PartitionedPredictor:
     def _make_room(self) -> None:
         while len(self._predictors) >= self._predictors.size:
             partition, predictor = self._predictors.popitem(last=False)
-            add_to(self._untaken.setdefault(partition, {}), predictor.take().items())
+            sums = predictor.take()
+            if sums:
+                add_to(self._untaken.touch(partition, dict), sums.items())
 
 
 def default_predictor(*, apart: bool = True) -> PartitionedPredictor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from langgraph_speculate.core import Call
+from langgraph_speculate.core import Call, History, Origin
 from langgraph_speculate.core.sums import Key, Sums
 from langgraph_speculate.patterns import SqlitePatterns
 from langgraph_speculate.predict import PartitionedPredictor
@@ -117,3 +118,70 @@ def test_a_call_is_never_more_probable_than_sure_although_messages_were_left_out
     [(_, call, chance)] = memory.predict([(), ("user",), ("find", "user")], limit=5)
     assert call == Call("look", {"id": 7})
     assert 0.9 < chance <= 1.0
+
+
+# -- what is kept of many ----------------------------------------------------------------------------------------------
+
+
+def test_evidence_of_a_word_is_bounded_however_many_say_it():
+    """
+    Ten thousand users who begin alike prove no more than the first few, and take no more room.
+    """
+    evidence, word = Evidence(), ("find", "economy")
+    for number in range(10_000):
+        assert not evidence.see(word, Origin(partition=f"user-{number}", thread="Where is my order?"))
+    assert len(evidence._seen[word]) <= 10
+    for number in range(4):
+        assert word not in evidence
+        evidence.see(word, Origin(partition="user-1", thread=f"thread-{number}"))
+    assert word in evidence  # in five threads, of at least five users
+
+    for number in range(10_000):
+        assert not evidence.see(("find", "other"), Origin(partition="one user", thread=f"thread-{number}"))
+    assert sum(len(threads) for threads in evidence._seen["find", "other"].values()) <= 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_evidence_that_is_bounded_says_what_all_of_it_would(seed: int):
+    """
+    Compared with a list of everything that was seen.
+    """
+    draw, evidence, word = Random(seed), Evidence(k=3), ("find", "economy")
+    users, threads = draw.randrange(1, 6), draw.randrange(1, 6)
+    seen = list[tuple[str, str]]()
+    for _ in range(30):
+        user, thread = f"u{draw.randrange(users)}", f"t{draw.randrange(threads)}"
+        seen.append((user, thread))
+        expected = len({user for user, _ in seen}) >= 3 and len({thread for _, thread in seen}) >= 3
+        assert evidence.see(word, Origin(partition=user, thread=thread)) is expected
+
+
+def _visit(predictor: PartitionedPredictor, user: int) -> None:
+    said = [{"role": "user", "content": "my orders"}]
+    origin = Origin(partition=f"user-{user}", thread=f"t{user}", run=f"r{user}")
+    predictor.learn(History.from_messages(said, origin=origin), [Call("list_orders", {"user": user})])
+
+
+def test_what_nobody_writes_down_has_an_end():
+    """
+    Without patterns nobody ever takes the sums of forgotten partitions.
+    """
+    predictor = PartitionedPredictor(partitions=2)
+    for user in range(1_000):
+        _visit(predictor, user)
+    kept = predictor.take()
+    assert 2 <= len(kept) <= 300
+    assert "user-999" in kept
+    assert not predictor.take()
+
+
+def test_what_is_taken_now_and_then_is_whole():
+    """
+    A keeper takes them whenever a partition is met.
+    """
+    predictor, met = PartitionedPredictor(partitions=2), set[str]()
+    for user in range(1_000):
+        _visit(predictor, user)
+        if user % 200 == 199:
+            met |= predictor.take().keys()
+    assert len(met) == 1_000
