@@ -15,6 +15,7 @@ _ANECDOTES: Final = 4  # observations that tell less than what is usual
 _AT_ONCE_S: Final = 0.02  # what has passed so far is neglected
 _PATIENT: Final = 3  # times as long as all but few bodies take: one that is still at it by then hangs
 _ALL_BUT_FEW: Final = 0.97
+_ON_THE_WAY: Final = 1.2  # a body that is sent away is on its way there and back, too
 _SLACK_S: Final = 0.25
 _MODELS: Final = 64  # whose leads are kept apart
 _LOOKED_UP: Final = 128  # moments of turns for which expectations are kept
@@ -154,6 +155,13 @@ class Latencies:
         """
         sketch = self._tools.get(tool)
         return cap_s if sketch is None else min(cap_s, _PATIENT * sketch.quantile(_ALL_BUT_FEW) + _SLACK_S)
+
+    def usual(self, tool: str) -> float:
+        """Seconds within which nearly all bodies of *tool* have ended, wherever they run; 0 if none has been seen."""
+        sketch = self._tools.get(tool)
+        if sketch is None:
+            return 0.0
+        return max(_LEAST_HEDGE_S, _ON_THE_WAY * sketch.quantile(_ALL_BUT_FEW) / MIDDLE)  # the bucket's upper edge
 
     def hedge_after(self, tool: str) -> float | None:
         """Seconds after which one in twenty bodies of *tool* is still at it; None while little is known of it.

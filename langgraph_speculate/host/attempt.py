@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
-from langgraph_speculate.host.executors import Errand
+from langgraph_speculate.host.errand import Errand
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.results import holds_what_was_lent, unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
@@ -193,10 +193,9 @@ class Attempt(Generic[W]):
 
     # -- both --------------------------------------------------------------------------------------------------------
 
-    def hurry(self) -> None:
-        """A real call waits for it: it must not stand in line."""
-        if self._errand is not None:
-            self._errand.hurry()
+    def hurry(self) -> bool:
+        """A real call waits for it, and it must not stand in line; whether it is known to run, or has ended."""
+        return self._errand is None or self._errand.hurry()
 
     def cancel(self) -> asyncio.Task[None] | None:
         """Stop it if it can be stopped: a task at its next await, a thread only before it starts. Returns the task.

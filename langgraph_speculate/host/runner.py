@@ -73,7 +73,6 @@ def wait(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
             first.set_result(None)
 
     for attempt in attempts:
-        attempt.hurry()
         attempt.over.add_done_callback(ended)
     clock.wait(first, timeout)
 

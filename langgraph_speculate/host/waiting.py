@@ -52,10 +52,15 @@ class Waiting:
         first = self._driver.runner.get(speculation.id)
         if first is None:
             return
+        if not first.hurry():  # it may stand in line where nobody sees that, and the real call would not
+            yield [first], self._until_usual(speculation)
+            return
         yield [first], min(self._patience(speculation), self._until_hedged(speculation))
         if first.over.done() or self._patience(speculation) <= 0:
             return
         attempts = [first, *self._hedge(first, facts)]
+        for second in attempts[1:]:
+            second.hurry()
         for _ in attempts:  # one that ends badly leaves the other
             running = [attempt for attempt in attempts if not attempt.over.done()]
             if running and not any(attempt.work.state is State.COMMITTED for attempt in attempts):
@@ -65,6 +70,10 @@ class Waiting:
         """Seconds until a running body has taken longer than nearly all of its tool's."""
         usual = self._engine.economy.latencies.hedge_after(speculation.call.name)
         return math.inf if usual is None else speculation.launched_at + usual - clock.now()
+
+    def _until_usual(self, speculation: Speculation) -> float:
+        """Seconds until a body would have ended that began at once and took no longer than nearly all of its tool's."""
+        return speculation.launched_at + self._engine.economy.latencies.usual(speculation.call.name) - clock.now()
 
     def _hedge(self, first: Attempt[Speculation], facts: ToolFacts) -> list[Attempt[Speculation]]:
         """Start a call once more, if there is room; returns the second attempt."""

@@ -30,7 +30,8 @@ from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.host.attempt import Attempt, in_process
-from langgraph_speculate.host.executors import Errand, Parcel
+from langgraph_speculate.host.errand import Errand
+from langgraph_speculate.host.parcels import Parcel
 from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.runner import Runner
 from langgraph_speculate.host.sandbox import Sandbox

@@ -38,7 +38,8 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.host.attempt import in_process
-from langgraph_speculate.host.executors import Parcel, Reply, address_of, carry_out, is_plain
+from langgraph_speculate.host.executors import address_of
+from langgraph_speculate.host.parcels import Parcel, Reply, carry_out, is_plain
 from langgraph_speculate.observe.observers import at_once
 
 LIMITS = {"attempt_timeout_s": 20.0}
@@ -470,9 +471,71 @@ def test_an_attempt_that_takes_too_long_is_given_up() -> None:
     assert not executor.futures[0].done()  # it is its owner's
 
 
-def test_a_real_call_joins_a_body_that_runs() -> None:
+class Held(ThreadPoolExecutor):
+    """One thread, in which a body begins once it may."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.futures: list[Future[Any]] = []
+        self.may_begin = threading.Event()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.futures.append(super().submit(self._begin, fn, *args, **kwargs))
+        return self.futures[-1]
+
+    def _begin(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        self.may_begin.wait(20)
+        return fn(*args, **kwargs)
+
+    def has_begun(self) -> bool:
+        return any(future.running() or future.done() for future in self.futures)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_real_call_joins_a_body_that_runs(way: str) -> None:
     """
-    It waits for the pool as it would for a thread.
+    Threads tell that they have taken it up, and it is waited for as in a thread of ours.
+    """
+    with Held() as threads:
+
+        def matched(event: Any) -> None:
+            if isinstance(event, events.Matched):
+                threads.may_begin.set()
+
+        during = _until(threads.has_begun, way)
+        ran = run_one(away.where, threads, way=way, during=during, observers=[at_once(matched)])
+
+    assert (ran.stats.joined, ran.stats.misses) == (1, 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_real_call_does_not_stand_in_line_where_nobody_sees_the_line(way: str) -> None:
+    """
+    A pool of processes calls running what only waits for a process. Nothing is known of the tool yet, so the real call
+    runs at once; what comes back of the body later ends it, once, and is dropped.
+    """
+    executor, before = Handled(_runs), in_process()
+    ran = run_one(away.where, executor, way=way, during=_until(lambda: executor.futures, way))
+
+    assert (ran.stats.hits, ran.stats.misses, ran.stats.discarded) == (0, 1, {"overrun": 1})
+    assert ran.stats.tool_wait_s < LIMITS["attempt_timeout_s"] / 4
+    assert speculating_threads_end()
+    assert in_process() == before + 1
+    executor.futures[0].set_result(Reply("late", seconds=5.0))
+    assert in_process() == before
+    assert [type(event).__name__ for event in ran.bodies.events if isinstance(event, _ENDS)] == [
+        "Discarded",
+        "Finished",
+        "Wasted",
+    ]
+
+
+_ENDS = (events.Finished, events.Discarded, events.Wasted)
+
+
+def test_a_real_call_waits_for_as_long_as_its_tool_takes_where_nobody_sees_the_line() -> None:
+    """
+    Once that is known: a body that began at once will have ended by then.
     """
     sent: list[tuple[Future[Any], Parcel]] = []
 
@@ -480,14 +543,105 @@ def test_a_real_call_joins_a_body_that_runs() -> None:
         future.set_running_or_notify_cancel()
         sent.append((future, parcel))
 
-    def matched(event: Any) -> None:
-        if isinstance(event, events.Matched):
-            future, parcel = sent[0]
+    def answer_the_second(event: Any) -> None:
+        if isinstance(event, events.Matched) and len(sent) == 2:
+            future, parcel = sent[1]
             future.set_result(carry_out(parcel))
 
-    ran = run_one(away.where, Handled(runs), during=_until(lambda: sent), observers=[at_once(matched)])
+    executor = Handled(runs)
+    ran = run_one(
+        away.where,
+        executor,
+        calls=2,
+        during=lambda turn: _until(lambda: len(sent) > min(turn, 1))(turn),
+        observers=[at_once(answer_the_second)],
+    )
 
-    assert (ran.stats.joined, ran.stats.misses) == (1, 0)
+    assert (ran.stats.misses, ran.stats.joined) == (1, 1)
+    assert ran.stats.tool_wait_s < LIMITS["attempt_timeout_s"] / 4
+
+
+class Stuck(Executor):
+    """Takes nothing before it may, as executors with a bounded queue do."""
+
+    def __init__(self) -> None:
+        self.may_take = threading.Event()
+        self.asked: list[Any] = []
+        self.future: Future[Any] = Future()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.asked.append(args)
+        self.may_take.wait(20)
+        return self.future
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_real_call_does_not_wait_until_a_body_is_taken(way: str) -> None:
+    """
+    An executor that lets whoever sends wait lets a thread of ours wait. What it takes later never runs.
+    """
+    executor, before = Stuck(), in_process()
+    ran = run_one(away.where, executor, way=way, during=_until(lambda: executor.asked, way))
+
+    assert (ran.stats.hits, ran.stats.misses) == (0, 1)
+    assert ran.stats.tool_wait_s < LIMITS["attempt_timeout_s"] / 4
+    executor.may_take.set()
+    assert speculating_threads_end()
+    assert executor.future.cancelled()
+    assert in_process() == before
+    assert [type(event).__name__ for event in ran.bodies.events if isinstance(event, _ENDS)] == ["Discarded", "Wasted"]
+
+
+class Wrong(Executor):
+    """What it does when something is sent is up to the test."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self._act = act
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._act()
+
+
+def _exits() -> None:
+    raise SystemExit
+
+
+@pytest.mark.parametrize("act", [lambda: None, _exits], ids=["nothing", "exit"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_an_executor_does_not_take_runs_here(way: str, act: Callable[[], Any]) -> None:
+    """
+    An executor that returns no future, or raises whatever, is none for that body.
+    """
+    ran = run_one(away.where, Wrong(act), way=way)
+
+    assert ran.stats.ready == 1
+    assert "speculate-worker" in repr(ran.answer)
+
+
+class Broken(Future[Any]):
+    """A future that fails whoever asks it."""
+
+    def cancel(self) -> bool:
+        raise SystemExit
+
+    def done(self) -> bool:
+        raise SystemExit
+
+
+def test_a_future_that_fails_whoever_asks_it_ends_its_body() -> None:
+    """
+    The attempt ends, and the real call runs.
+    """
+
+    def broken() -> Any:
+        future = Broken()
+        future.set_result(None)
+        return future
+
+    ran = run_one(away.where, Wrong(broken))
+
+    assert ran.stats.discarded == {"failed": 1}
+    assert '"ahead": false' in answer_of(ran)
 
 
 def test_a_real_call_does_not_stand_in_line() -> None:
