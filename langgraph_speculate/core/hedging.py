@@ -5,7 +5,7 @@ After Dean and Barroso, "The tail at scale" (2013): the few slowest bodies are s
 
 from __future__ import annotations
 
-from langgraph_speculate.core.commands import MISS, Command, Commit, Launch, Miss
+from langgraph_speculate.core.commands import MISS, Cancel, Command, Commit, Launch, Miss
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.foresight import Foresight
 from langgraph_speculate.core.gate import Deny, decide
@@ -43,16 +43,22 @@ class Hedging(Foresight):
         return [Launch(twin)]
 
     def claim(self, speculation: Speculation, now: float) -> tuple[Commit | Miss, list[Command]]:
-        """A real call has waited for *speculation*: its result or its twin's, or a miss if neither ended well."""
+        """A real call has waited for *speculation*: its result or its twin's, or a miss if neither ended well.
+
+        What the end of the run has left to the call is no hit any more, but its result all the same.
+        """
         pair = self._pair(speculation)
         for ended in pair:
-            if ended.state is State.COMMITTED and ended.outcome is not None:
-                return Commit(ended, ended.outcome), []
-        return MISS, self._drop((s for s in pair if not s.over), "fail", Discard.OVERRUN, now)
+            if ended.outcome is not None:
+                return Commit(ended, ended.outcome), _stopped(pair)
+        return MISS, self._let_go(pair, Discard.OVERRUN, now)
 
     def abandon(self, speculation: Speculation, now: float) -> list[Command]:
         """The real call that waited for *speculation* was cancelled."""
-        return self._drop((s for s in self._pair(speculation) if not s.over), "fail", Discard.ABANDONED, now)
+        return self._let_go(self._pair(speculation), Discard.ABANDONED, now)
+
+    def _let_go(self, pair: list[Speculation], reason: Discard, now: float) -> list[Command]:
+        return [*_stopped(pair), *self._drop((s for s in pair if not s.over), "fail", reason, now)]
 
     def _pair(self, speculation: Speculation) -> list[Speculation]:
         """What a real call has waited for, and will not any more."""
@@ -66,3 +72,11 @@ class Hedging(Foresight):
         """A body ended well and answers its call: the other one of the two is not needed."""
         twin = self._twins.get(id)
         return [] if twin is None or twin.over else self._drop([twin], "fail", Discard.HEDGED, now)
+
+
+def _stopped(pair: list[Speculation]) -> list[Command]:
+    """Bodies that the end of their run has left to the real call, which has no use for them any more."""
+    unwanted = [speculation for speculation in pair if speculation.left and speculation.ended_at is None]
+    for speculation in unwanted:
+        speculation.left = False
+    return [Cancel(speculation.id, drain=False) for speculation in unwanted]

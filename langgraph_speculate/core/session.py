@@ -102,6 +102,8 @@ class Session(Hedging):
             self._ran(speculation, outcome, now, ok=rejected is None)
         self._journal.committed(speculation, now)
         speculation.size = size
+        if speculation.left and rejected is None:
+            speculation.outcome = outcome
         if speculation.reason is None:
             commands = self._make_room(now)
         else:
@@ -230,18 +232,23 @@ class Session(Hedging):
         self._restraints.adopted(hit, saved_s, now)
 
     def close(self, now: float) -> list[Command]:
-        """The run is over: nothing may be left running, and nothing can be adopted any more."""
+        """The run is over: nothing may be left running, and nothing can be adopted any more.
+
+        But what a real call waits for is left to that call, which would only start the body once more.
+        """
         if self.closed:
             return []
         self._settle_step(now)
         alive = list(self.table)
+        for speculation in alive:
+            speculation.left = speculation.state is State.PROMOTED
         for event in ("squash", "fail"):
             self._drop(list(self.table), event, Discard.RUN_ENDED, now)
         self.warm_ups.close(now)
         self.closed = True
         self._repeats = Repeats()
         self._journal.closed(now, launched=self.table.issued, hits=self._hits, hidden_s=self._path.hidden_s)
-        return [Cancel(s.id, drain=False) for s in alive]
+        return [Cancel(s.id, drain=False) for s in alive if not s.left]
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
 

@@ -135,6 +135,8 @@ class Speculation:
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
         size: About how many bytes its result takes.
+        left: The run ended while a real call waited for it: that call may have its result, which counts for nothing,
+            and is the one to stop it.
         missed: The message it was for is complete, and does not make its call; a later one may.
         state, outcome, reason: How it stands; `reason` is set with DISCARDED only.
     """
@@ -164,6 +166,7 @@ class Speculation:
     ended_at: float | None = None
     ran_s: float = 0.0
     size: int = 0
+    left: bool = False
     missed: bool = False
     state: State = State.RUNNING
     outcome: Outcome | None = None

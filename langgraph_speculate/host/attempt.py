@@ -90,7 +90,8 @@ class Attempt(Generic[W]):
     Attributes:
         over: Is done when the body has ended and that was reported.
         task: The task it runs in, once there is one.
-        taken: A real call takes what it writes, as it comes: it is that call's to stop, and does not end with the run.
+        taken: A real call waits for it, or takes what it writes as it comes: it is that call's to stop, and does not
+            end with the run.
     """
 
     def __init__(

@@ -289,6 +289,7 @@ class RealCalls:
     def _adopting(self, answer: Commit, joined: bool, real: RealCall) -> Iterator[None]:
         """Around what is made up for when a result is adopted."""
         hit, facts = answer.speculation, real.entry.facts
+        counts = not hit.left  # with its run over it answers its call, but is no hit
         self._engine.brakes.adopted(facts.name, facts.rule.tool, real.at)
         self._told_previewer(real, answer.outcome.value, None)
         try:
@@ -296,13 +297,15 @@ class RealCalls:
             if real.remembers and hit.call_id is None and not answer.outcome.effects.effects:
                 self._remember(Remembered.of(hit), answer.outcome.value)
         finally:
-            self._driver.note(
-                lambda now: self._settle(real, now, hit=hit, joined=joined, waited_s=now - real.at, tool_s=hit.ran_s)
-            )
-            if self._engine.announces:
+            how: dict[str, Any] = {"hit": hit, "joined": joined} if counts else {"hit": None, "joined": False}
+            self._driver.note(lambda now: self._settle(real, now, waited_s=now - real.at, tool_s=hit.ran_s, **how))
+            if self._engine.announces and counts:
                 self._announce(hit, joined, real)
             call, waited_s = traced_run(child_config()), clock.now() - real.at
-            self._driver.trace.adopted(hit, call, joined=joined, waited_s=waited_s, arrived_at=real.at)
+            if counts:
+                self._driver.trace.adopted(hit, call, joined=joined, waited_s=waited_s, arrived_at=real.at)
+            else:
+                self._driver.trace.missed(facts.name, call)
 
     def _announce(self, hit: Speculation, joined: bool, real: RealCall) -> None:
         """Tell whoever streams `custom` that a result was adopted, from inside of the call that adopted it."""

@@ -41,17 +41,23 @@ class Waiting:
     @contextmanager
     def around(self, speculation: Speculation, facts: ToolFacts) -> Iterator[Iterator[Wait]]:
         """Around the waits for a running body, which are handed out one after the other."""
+        taken: list[Attempt[Speculation]] = []
         try:
-            yield self._waits(speculation, facts)
+            yield self._waits(speculation, facts, taken)
         except BaseException:
             self._driver.decide(lambda now: self._driver.session.abandon(speculation, now))
             raise
+        finally:
+            for attempt in taken:
+                attempt.taken = False
 
-    def _waits(self, speculation: Speculation, facts: ToolFacts) -> Iterator[Wait]:
+    def _waits(self, speculation: Speculation, facts: ToolFacts, taken: list[Attempt[Speculation]]) -> Iterator[Wait]:
         """On the way a second body may start."""
         first = self._driver.runner.get(speculation.id)
         if first is None:
             return
+        first.taken = True
+        taken.append(first)
         if not first.hurry():  # it may stand in line where nobody sees that, and the real call would not
             yield [first], self._until_usual(speculation)
             return
@@ -60,6 +66,8 @@ class Waiting:
             return
         attempts = [first, *self._hedge(first, facts)]
         for second in attempts[1:]:
+            second.taken = True
+            taken.append(second)
             second.hurry()
         for _ in attempts:  # one that ends badly leaves the other
             running = [attempt for attempt in attempts if not attempt.over.done()]

@@ -111,13 +111,28 @@ def test_a_real_call_that_is_cancelled_takes_both_with_it():
     assert {first.reason, twin.reason} == {Discard.ABANDONED}
 
 
-def test_the_end_of_the_run_ends_both():
+def test_the_end_of_the_run_leaves_both_to_the_call_that_waits():
     """
-    Nothing is left running.
+    They are over, and nothing drains any more: the call stops them when it waits no longer.
     """
     session, first, twin = hedged()
-    assert session.close(3.0) == [Cancel(first.id, drain=False), Cancel(twin.id, drain=False)]
-    assert session.claim(first, 4.0) == (MISS, [])
+    assert session.close(3.0) == []
+    assert {first.reason, twin.reason} == {Discard.RUN_ENDED}
+    assert session.claim(first, 4.0) == (MISS, [Cancel(first.id, drain=False), Cancel(twin.id, drain=False)])
+
+
+def test_a_body_that_ends_well_after_its_run_answers_the_call_that_waits_for_it():
+    """
+    It counts for nothing, and the other one is stopped.
+    """
+    session, first, twin = hedged()
+    session.close(3.0)
+    ends(session, twin, 4.0)
+    answer, commands = session.claim(first, 4.0)
+    assert isinstance(answer, Commit)
+    assert answer.speculation is twin
+    assert commands == [Cancel(first.id, drain=False)]
+    assert session.table.committed == 0
 
 
 def test_a_body_is_hedged_once():
@@ -250,7 +265,10 @@ def test_a_real_call_has_one_answer_whatever_happens_in_which_order(seed: int):
     committed = [one for one in (first, twin) if one.state is State.COMMITTED]
     assert [one for one in (first, twin) if not one.over] == []
     assert len(committed) <= 1
-    assert [answer.speculation] == committed if isinstance(answer, Commit) else committed == []
+    if isinstance(answer, Commit):
+        assert [answer.speculation] == committed or (answer.speculation.left and committed == [])
+    else:
+        assert committed == []
     session.settle("get", hit=committed[0] if committed else None, joined=True, waited_s=0.0, tool_s=0.0, now=3.0)
     session.close(3.0)
     assert audit(session.take_events()) == []

@@ -224,7 +224,7 @@ class OneRun(RuleBasedStateMachine):
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
-    def heard(self, *reasons: Discard, commands: list[Command] | None = None) -> list[Known]:
+    def heard(self, *reasons: Discard, commands: list[Command] | None = None, left: Known | None = None) -> list[Known]:
         """Take the session's events; whatever was discarded was discarded for one of those reasons.
 
         What rested on something that fell is left out of the answer.
@@ -250,6 +250,8 @@ class OneRun(RuleBasedStateMachine):
                 assert known.launched.outcome is None
         if commands is not None:
             cancelled = {command.id: command for command in commands if isinstance(command, Cancel)}
+            if left is not None and left.launched.reason is Discard.RUN_ENDED and left.running:
+                assert not cancelled.pop(left.launched.id).drain, "nothing drains once its run is over"
             assert set(cancelled) == {known.launched.id for known in (*lost, *fallen) if known.running}
             for id, command in cancelled.items():
                 assert command.drain is (self.known[id].call.name != "stock")
@@ -487,9 +489,12 @@ class OneRun(RuleBasedStateMachine):
         answer, commands = self.session.claim(known.launched, self.now)
         if isinstance(answer, Commit):
             assert self.heard(commands=commands) == []
-            self.adopt(number, known, answer.outcome, joined=True)
+            if known.launched.left:
+                self.settle(known.call.name, None, False, 0.25, known.launched.ran_s)
+            else:
+                self.adopt(number, known, answer.outcome, joined=True)
             return
-        assert self.heard(Discard.OVERRUN, commands=commands) == ([known] if was_alive else [])
+        assert self.heard(Discard.OVERRUN, commands=commands, left=known) == ([known] if was_alive else [])
         assert known.fate == "discarded"
         self.execute(known.call)
 
@@ -499,7 +504,7 @@ class OneRun(RuleBasedStateMachine):
         _, known = self.waiting.pop(pick.randrange(len(self.waiting)))
         was_alive = known.alive
         commands = self.session.abandon(known.launched, self.now)
-        assert self.heard(Discard.ABANDONED, commands=commands) == ([known] if was_alive else [])
+        assert self.heard(Discard.ABANDONED, commands=commands, left=known) == ([known] if was_alive else [])
 
     def adopt(self, number: int, known: Known, outcome: Outcome, *, joined: bool) -> None:
         assert outcome.ok
@@ -651,6 +656,7 @@ class OneRun(RuleBasedStateMachine):
     @rule()
     def close(self) -> None:
         alive = {known.launched.id for known in self.known.values() if known.alive}
+        waited_for = {known.launched.id for known in self.known.values() if known.alive and known.promoted}
         commands = self.session.close(self.now)
         was_closed, self.closed = self.closed, True
         if was_closed:
@@ -660,7 +666,9 @@ class OneRun(RuleBasedStateMachine):
         lost = self.heard(Discard.RUN_ENDED)
         self.expect_step_settled()
         assert {known.launched.id for known in lost} == alive
-        assert {command.id for command in commands} >= {known.launched.id for known in lost if known.running}
+        stopped = {command.id for command in commands}
+        assert stopped >= {known.launched.id for known in lost if known.running} - waited_for
+        assert not stopped & waited_for, "what a real call waits for is left to that call"
         assert all(isinstance(command, Cancel) and not command.drain for command in commands)
         ends = [event for event in self.log if isinstance(event, events.RunClosed)]
         assert [(end.launched, end.hits) for end in ends] == [(len(self.known), self.hits)]
@@ -673,7 +681,7 @@ class OneRun(RuleBasedStateMachine):
         while self.waiting:
             _, known = self.waiting.pop()
             answer, _ = self.session.claim(known.launched, self.now)
-            assert isinstance(answer, Commit) is (known.fate == "committed")
+            assert isinstance(answer, Commit) is (known.fate == "committed" or known.launched.outcome is not None)
         for known in self.known.values():
             if known.running:
                 self.end_body(known, "ok")
@@ -737,7 +745,8 @@ class OneRun(RuleBasedStateMachine):
         # a record never contradicts its state
         for known in all_known:
             assert (known.launched.reason is not None) is (known.fate == "discarded")
-            assert (known.launched.outcome is not None) <= (known.ended == "ok" and known.fate != "discarded")
+            usable = known.fate != "discarded" or known.launched.left
+            assert (known.launched.outcome is not None) <= (known.ended == "ok" and usable)
 
 
 # -- driven by Hypothesis, which makes a failure short ---------------------------------------------------------------

@@ -317,15 +317,16 @@ def test_the_critical_path_of_a_step_is_told_when_the_next_begins():
 
 def test_closing_leaves_nothing_alive_and_nothing_to_adopt():
     """
-    Running, ready and promoted ones end with the run; bodies that run on are cancelled and change nothing any more.
+    Running, ready and promoted ones end with the run. Bodies that run on are cancelled and change nothing any more; the
+    one that a real call waits for is, when it waits no longer.
     """
     session, promoted = running()
     session.resolve(SEVEN, GET, "thread", 1.0)
     kept = launch(session, EIGHT)
     commands = session.close(2.0)
-    assert commands == [Cancel(promoted.id, drain=False), Cancel(kept.id, drain=False)]
+    assert commands == [Cancel(kept.id, drain=False)]
     assert session.close(3.0) == []
-    assert session.claim(promoted, 3.0) == (Miss(), [])
+    assert session.claim(promoted, 3.0) == (Miss(), [Cancel(promoted.id, drain=False)])
     assert session.abandon(promoted, 3.0) == []
     assert session.resolve(EIGHT, GET, "thread", 3.0) == (Miss(), [])
     assert session.begin_turn("t2", 3.0) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -11,21 +12,25 @@ from typing import Any
 
 import pytest
 from agents import (
+    ASYNC_WAYS,
     EAGERLY,
     START_INPUT,
     WAYS,
     Oracle,
     ScriptedModel,
     World,
+    adrive,
     agent_graph,
     ask,
     canonical,
     drive,
     notebook,
 )
+from conftest import speculating_threads
 from langchain_core.messages import AIMessage
+from langchain_core.tools import BaseTool, StructuredTool
 
-from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate import current_speculation, speculate, speculation_of
 from langgraph_speculate.core import events
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.session import Session
@@ -200,3 +205,126 @@ def test_a_session_that_fails_ends_and_says_so(
     assert kinds.count("Launched") == kinds.count("Discarded") == kinds.count("RunClosed") == 1
     assert caplog.text.count("an internal error, so this run speculates no further: LookupError") == 1
     assert "alice" not in caplog.text
+
+
+class Bodies:
+    """The bodies of one tool, which end when they may.
+
+    Attributes:
+        early: Whether each ran ahead, in the order of their start.
+        may_end: Lets them end.
+    """
+
+    def __init__(self) -> None:
+        self.early: list[bool] = []
+        self.may_end = threading.Event()
+
+    def tool(self, flavour: str) -> BaseTool:
+        def read(id: int) -> str:
+            "Read."
+            self.early.append(current_speculation() is not None)
+            self.may_end.wait(10)
+            return f"read {id}"
+
+        async def aread(id: int) -> str:
+            "Read."
+            self.early.append(current_speculation() is not None)
+            until = time.monotonic() + 10
+            while not self.may_end.is_set() and time.monotonic() < until:
+                await asyncio.sleep(0.001)
+            return f"read {id}"
+
+        body = {"func": read} if flavour == "sync" else {"coroutine": aread}
+        return StructuredTool.from_function(**body, name="read", description="Read.")
+
+    def joined(self, then: Callable[[], None]) -> Any:
+        """An observer that does something soon after a real call has begun to wait."""
+
+        def matched(event: Any) -> None:
+            if isinstance(event, events.Matched):
+                threading.Timer(0.05, then).start()
+
+        return at_once(matched)
+
+
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_a_run_that_is_cancelled_while_a_call_waits_starts_no_second_body(way: str) -> None:
+    """
+    The thread in which a real call waits cannot be cancelled: it has the early body's result, as in the plain graph it
+    would have that of its own, and starts nothing once the run is over.
+    """
+    bodies = Bodies()
+
+    async def main() -> None:
+        loop, model = asyncio.get_running_loop(), ScriptedModel(script=SCRIPT, pace_s=0.05)
+        run: asyncio.Task[Any]
+        graph = speculate(
+            agent_graph(model, [bodies.tool("sync")]),
+            TOOL,
+            predictor=Oracle(SCRIPT),
+            observers=[bodies.joined(lambda: loop.call_soon_threadsafe(run.cancel))],  # type: ignore[arg-type, return-value]
+        )
+        run = asyncio.create_task(adrive(graph, way))
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        bodies.may_end.set()
+        assert speculation_of(graph).stats().discarded == {"run_ended": 1}
+
+    asyncio.run(main())
+    assert bodies.early == [True]
+    assert not speculating_threads()
+
+
+@pytest.mark.parametrize(
+    ("way", "flavour"), [*((way, "sync") for way in WAYS), *((way, "async") for way in ASYNC_WAYS)]
+)
+def test_a_call_keeps_the_body_that_it_waits_for_when_speculation_is_closed(way: str, flavour: str) -> None:
+    """
+    `close()` in the midst of a run: what a real call waits for is that call's. It counts for nothing any more.
+    """
+    bodies = Bodies()
+
+    def close() -> None:
+        speculation_of(graph).close()
+        bodies.may_end.set()
+
+    model = ScriptedModel(script=SCRIPT, pace_s=0.05)
+    graph = speculate(
+        agent_graph(model, [bodies.tool(flavour)]), TOOL, predictor=Oracle(SCRIPT), observers=[bodies.joined(close)]
+    )
+    answer = drive(graph, way)
+
+    assert bodies.early == [True]
+    assert "read 1" in repr(answer)
+    assert (speculation_of(graph).stats().hits, speculation_of(graph).stats().discarded) == (0, {"run_ended": 1})
+
+
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_a_call_that_is_cancelled_after_speculation_was_closed_stops_the_body_that_it_waits_for(way: str) -> None:
+    """
+    It is the call's own now, and no end of a run comes that would stop it.
+    """
+    bodies, before = Bodies(), in_process()
+
+    async def main() -> None:
+        loop, model = asyncio.get_running_loop(), ScriptedModel(script=SCRIPT, pace_s=0.05)
+        run: asyncio.Task[Any]
+
+        def close() -> None:
+            speculation_of(graph).close()
+            loop.call_soon_threadsafe(run.cancel)
+
+        graph = speculate(
+            agent_graph(model, [bodies.tool("async")]),
+            TOOL,
+            predictor=Oracle(SCRIPT),
+            observers=[bodies.joined(close)],
+        )
+        run = asyncio.create_task(adrive(graph, way))
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        await asyncio.sleep(0.01)
+        assert in_process() == before
+
+    asyncio.run(main())
+    assert bodies.early == [True]
