@@ -22,8 +22,8 @@ from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.entry import TASK, THREAD, Arguments, Entry, keyable
 from langgraph_speculate.host.place import guarded
 from langgraph_speculate.host.previewer import Previewer
-from langgraph_speculate.host.recorder import areplay, replay
 from langgraph_speculate.host.results import handed_over, repeatable
+from langgraph_speculate.host.retelling import areplay, replay
 from langgraph_speculate.host.runner import await_, wait
 from langgraph_speculate.host.sandbox import circumstances_of
 from langgraph_speculate.host.toolbox import Toolbox

@@ -1,27 +1,19 @@
-"""What a speculation's body wrote to streams and callbacks, and its replay under the real call.
+"""What a speculation's body wrote to streams and callbacks.
 
-The user's handlers see nothing of a speculation. If its result is adopted they see what it emitted, once, as children
-of the real tool run; a nested model call cannot be replayed faithfully (it would have streamed), so it trips a wire
-instead.
+The user's handlers see nothing of a speculation. If its result is adopted they see what it emitted (`retelling.py`); a
+nested model call cannot be told faithfully (it would have streamed), so it trips a wire instead.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import get_callback_manager_for_config
 
-from langgraph_speculate.host.compat.callbacks import StreamingHandler, ahandle_event, handle_event
-from langgraph_speculate.host.compat.configs import child_config, runtime_of
+from langgraph_speculate.host.compat.callbacks import StreamingHandler
 from langgraph_speculate.host.wires import Lent, Trip
 
 RECORDED = {
@@ -43,8 +35,8 @@ RECORDED = {
 Effect = tuple[str, tuple[Any, ...], dict[str, Any]]
 """An event, and what comes with it: by position, by name."""
 
-_STREAM = "stream"
-_COMMIT = "commit"
+STREAM = "stream"
+COMMIT = "commit"
 
 
 class Recorder(Lent, BaseCallbackHandler):
@@ -73,7 +65,7 @@ class Recorder(Lent, BaseCallbackHandler):
 
     def write(self, chunk: Any) -> None:
         """Stand in for the run's stream writer."""
-        self.note((_STREAM, (chunk,), {}))
+        self.note((STREAM, (chunk,), {}))
 
     def note(self, effect: Effect) -> None:
         """Keep *effect*; once all that was kept has been made up for, it goes where the real call's would at once."""
@@ -97,16 +89,13 @@ class Recorder(Lent, BaseCallbackHandler):
             at += 1
 
     def on_commit(self, effect: Callable[[], Any]) -> None:
-        """Have *effect* called when the result is adopted; at once if that has been."""
-        if self._replayed:
-            effect()
-        else:
-            self.effects.append((_COMMIT, (effect,), {}))
+        """Have *effect* called when the result is adopted; at once if all before it has been made up for."""
+        self.note((COMMIT, (effect,), {}))
 
     @property
     def written(self) -> list[Any]:
         """What handlers and streams would be handed, in order."""
-        return [(args, named) for event, args, named in self.effects if event != _COMMIT]
+        return [(args, named) for event, args, named in self.effects if event != COMMIT]
 
     @property
     def is_replayed(self) -> bool:
@@ -159,109 +148,3 @@ def _recording(event: str) -> Callable[..., None]:
 
 for _event in RECORDED:
     setattr(Recorder, _event, _recording(_event))
-
-
-def replay(recorder: Recorder, around: RunnableConfig | None) -> None:
-    """Emit what was recorded as if the real call, in whose context this runs, had emitted it.
-
-    Args:
-        recorder: What was recorded.
-        around: The config that the real call handed to its body, if it takes one.
-    """
-    for handlers, event, args, kwargs in _translated(recorder, around):
-        if event == _COMMIT:
-            done = args[0]()
-            if inspect.isawaitable(done):
-                _complete(done)
-            continue
-        handle_event(handlers, event, RECORDED[event], *args, **kwargs)
-
-
-def _complete(effect: Awaitable[Any]) -> None:
-    """Wait for an async effect of a body that ran in a thread, on a loop of its own."""
-
-    async def complete() -> None:
-        await effect
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(asyncio.run, complete()))
-    thread.start()
-    thread.join()
-
-
-async def areplay(recorder: Recorder, around: RunnableConfig | None) -> None:
-    """`replay` for an async call."""
-    for handlers, event, args, kwargs in _translated(recorder, around):
-        if event == _COMMIT:
-            done = args[0]()
-            if inspect.isawaitable(done):
-                await done
-            continue
-        await ahandle_event(handlers, event, RECORDED[event], *args, **kwargs)
-
-
-_Emission = tuple[list[BaseCallbackHandler], str, tuple[Any, ...], dict[str, Any]]
-
-
-def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_Emission]:
-    recorder.replayed()
-    call = _RealCall(recorder, around)
-    for effect in recorder.kept(call.late):
-        yield from call.emissions(effect)
-
-
-class _RealCall:
-    """Where effects go when they are those of the real call, in whose context this is made."""
-
-    def __init__(self, recorder: Recorder, around: RunnableConfig | None) -> None:
-        self._recorder = recorder
-        self._around = around
-        self._inside = child_config() or {}
-        self._context = contextvars.copy_context()
-
-    @cached_property
-    def _managers(self) -> tuple[Any, dict[UUID, Any]]:
-        """The manager within the call, and by run the one whose tags and handlers that inherits."""
-        inner = get_callback_manager_for_config(self._inside)
-        outer = get_callback_manager_for_config(self._around) if self._around is not None else inner
-        return inner, {self._recorder.inner: inner, self._recorder.outer: outer}
-
-    @cached_property
-    def _roots(self) -> dict[UUID, Any]:
-        return dict(self._managers[1])
-
-    def emissions(self, effect: Effect) -> Iterator[_Emission]:
-        """What handlers are to be told, if anything; writes to the stream are made."""
-        event, args, kwargs = effect
-        if event == _STREAM:
-            writer = getattr(runtime_of(self._inside), "stream_writer", None)
-            if writer is not None:
-                writer(*args)
-        elif event == _COMMIT:
-            yield [], event, args, kwargs
-        else:
-            roots, (inner, managers) = self._roots, self._managers
-            parent = kwargs.get("parent_run_id") or kwargs["run_id"]
-            manager = managers.setdefault(kwargs["run_id"], managers.get(parent, inner))
-            yield manager.handlers, event, args, _under(manager, roots, kwargs)
-
-    def late(self, effect: Effect) -> None:
-        """An effect of what the body left running, in whatever thread."""
-        self._context.copy().run(self._tell, effect)
-
-    def _tell(self, effect: Effect) -> None:
-        for handlers, event, args, kwargs in self.emissions(effect):
-            handle_event(handlers, event, RECORDED[event], *args, **kwargs)
-
-
-def _under(manager: Any, roots: Mapping[UUID, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The event's ids, tags and metadata as they would be below the real tool run."""
-    moved = dict(kwargs)
-    for name in ("run_id", "parent_run_id"):
-        if moved.get(name) in roots:
-            moved[name] = roots[moved[name]].parent_run_id
-    if "tags" in moved:
-        own = moved["tags"] or []
-        moved["tags"] = [*(tag for tag in manager.tags if tag not in own), *own]
-    if "metadata" in moved:
-        moved["metadata"] = {**manager.metadata, **(moved["metadata"] or {})}
-    return moved

@@ -16,6 +16,7 @@ from agents import (
     Oracle,
     ScriptedModel,
     World,
+    adrive,
     agent_graph,
     canonical,
     drive,
@@ -174,6 +175,98 @@ def test_an_effect_given_after_the_commit_is_not_lost(world: World) -> None:
     world.wait_for("later")
     time.sleep(0.01)
     assert world.count("audit") == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_an_async_effect_given_after_the_commit_is_not_lost(way: str) -> None:
+    """
+    It is completed on the loop on which the body's task gave it.
+    """
+    audit: list[int] = []
+
+    async def log() -> None:
+        await asyncio.sleep(0)
+        audit.append(1)
+
+    async def aread(id: int) -> str:
+        ahead, adopted = current_speculation(), asyncio.Event()
+        assert ahead is not None
+        ahead.on_commit(adopted.set)
+
+        async def later() -> None:
+            await adopted.wait()
+            await asyncio.sleep(0.01)
+            ahead.on_commit(log)
+
+        tasks.append(asyncio.create_task(later()))
+        return "read"
+
+    tasks: list[Any] = []
+
+    async def main() -> None:
+        graph = wrapped(StructuredTool.from_function(coroutine=aread, name="read", description="Read."))
+        await adrive(graph, way)
+        await tasks[0]
+        await asyncio.sleep(0.01)
+        assert speculation_of(graph).stats().hits == 1
+
+    asyncio.run(main())
+    gc.collect()
+    assert audit == [1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_effect_given_while_others_are_made_up_for_comes_after_them(way: str) -> None:
+    """
+    A helper thread gives one while the result is being adopted: effects keep their order.
+    """
+    order: list[str] = []
+
+    def body(id: int) -> str:
+        ahead = current_speculation()
+        if ahead is None:
+            return "read"
+        adopting, given = threading.Event(), threading.Event()
+
+        def first() -> None:
+            order.append("first")
+            adopting.set()
+            given.wait(5)
+
+        def helper() -> None:
+            adopting.wait(5)
+            ahead.on_commit(lambda: order.append("helper's"))
+            given.set()
+
+        threading.Thread(target=helper, daemon=True).start()
+        ahead.on_commit(first)
+        ahead.on_commit(lambda: order.append("second"))
+        return "read"
+
+    graph = wrapped(reader(body, "sync"))
+    drive(graph, way)
+    assert speculation_of(graph).stats().hits == 1
+    assert order == ["first", "second", "helper's"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_an_async_effect_of_a_sync_body_raises_the_call_raises(way: str) -> None:
+    """
+    It is no less an effect for running on a loop of its own.
+    """
+
+    async def log() -> None:
+        raise RuntimeError("the audit log is full")
+
+    def body(id: int) -> str:
+        ahead = current_speculation()
+        if ahead is not None:
+            ahead.on_commit(log)
+        return "read"
+
+    graph = wrapped(reader(body, "sync"))
+    assert "the audit log is full" in outcome(partial(drive, graph, way))
 
 
 @pytest.mark.parametrize("way", WAYS)
