@@ -8,21 +8,20 @@ follow live. Outside of a speculating run the bodies are the model's own.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from langchain_core.language_models import BaseChatModel
 
-from langgraph_speculate.host import clock
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, namespace_depth
 from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.inputs import ModelInput, variables_here
 from langgraph_speculate.host.kinds import subclass, under
 from langgraph_speculate.host.model import chat_models_in
-from langgraph_speculate.host.preview import Preview, call_ids
+from langgraph_speculate.host.modelcall import ModelCall
 from langgraph_speculate.host.previewer import Previewer
 
 _MADE: WeakSet[type[BaseChatModel]] = WeakSet()
@@ -121,19 +120,14 @@ def _generating(body: Callable[..., Any]) -> Callable[..., Any]:
         previewer = _previewer()
         if previewer is None:
             return body(self, messages, *args, **kwargs)
-        given = _input(self, "_generate", body, messages, args, kwargs)
-        preview = previewer.asked(given)
-        if preview is not None:
-            with _taken(previewer, preview):
-                pieces = list(preview.pieces())
-                previewer.took(preview)
-            if preview.trouble is None:
-                previewer.wrote(given, call_ids(pieces[0]), None)
-                return pieces[0]
-        began = clock.now()
+        call = ModelCall(previewer, _input(self, "_generate", body, messages, args, kwargs))
+        taken = list(_taken(call))
+        if call.is_answered():
+            return taken[0]
+        call.begins()
         with _inside():
             result = body(self, messages, *args, **kwargs)
-        previewer.wrote(given, call_ids(result), clock.now() - began)
+        call.ended([result])
         return result
 
     return _generate
@@ -145,19 +139,14 @@ def _agenerating(body: Callable[..., Any]) -> Callable[..., Any]:
         previewer = _previewer()
         if previewer is None:
             return await body(self, messages, *args, **kwargs)
-        given = _input(self, "_agenerate", body, messages, args, kwargs)
-        preview = previewer.asked(given)
-        if preview is not None:
-            with _taken(previewer, preview):
-                pieces = [piece async for piece in preview.apieces()]
-                previewer.took(preview)
-            if preview.trouble is None:
-                previewer.wrote(given, call_ids(pieces[0]), None)
-                return pieces[0]
-        began = clock.now()
+        call = ModelCall(previewer, _input(self, "_agenerate", body, messages, args, kwargs))
+        taken = [piece async for piece in _ataken(call)]
+        if call.is_answered():
+            return taken[0]
+        call.begins()
         with _inside():
             result = await body(self, messages, *args, **kwargs)
-        previewer.wrote(given, call_ids(result), clock.now() - began)
+        call.ended([result])
         return result
 
     return _agenerate
@@ -165,19 +154,11 @@ def _agenerating(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def _streaming(body: Callable[..., Any]) -> Callable[..., Any]:
     def pieces(previewer: Previewer, given: ModelInput, own: Callable[[], Any]) -> Iterator[Any]:
-        preview, ids, began = previewer.asked(given), [], clock.now()
-        if preview is not None:
-            handed = 0
-            with _taken(previewer, preview):
-                for piece in preview.pieces():
-                    handed += 1
-                    previewer.took(preview)
-                    ids += call_ids(piece)
-                    yield piece
-            if preview.trouble is None or handed:
-                _raise_if_failed(preview)
-                previewer.wrote(given, ids, None)
-                return
+        call = ModelCall(previewer, given)
+        yield from _taken(call)
+        if call.is_answered():
+            return
+        call.begins()
         source = iter(own())
         try:
             while True:
@@ -185,41 +166,32 @@ def _streaming(body: Callable[..., Any]) -> Callable[..., Any]:
                     piece = next(source, _OVER)
                 if piece is _OVER:
                     break
-                yield piece
-                ids += call_ids(piece)
+                yield from call.wrote(piece)
         finally:
             if hasattr(source, "close"):
                 source.close()
-        previewer.wrote(given, ids, clock.now() - began)
+        yield from call.ended()
 
     @functools.wraps(body)
     def _stream(self: BaseChatModel, messages: Any, *args: Any, **kwargs: Any) -> Any:
         previewer = _previewer()
         own = functools.partial(body, self, messages, *args, **kwargs)
-        return (
-            own()
-            if previewer is None
-            else pieces(previewer, _input(self, "_stream", body, messages, args, kwargs), own)
-        )
+        if previewer is None:
+            return own()
+        return pieces(previewer, _input(self, "_stream", body, messages, args, kwargs), own)
 
     return _stream
 
 
 def _astreaming(body: Callable[..., Any]) -> Callable[..., Any]:
     async def pieces(previewer: Previewer, given: ModelInput, own: Callable[[], Any]) -> AsyncIterator[Any]:
-        preview, ids, began = previewer.asked(given), [], clock.now()
-        if preview is not None:
-            handed = 0
-            with _taken(previewer, preview):
-                async for piece in preview.apieces():
-                    handed += 1
-                    previewer.took(preview)
-                    ids += call_ids(piece)
-                    yield piece
-            if preview.trouble is None or handed:
-                _raise_if_failed(preview)
-                previewer.wrote(given, ids, None)
-                return
+        call = ModelCall(previewer, given)
+        async with aclosing(_ataken(call)) as taken:
+            async for piece in taken:
+                yield piece
+        if call.is_answered():
+            return
+        call.begins()
         source = aiter(own())
         try:
             while True:
@@ -227,22 +199,21 @@ def _astreaming(body: Callable[..., Any]) -> Callable[..., Any]:
                     piece = await anext(source, _OVER)
                 if piece is _OVER:
                     break
-                yield piece
-                ids += call_ids(piece)
+                for one in call.wrote(piece):
+                    yield one
         finally:
             if hasattr(source, "aclose"):
                 await source.aclose()
-        previewer.wrote(given, ids, clock.now() - began)
+        for one in call.ended():
+            yield one
 
     @functools.wraps(body)
     def _astream(self: BaseChatModel, messages: Any, *args: Any, **kwargs: Any) -> Any:
         previewer = _previewer()
         own = functools.partial(body, self, messages, *args, **kwargs)
-        return (
-            own()
-            if previewer is None
-            else pieces(previewer, _input(self, "_astream", body, messages, args, kwargs), own)
-        )
+        if previewer is None:
+            return own()
+        return pieces(previewer, _input(self, "_astream", body, messages, args, kwargs), own)
 
     return _astream
 
@@ -256,13 +227,23 @@ _OVERRIDES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 _OVER = object()
 
 
-@contextmanager
-def _taken(previewer: Previewer, preview: Preview) -> Iterator[None]:
-    """Around what a real call takes from a preview; whatever ends it, the preview ends too."""
-    try:
-        yield
-    finally:
-        previewer.let_go(preview)
+def _taken(call: ModelCall) -> Iterator[Any]:
+    """What a preview has for a call."""
+    with call.taking() as preview:
+        for piece in () if preview is None else preview.pieces():
+            if not call.takes(piece):
+                break
+            yield piece
+
+
+async def _ataken(call: ModelCall) -> AsyncGenerator[Any]:
+    with call.taking() as preview:
+        if preview is not None:
+            async with aclosing(preview.apieces()) as pieces:
+                async for piece in pieces:
+                    if not call.takes(piece):
+                        break
+                    yield piece
 
 
 @contextmanager
@@ -272,9 +253,3 @@ def _inside() -> Iterator[None]:
         yield
     finally:
         _INSIDE.reset(token)
-
-
-def _raise_if_failed(preview: Preview) -> None:
-    """The provider's stream broke after some pieces, as a stream of the real call's might have."""
-    if preview.error is not None:
-        raise preview.error

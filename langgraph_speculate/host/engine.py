@@ -45,6 +45,7 @@ from langgraph_speculate.host.handle import SpeculationHandle
 from langgraph_speculate.host.keeper import Keeper, Locked
 from langgraph_speculate.host.memory import bounded_memory
 from langgraph_speculate.host.names import Names
+from langgraph_speculate.host.repute import Repute
 from langgraph_speculate.host.run import Run
 from langgraph_speculate.host.tenants import Tenants, is_nobodys
 from langgraph_speculate.host.toolbox import Toolbox
@@ -126,7 +127,7 @@ class Engine:
         self.views: list[tuple[Toolbox, str | None]] = []
         self._tripped: set[str] = set()
         self.unwarmable: set[str] = set()  # tools whose warm-up tripped a wire
-        self.unpreviewable: dict[tuple[type, str, bool], str] = {}  # calls of models whose code tripped a wire, and why
+        self.repute = Repute()
         self._warned: set[str] = set()
         self.archive = None if memory is None else archive_of(memory, self.memory, self.lock, self.warn)
         self.forecaster.usage.join(self)
@@ -162,7 +163,7 @@ class Engine:
                 verdict = held_back(facts, service, breaker, now) or verdict_on(facts, toolbox, view)
                 verdicts.append(verdict if off is None else switched_off(verdict, off))
         with self.lock:
-            models = list(models_held_back(self.unpreviewable, self.economy.stakes.off(now), now))
+            models = list(models_held_back(self.repute.objections(), self.economy.stakes.off(now), now))
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool), models)
 
     def events(self, observer: Observer) -> Callable[[], None]:

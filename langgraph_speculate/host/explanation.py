@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -103,16 +103,16 @@ def held_back(facts: ToolFacts, service: Service | None, breaker: Breaker | None
 
 
 def models_held_back(
-    unpreviewable: Mapping[tuple[type, str, bool], str], off: Iterable[tuple[str, Breaker]], now: float
+    unpreviewable: Iterable[tuple[str, str]], off: Iterable[tuple[str, Breaker]], now: float
 ) -> Iterator[ToolVerdict]:
     """Models whose calls are not started ahead.
 
     Args:
-        unpreviewable: Why calls of a class of models are not.
+        unpreviewable: Classes of models whose calls are not, and why.
         off: Models whose previews cost more than they save.
         now: Seconds on the monotonic clock.
     """
-    for name, why in dict.fromkeys((kind.__name__, why) for (kind, *_), why in unpreviewable.items()):
+    for name, why in unpreviewable:
         yield ToolVerdict(name, False, "unpreviewable", why, "model_ahead")
     for name, breaker in off:
         detail = f"{_lost('previews', breaker)}; none begins for {breaker.due - now:.0f} s"

@@ -19,6 +19,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 from langgraph_speculate.core.canonical import canonical_bytes
 from langgraph_speculate.host.compat.configs import is_host_variable
 from langgraph_speculate.host.kinds import own_kind
+from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.reach import reach_of
 from langgraph_speculate.host.sandbox import circumstances_of, mark
 
@@ -98,6 +99,12 @@ class ModelInput:
     def kind(self) -> tuple[type, str, bool]:
         """What it has in common with other calls that run the same code."""
         return own_kind(self.model), self.method, self.managed
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the model holds no other, which it might call at one time and not at another."""
+        private = getattr(self.model, "__pydantic_private__", None) or {}
+        return next(chat_models_in([*self.model.__dict__.values(), *private.values()]), None) is None
 
     def obstacle(self) -> str | None:
         """Why a call like this one cannot run ahead, or None."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
@@ -47,9 +47,11 @@ class Preview:
         given: What the model is given.
         form: What it was given, as it is compared; None until it has begun.
         joined: Whether it was still being written when a real call took it over.
+        in_pieces: Whether that may hand on what there is before all of it is.
         hid_s: Seconds of it that had passed by then.
         shown: Whether it is known what became of it: somebody had a piece of it, or nobody ever will.
         over: Whether nobody wants it any more.
+        is_stopped: Whether it was told to write no more.
     """
 
     call_id: str | None = None
@@ -66,7 +68,7 @@ class Preview:
         self.venue = VENUES[given.method]
         self.expected = expected
         self.form: Form | None = None
-        self.joined = self.shown = self.over = False
+        self.joined = self.in_pieces = self.shown = self.over = self.is_stopped = False
         self.hid_s = 0.0
         self.sandbox = Sandbox(
             type(given.model).__name__,
@@ -82,7 +84,6 @@ class Preview:
         self._outcome: Outcome | None = None
         self._changed: Future[None] = Future()
         self._lock = threading.Lock()
-        self._stopped = False
         self._started_at = self._ended_at = 0.0
 
     # -- while it runs -----------------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ class Preview:
         try:
             for piece in pieces:
                 self._put(piece)
-                if self._stopped:
+                if self.is_stopped:
                     return
         finally:
             if hasattr(pieces, "close"):
@@ -150,7 +151,7 @@ class Preview:
 
     def stop(self) -> None:
         """Nobody wants it: a stream that cannot be cancelled ends with its next piece."""
-        self._stopped = True
+        self.is_stopped = True
 
     def _tell(self) -> None:
         with self._lock:
@@ -178,27 +179,28 @@ class Preview:
         """What it writes, from the beginning; what has been handed out is let go."""
         while True:
             changed, over = self._changed, self._outcome is not None
-            yield from self._there()
+            yield from self._there(over)
             if over:
                 return
             clock.wait(changed, _FOREVER_S)
 
-    async def apieces(self) -> AsyncIterator[Any]:
+    async def apieces(self) -> AsyncGenerator[Any]:
         """`pieces` on the loop that it runs on."""
         while True:
             changed, over = self._changed, self._outcome is not None
-            for piece in self._there():
+            for piece in self._there(over):
                 yield piece
             if over:
                 return
             await asyncio.wrap_future(changed)
 
-    def _there(self) -> Iterator[Any]:
-        while self._pieces:
+    def _there(self, over: bool) -> Iterator[Any]:
+        while self._pieces and (over or self.in_pieces):
             yield self._pieces.pop(0)
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, *, in_pieces: bool) -> None:
         """A real call takes it over."""
+        self.in_pieces = in_pieces
         self.joined = self._outcome is None
         self.hid_s = max(0.0, (now if self.joined else self._ended_at) - self._started_at)
 

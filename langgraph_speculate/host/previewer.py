@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -78,6 +79,10 @@ class Previewer:
         self._lock = threading.Lock()  # parallel calls of a sync run begin and end in threads of their own
         self._closed = False
 
+    def harmless(self) -> AbstractContextManager[None]:
+        """Around what is done for it in a model's real call: a bug of ours must not become the user's."""
+        return self._driver.harmless()
+
     # -- the model ---------------------------------------------------------------------------------------------------
 
     def asked(self, given: ModelInput) -> Preview | None:
@@ -99,7 +104,7 @@ class Previewer:
             return None
         if attempt is not None:
             attempt.taken = True
-        preview.take(clock.now())
+        preview.take(clock.now(), in_pieces=self._engine.repute.is_good(given.kind) and given.is_alone)
         return preview
 
     def take_in(self) -> None:
@@ -186,7 +191,8 @@ class Previewer:
 
     def close(self) -> None:
         """The run is over."""
-        self.take_in()
+        with self.harmless():
+            self.take_in()
         self._closed = True
         self._waste(self._pending, "run_ended")
         self._steps.clear()
@@ -223,11 +229,17 @@ class Previewer:
         """What reads the pieces of a preview of what follows *step*."""
         if step.spot is None or not self._lookahead.may_look_past(list(calls.values())):
             return _unread
-        return Continuation(preview, step.spot, self._lookahead).piece
+        continuation = Continuation(preview, step.spot, self._lookahead)
+
+        def read(piece: Any) -> None:
+            with self.harmless():  # or the preview would break, which a real call may be reading already
+                continuation.piece(piece)
+
+        return read
 
     def _bars(self, given: ModelInput) -> bool:
         """Whether no call like this one may run ahead, which is told once."""
-        why = given.obstacle() or self._engine.unpreviewable.get(given.kind)
+        why = given.obstacle() or self._engine.repute.objection(given.kind)
         if why is not None:
             name = type(given.model).__name__
             self._engine.warn(f"preview-{name}-{why}", f"calls of {name} are not started ahead: {why}")
@@ -243,10 +255,13 @@ class Previewer:
     def _ended(self, preview: Preview, outcome: Outcome, started: float | None, now: float) -> None:
         self._driver.runner.forget(preview.id)
         if outcome.taint is not None:
-            self._engine.unpreviewable[preview.given.kind] = f"it uses {outcome.taint}"
+            self._engine.repute.object(preview.given.kind, f"it uses {outcome.taint}")
+        was_stopped = preview.is_stopped
         preview.end(outcome, now)
         if preview.trouble is not None:
             self._lookahead.take_back(preview.id)
+        elif not was_stopped:
+            self._engine.repute.ended_well(preview.given.kind)
         self._driver.note(lambda now: self._driver.session.previews.ended(preview.id))
 
     def _waste(self, previews: Iterable[Preview], why: str) -> None:

@@ -1,0 +1,231 @@
+"""Previews of models whose code does more than write its answer: what it reaches for, and what it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from agents import (
+    WAYS,
+    Fixed,
+    ScriptedModel,
+    Seen,
+    agent_graph,
+    ask,
+    canonical,
+    drive,
+    make_tool,
+    outcome,
+)
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+
+from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate.core import events
+from langgraph_speculate.observe.observers import at_once
+
+PACE_S = 0.12
+AHEAD: dict[str, Any] = {
+    "model_ahead": True,
+    "thrift": 0.0,
+    "tools": {"look": {"read_only": True}},
+    "limits": {"max_in_flight": 0},  # no tool runs early, so that the previews are alone
+}
+SCRIPT = [ask(("look", {"id": 1})), ask(("look", {"id": 2})), AIMessage("done")]
+
+
+def look(id: int) -> str:
+    "Look something up."
+    return f"found {id}"
+
+
+def plain(model: Any) -> Any:
+    return agent_graph(model, [make_tool("look", look, "both", PACE_S)])
+
+
+def wrapped(model: Any, happened: list[Any] | None = None) -> Any:
+    observers = [] if happened is None else [at_once(happened.append)]
+    return speculate(plain(model), AHEAD, predictor=Fixed(), observers=observers)
+
+
+def runs(graph: Any, way: str, times: int) -> list[Any]:
+    """What each of several runs gives, or how it fails."""
+    modes = {"stream_mode": ["values", "messages"]} if way.endswith("stream") else {}
+    return [outcome(lambda: canonical(drive(graph, way, **modes))) for _ in range(times)]
+
+
+def ends(happened: list[Any]) -> list[str]:
+    told = [one for one in happened if isinstance(one, events.PreviewUsed | events.PreviewWasted)]
+    return ["used" if isinstance(one, events.PreviewUsed) else one.reason for one in told]
+
+
+def _turn(messages: Any) -> int:
+    return sum(isinstance(message, AIMessage) for message in messages)
+
+
+def _words(text: str) -> ChatGenerationChunk:
+    return ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+class Router(ScriptedModel):
+    """Says something at once; of its last message, another model says the rest.
+
+    Args:
+        inner: Finds that model.
+        routes: Whether it is so already.
+        begins: What it says first, by how often it was asked for that message.
+    """
+
+    inner: Any
+    routes: list[bool] = [True]
+    begins: Any = None
+
+    def _first(self, turn: int) -> ChatGenerationChunk:
+        first = "Let me see. " if self.begins is None else self.begins(turn)
+        return _words(first) if isinstance(first, str) else first
+
+    def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        turn = _turn(messages)
+        yield self._first(turn)
+        time.sleep(2 * PACE_S)
+        if turn < 2 or not self.routes[0]:
+            yield from self._chunks(messages)
+        else:
+            for chunk in self.inner().stream(messages):
+                yield ChatGenerationChunk(message=chunk)
+
+    async def _astream(self, messages: Any, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        turn = _turn(messages)
+        yield self._first(turn)
+        await asyncio.sleep(2 * PACE_S)
+        if turn < 2 or not self.routes[0]:
+            for chunk in self._chunks(messages):
+                yield chunk
+        else:
+            async for chunk in self.inner().astream(messages):
+                yield ChatGenerationChunk(message=chunk)
+
+
+INNER = ScriptedModel(script=SCRIPT)
+
+
+class Holding(Router):
+    """As `Router`, and it can be seen that there is another model in it."""
+
+    held: Any = None
+
+
+# -- what it reaches for -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("routes", [True, False], ids=["always", "later on"])
+def test_a_model_that_says_something_and_then_calls_another_one_shows_no_wire(way: str, routes: bool):
+    """
+    A preview that may not go on is nobody's error, and nothing is said twice, be it the first preview or a later one.
+    """
+    model = Router(script=SCRIPT, inner=lambda: INNER, routes=[routes])
+    graph = wrapped(model)
+    runs(graph, way, 1)
+    model.routes[0] = True
+    assert runs(graph, way, 2) == runs(plain(model.model_copy()), way, 2)
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_model_with_another_one_in_it_is_handed_on_when_it_has_ended(way: str):
+    """
+    That its previews ended well so far says nothing of the next one.
+    """
+    happened: list[Any] = []
+    model = Holding(script=SCRIPT, inner=lambda: model.held, held=INNER, routes=[False])
+    graph = wrapped(model, happened)
+    runs(graph, way, 1)
+    model.routes[0] = True
+    happened.clear()
+    got = runs(graph, way, 1)
+    assert got == runs(plain(model.model_copy()), way, 1)
+    assert ends(happened) == ["used", "tainted"]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_words_that_cannot_be_taken_back_are_followed_by_all_that_the_model_really_says(way: str):
+    """
+    One that begins otherwise each time it is asked is not cut short, and no error is raised.
+    """
+    asked: list[int] = []
+
+    def begins(turn: int) -> str:
+        asked.append(turn)
+        return f"Try {asked.count(turn)}. "
+
+    model = Router(script=SCRIPT, inner=lambda: INNER, routes=[False], begins=begins)
+    graph = wrapped(model)
+    runs(graph, way, 1)
+    model.routes[0] = True
+    asked.clear()
+    (*_, (_, last)) = drive(graph, way, stream_mode=["values", "messages"])
+    assert last["messages"][-1].content == "Try 1. Try 2. done"
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_call_that_was_begun_is_never_put_together_with_another_one(way: str):
+    """
+    Half of one and half of another would be a call that no model has written: that breaks off, with an ordinary error.
+    """
+    asked: list[int] = []
+
+    def begins(turn: int) -> Any:
+        asked.append(turn)
+        piece = {"name": "look", "args": '{"id"', "id": "x", "index": 0, "type": "tool_call_chunk"}
+        if turn < 2 or not model.routes[0]:
+            return ""
+        return _words("Well. ") if asked.count(turn) > 1 else ChatGenerationChunk(
+            message=AIMessageChunk(content="", tool_call_chunks=[piece])
+        )
+
+    model = Router(script=SCRIPT, inner=lambda: INNER, routes=[False], begins=begins)
+    graph = wrapped(model)
+    runs(graph, way, 1)
+    model.routes[0] = True
+    asked.clear()
+    with pytest.raises(RuntimeError, match="broke off in a tool call"):
+        drive(graph, way, stream_mode=["values", "messages"])
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_streams_are_handed_on_in_pieces_once_one_has_shown_to_be_harmless(way: str):
+    """
+    The first preview of a class comes as a whole, the next ones while they are written.
+    """
+    done: list[int] = []
+
+    class Slow(ScriptedModel):
+        def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+            yield _words("Well. ")
+            time.sleep(3 * PACE_S)
+            yield from self._chunks(messages)
+            done.append(_turn(messages))
+
+        async def _astream(self, messages: Any, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+            yield _words("Well. ")
+            await asyncio.sleep(3 * PACE_S)
+            for chunk in self._chunks(messages):
+                yield chunk
+            done.append(_turn(messages))
+
+    whole: list[bool] = []
+
+    class Ears(Seen):
+        def on_llm_new_token(self, token: Any, **_kwargs: Any) -> None:
+            if token == "Well. ":
+                whole.append(len(whole) in done)
+
+    graph = wrapped(Slow(script=SCRIPT))
+    runs(graph, way, 1)
+    done.clear()
+    drive(graph, way, stream_mode="messages", config={"callbacks": [Ears()]})
+    assert speculation_of(graph).stats().previews.used == 2
+    assert whole == [False, True, False]  # asked for real, the first preview, the second
