@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -21,6 +22,7 @@ from langgraph_speculate.host.compat.configs import is_host_variable
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.reach import reach_of
+from langgraph_speculate.host.results import handed_over
 from langgraph_speculate.host.sandbox import circumstances_of, mark
 
 _NOT_SENT = frozenset({"id", "artifact"})
@@ -87,13 +89,24 @@ class ModelInput:
         Raises:
             UnkeyableArguments: Its messages cannot be.
         """
-        return Form(
-            self.method,
-            _settings(self.model),
-            {"managed": self.managed, **{f"={name}": mark(value) for name, value in self.options.items()}},
-            circumstances_of(self.config, self.variables),
-            canonical_bytes([_shown(message) for message in self.messages]),
-        )
+        options, messages = self.said()
+        circumstances = circumstances_of(self.config, self.variables)
+        return Form(self.method, _settings(self.model), options, circumstances, messages)
+
+    def said(self) -> tuple[Any, bytes]:
+        """What of it could be changed in place, as it is compared: the options and the messages.
+
+        Raises:
+            UnkeyableArguments: The messages cannot be.
+        """
+        options = {"managed": self.managed, **{f"={name}": mark(value) for name, value in self.options.items()}}
+        return options, canonical_bytes([_shown(message) for message in self.messages])
+
+    def apart(self) -> ModelInput:
+        """The same with messages and options of its own: a body may change them, and they are the run's, too."""
+        artifacts = (getattr(message, "artifact", None) for message in self.messages)
+        kept = {id(artifact): artifact for artifact in artifacts}  # not for the model, and of any size
+        return replace(self, messages=deepcopy(list(self.messages), kept), options=handed_over(dict(self.options)))
 
     @property
     def kind(self) -> tuple[type, str, bool]:

@@ -28,6 +28,9 @@ from langgraph_speculate.host.sandbox import Sandbox
 VENUES: Mapping[str, str] = {"_generate": THREAD, "_stream": THREAD, "_agenerate": TASK, "_astream": TASK}
 """Where each of a model's bodies runs ahead."""
 
+CHANGES_MESSAGES = "messages or options that it changes in place"
+"""Why calls of a model are not started ahead any more."""
+
 _FOREVER_S = 86_400.0  # a model has time-outs of its own
 
 
@@ -77,7 +80,7 @@ class Preview:
             uses_context=False,
             native=self.venue == TASK,
         )
-        self.given = given
+        self.given = self._lent = given
         self._tokens = tokens
         self._wrote = wrote
         self._pieces: list[Any] = []
@@ -99,7 +102,9 @@ class Preview:
         return bodies[self.given.method]()
 
     def _generate(self) -> None:
-        self._put(self._call())
+        result = self._call()
+        self._look_after_it()
+        self._put(result)
 
     def _stream(self) -> None:
         pieces = self._call()
@@ -108,29 +113,38 @@ class Preview:
                 self._put(piece)
                 if self.is_stopped:
                     return
+            self._look_after_it()
         finally:
             if hasattr(pieces, "close"):
                 pieces.close()
 
     async def _agenerate(self) -> None:
-        self._put(await self._call())
+        result = await self._call()
+        self._look_after_it()
+        self._put(result)
 
     async def _astream(self) -> None:
         pieces = self._call()
         try:
             async for piece in pieces:
                 self._put(piece)
+            self._look_after_it()
         finally:
             if hasattr(pieces, "aclose"):
                 await pieces.aclose()
 
     def _call(self) -> Any:
-        given = self.given
+        self._lent = given = self.given.apart()
         self._started_at = clock.now()
         # What is compared later is what the model gets now: messages may be changed in place.
         self.form = given.form()
         options = {**given.options, **({"run_manager": self._manager()} if given.managed else {})}
         return given.body(list(given.messages), **options)
+
+    def _look_after_it(self) -> None:
+        """The body is over: what it has changed in place would be changed in the run, had that called it."""
+        if self.form is not None and self._lent.said() != (self.form.options, self.form.messages):
+            self.sandbox.taint = self.sandbox.taint or CHANGES_MESSAGES
 
     def _manager(self) -> Any:
         """In place of the real call's callback manager: one that trips a wire when a piece is told of."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -20,11 +21,12 @@ from agents import (
     make_tool,
     outcome,
 )
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from langgraph_speculate import speculate, speculation_of
 from langgraph_speculate.core import events
+from langgraph_speculate.host.inputs import ModelInput
 from langgraph_speculate.observe.observers import at_once
 
 PACE_S = 0.12
@@ -42,8 +44,11 @@ def look(id: int) -> str:
     return f"found {id}"
 
 
+TOOL = make_tool("look", look, "both", PACE_S)
+
+
 def plain(model: Any) -> Any:
-    return agent_graph(model, [make_tool("look", look, "both", PACE_S)])
+    return agent_graph(model, [TOOL])
 
 
 def wrapped(model: Any, happened: list[Any] | None = None) -> Any:
@@ -80,7 +85,7 @@ class Router(ScriptedModel):
     """
 
     inner: Any
-    routes: list[bool] = [True]
+    routes: Any
     begins: Any = None
 
     def _first(self, turn: int) -> ChatGenerationChunk:
@@ -182,8 +187,10 @@ def test_a_call_that_was_begun_is_never_put_together_with_another_one(way: str):
         piece = {"name": "look", "args": '{"id"', "id": "x", "index": 0, "type": "tool_call_chunk"}
         if turn < 2 or not model.routes[0]:
             return ""
-        return _words("Well. ") if asked.count(turn) > 1 else ChatGenerationChunk(
-            message=AIMessageChunk(content="", tool_call_chunks=[piece])
+        return (
+            _words("Well. ")
+            if asked.count(turn) > 1
+            else ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[piece]))
         )
 
     model = Router(script=SCRIPT, inner=lambda: INNER, routes=[False], begins=begins)
@@ -229,3 +236,100 @@ def test_streams_are_handed_on_in_pieces_once_one_has_shown_to_be_harmless(way: 
     drive(graph, way, stream_mode="messages", config={"callbacks": [Ears()]})
     assert speculation_of(graph).stats().previews.used == 2
     assert whole == [False, True, False]  # asked for real, the first preview, the second
+
+
+# -- what it changes ---------------------------------------------------------------------------------------------------
+
+
+def _stamps(messages: Any, kwargs: dict[str, Any]) -> None:
+    messages[0].content += "!"
+
+
+def _caches(messages: Any, kwargs: dict[str, Any]) -> None:
+    messages[0].content[0]["cache_control"] = {"type": f"ephemeral {len(messages)}"}
+
+
+def _tags(messages: Any, kwargs: dict[str, Any]) -> None:
+    for message in messages:
+        message.additional_kwargs["seen"] = message.additional_kwargs.get("seen", 0) + 1
+
+
+def _marks_options(messages: Any, kwargs: dict[str, Any]) -> None:
+    kwargs["tools"][0]["function"]["description"] += "!"
+    messages[0].content = kwargs["tools"][0]["function"]["description"]
+
+
+class Changing(ScriptedModel):
+    """Changes in place what it is given."""
+
+    change: Any
+
+    def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        self.change(messages, kwargs)
+        return super()._generate(messages, *args, **kwargs)
+
+    async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        self.change(messages, kwargs)
+        return await super()._agenerate(messages, *args, **kwargs)
+
+    def _stream(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        self.change(messages, kwargs)
+        yield from super()._stream(messages, *args, **kwargs)
+
+    async def _astream(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        self.change(messages, kwargs)
+        async for chunk in super()._astream(messages, *args, **kwargs):
+            yield chunk
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("change", [_stamps, _caches, _tags, _marks_options])
+def test_what_a_body_changes_in_place_is_changed_by_real_calls_alone(way: str, change: Any):
+    """
+    A preview is given messages and options of its own; one that changes them is not used, and there is no other.
+    """
+    start = {"messages": [HumanMessage([{"type": "text", "text": "go"}] if change is _caches else "go")]}
+
+    def contents(graph: Any) -> list[Any]:
+        given = deepcopy(start)
+        modes = {"stream_mode": "values"} if way.endswith("stream") else {}
+        return canonical([drive(graph, way, given, **modes)[-1], given])
+
+    happened: list[Any] = []
+    graph = wrapped(Changing(script=SCRIPT, change=change, pace_s=PACE_S), happened)
+    other = plain(Changing(script=SCRIPT, change=change, pace_s=PACE_S))
+    assert [contents(graph) for _ in range(3)] == [contents(other) for _ in range(3)]
+    assert "used" not in ends(happened)
+    assert len(ends(happened)) == 1
+
+
+def test_what_changed_in_place_is_told():
+    """
+    The log and `explain()` name it, in the words used of tools.
+    """
+    graph = wrapped(Changing(script=SCRIPT, change=_stamps))
+    runs(graph, "invoke", 3)
+    (verdict,) = speculation_of(graph).explain().models
+    assert (verdict.tool, verdict.detail) == ("Changing", "it uses messages or options that it changes in place")
+
+
+def test_a_long_conversation_is_copied_in_a_few_milliseconds():
+    """
+    What is copied are messages, not the texts and artifacts in them.
+    """
+    artifact, messages = object(), []
+    for turn in range(100):
+        asking = ask(("look", {"id": turn}))
+        messages += [asking, ToolMessage("found" * 200, tool_call_id=asking.tool_calls[0]["id"], artifact=artifact)]
+    given = ModelInput(INNER, "_generate", None, messages, {"stop": ["x"]}, False, {}, {})
+
+    began = time.perf_counter()
+    apart = given.apart()
+    took = time.perf_counter() - began
+
+    assert apart.form().difference(given.form()) is None
+    assert all(mine is not theirs for mine, theirs in zip(apart.messages, messages, strict=True))
+    assert apart.messages[0].tool_calls is not messages[0].tool_calls
+    assert apart.messages[1].content is messages[1].content
+    assert apart.messages[1].artifact is artifact
+    assert took < 0.1  # 2 ms
