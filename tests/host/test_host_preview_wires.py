@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +15,7 @@ from agents import (
     Fixed,
     ScriptedModel,
     Seen,
+    State,
     agent_graph,
     ask,
     canonical,
@@ -21,12 +23,18 @@ from agents import (
     make_tool,
     outcome,
 )
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableLambda
+from langgraph.graph import END, START, StateGraph
 
-from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
+from langgraph_speculate.host.continuation import Continuation
 from langgraph_speculate.host.inputs import ModelInput
+from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.observe.observers import at_once
 
 PACE_S = 0.12
@@ -56,10 +64,10 @@ def wrapped(model: Any, happened: list[Any] | None = None) -> Any:
     return speculate(plain(model), AHEAD, predictor=Fixed(), observers=observers)
 
 
-def runs(graph: Any, way: str, times: int) -> list[Any]:
+def runs(graph: Any, way: str, times: int, *, modes: Sequence[str] = ("values", "messages")) -> list[Any]:
     """What each of several runs gives, or how it fails."""
-    modes = {"stream_mode": ["values", "messages"]} if way.endswith("stream") else {}
-    return [outcome(lambda: canonical(drive(graph, way, **modes))) for _ in range(times)]
+    named = {"stream_mode": list(modes)} if way.endswith("stream") else {}
+    return [outcome(lambda: canonical(drive(graph, way, **named))) for _ in range(times)]
 
 
 def ends(happened: list[Any]) -> list[str]:
@@ -333,3 +341,158 @@ def test_a_long_conversation_is_copied_in_a_few_milliseconds():
     assert apart.messages[1].content is messages[1].content
     assert apart.messages[1].artifact is artifact
     assert took < 0.1  # 2 ms
+
+
+# -- messages that are not what the model wrote ------------------------------------------------------------------------
+
+
+class Broken(ScriptedModel):
+    """The arguments of its second call are no JSON."""
+
+    def _chunks(self, messages: Any) -> Iterator[ChatGenerationChunk]:
+        calls = [("a", '{"id": 1}'), ("b", '{"id": 2, }')] if _turn(messages) == 0 else []
+        for index, (id, args) in enumerate(calls):
+            piece = {"name": "look", "args": args, "id": id, "index": index, "type": "tool_call_chunk"}
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[piece]))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last"))
+
+    def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        return generate_from_stream(self._chunks(messages))
+
+    async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
+        return generate_from_stream(self._chunks(messages))
+
+
+class Repairs(AgentMiddleware[Any, Any, Any]):
+    """Mends calls whose arguments were no JSON."""
+
+    def after_model(self, state: Any, runtime: Any) -> Any:
+        last = state["messages"][-1]
+        if not last.invalid_tool_calls:
+            return None
+        mended = [
+            {"name": call["name"], "id": call["id"], "args": json.loads(call["args"].replace(", }", "}"))}
+            for call in last.invalid_tool_calls
+        ]
+        changed = {"tool_calls": [*last.tool_calls, *mended], "invalid_tool_calls": []}
+        return {"messages": [last.model_copy(update=changed)]}
+
+
+class Swaps(AgentMiddleware[Any, Any, Any]):
+    """Gives the model's calls other ids, in place."""
+
+    def after_model(self, state: Any, runtime: Any) -> Any:
+        last = state["messages"][-1]
+        last.tool_calls = [{**call, "id": f"mine-{call['id']}"} for call in last.tool_calls]
+
+
+class Queues(AgentMiddleware[Any, Any, Any]):
+    """Lets one call of a message through, in place."""
+
+    def after_model(self, state: Any, runtime: Any) -> Any:
+        last = state["messages"][-1]
+        last.tool_calls = last.tool_calls[:1]
+
+
+TWO = [ask(("look", {"id": 1}), ("look", {"id": 2})), AIMessage("done")]
+
+
+def _odd(kind: str, *more: Any) -> Any:
+    if kind == "repaired":
+        return agent_graph(Broken(script=TWO), [TOOL], middleware=[Repairs(), *more])
+    hook = Queues() if kind == "queued" else Swaps()
+    return agent_graph(ScriptedModel(script=TWO), [TOOL], middleware=[hook, *more])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["repaired", "queued", "swapped"])
+@pytest.mark.parametrize("by", ["speculate", "SpeculationMiddleware"])
+def test_calls_that_the_model_did_not_write_run_as_in_the_plain_graph(way: str, kind: str, by: str):
+    """
+    A hook that mends, drops or renames calls decides what is called, and nothing of ours fails over it.
+    """
+    if by == "speculate":
+        graph = speculate(_odd(kind), AHEAD, predictor=Fixed())
+    else:
+        graph = _odd(kind, SpeculationMiddleware(AHEAD, predictor=Fixed()))
+    values = {"modes": ["values"]}  # parallel calls end in any order
+    assert runs(graph, way, 3, **values) == runs(_odd(kind), way, 3, **values)
+
+
+def _moving(model: Any) -> Any:
+    """A graph whose model node takes the calls out of the message, in place, and keeps them in a field of their own."""
+    bound = model.bind_tools([TOOL])
+
+    def moved(message: Any) -> Any:
+        calls, message.tool_calls = message.tool_calls, []
+        return {"messages": [message], "calls": calls}
+
+    async def acall_model(state: Any) -> Any:
+        return moved(await bound.ainvoke(state["messages"]))
+
+    async def arun_tools(state: Any) -> Any:
+        return {"messages": [await TOOL.ainvoke(call) for call in state["calls"]], "calls": []}
+
+    class Moved(State):
+        calls: list[Any]
+
+    builder = StateGraph(Moved)
+    builder.add_node("model", RunnableLambda(lambda state: moved(bound.invoke(state["messages"])), afunc=acall_model))
+    tools: Any = lambda state: {"messages": [TOOL.invoke(call) for call in state["calls"]], "calls": []}  # noqa: E731
+    builder.add_node("tools", RunnableLambda(tools, afunc=arun_tools))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", lambda state: "tools" if state["calls"] else END, ["tools", END])
+    builder.add_edge("tools", "model")
+    return builder.compile()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_calls_that_a_node_moves_out_of_the_message_run_as_in_the_plain_graph(way: str):
+    """
+    The message that the step is known by does not list them any more.
+    """
+    graph = speculate(_moving(ScriptedModel(script=TWO)), AHEAD, predictor=Fixed())
+    assert runs(graph, way, 3) == runs(_moving(ScriptedModel(script=TWO)), way, 3)
+
+
+# -- a bug of ours -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.errors_of_ours
+@pytest.mark.observers_raise  # what is put off until the request has left logs its errors
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("entry", ["asked", "took", "wrote", "let_go", "message", "take_in", "tool_runs", "tool_ended"])
+def test_a_bug_in_what_follows_the_run_is_not_the_runs(
+    way: str, entry: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """
+    Whatever of it fails, the run gives what the plain graph gives, and it is said once.
+    """
+
+    def fails(*_args: Any, **_kwargs: Any) -> Any:
+        raise KeyError("of ours")
+
+    model = ScriptedModel(script=SCRIPT, pace_s=PACE_S)
+    graph = wrapped(model)
+    runs(graph, way, 1)
+    monkeypatch.setattr(Previewer, entry, fails)
+    got = runs(graph, way, 2)
+    assert got == runs(plain(model.model_copy()), way, 2)
+    assert sum("internal error" in record.message for record in caplog.records) <= 2
+
+
+@pytest.mark.errors_of_ours
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_what_follows_a_preview_may_fail_while_a_real_call_reads_it(way: str, monkeypatch: pytest.MonkeyPatch):
+    """
+    The stream that is taken over goes on.
+    """
+
+    def fails(*_args: Any) -> Any:
+        raise KeyError("of ours")
+
+    model = ScriptedModel(script=SCRIPT, pace_s=PACE_S)
+    graph = wrapped(model)
+    runs(graph, way, 2)
+    monkeypatch.setattr(Continuation, "piece", fails)
+    assert runs(graph, way, 1) == runs(plain(model.model_copy()), way, 1)
