@@ -6,8 +6,7 @@ values stand beside constants (`constants.py`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Sequence, Set
+from collections.abc import Collection, Hashable, Sequence, Set
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -19,19 +18,18 @@ from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import FOUND, VALUE, text_of, words_in
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, picks_of, slots
+from langgraph_speculate.predict.lenses import LENSES, undone
+from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, picks_of
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
+from langgraph_speculate.predict.templates import MAX_TEXT, parts, slots
 from langgraph_speculate.predict.values import copyable, value_key
 from langgraph_speculate.predict.verbs import words_of
 
 _PROGRAMS = 64  # kept per argument
 _ACTIVE = 20  # tried by a prediction
-_MAX_TEMPLATE = 60  # characters around the slot
 _HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
-_WORD = re.compile(r"[\w./@#:+-]+")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _CHANCE = attrgetter("chance")
 _RATE = itemgetter(0)
 
@@ -72,7 +70,7 @@ class Argument:
         self._ledger = ledger or Ledger(Evidence())
         self._programs: dict[tuple[str, Source], Program] = {}
         self._chosen: list[Program] | None = []  # those worth trying; None: to be chosen again
-        self._fills: Recent[str, set[str]] = Recent(_PROGRAMS)
+        self._fills: Recent[str, set[Any]] = Recent(_PROGRAMS)
         self._constants = Constants()
 
     def values(
@@ -105,7 +103,7 @@ class Argument:
         keys = {value_key(value): value for value in values}
         for key, value in keys.items():
             found = key in self._constants
-            if copyable(value):
+            if copyable(value) or type(value) is list:
                 found = self._find_programs(sources, value) or found
             self.found.see(found)
             self._ledger.count((FOUND, self._tool, self._name), found, 1.0)
@@ -118,10 +116,14 @@ class Argument:
         for program in self._programs.values():
             items = sources.items(program.source)
             if items:
+                marks = sources.marks(program.source)
+                if program.lens is not None:
+                    items, marks = program.lens.over(items, marks)
+                    if not items:
+                        continue
                 template = program.template
                 if template not in filled:
                     filled[template] = slots(template, used), slots(template, keys.keys())
-                marks = sources.marks(program.source)
                 ledger = self._ledger if self._is_proven(program) else None
                 program.see(context, items, marks, *filled[template], ledger)
         self._chosen = None
@@ -138,6 +140,8 @@ class Argument:
                 self._constants.recall_total(key[3], hits)
         else:
             template, source = key[3], Source(*key[4:7])
+            if COPY not in template and template not in LENSES:
+                return  # a lens of another version
             program = self._programs.get((template, source))
             if program is None:
                 if len(self._programs) >= _PROGRAMS:  # what weighs least was recalled first
@@ -166,17 +170,43 @@ class Argument:
         places = sources.where(value)
         for source in places:
             self._keep(COPY, source)
-        if isinstance(value, str) and len(value) <= 160:
-            for slot in _slots(value):
-                for source in sources.where(slot):
-                    template = value.replace(slot, COPY)
-                    fills = self._fills.touch(template, set)
-                    if len(fills) < 8:
-                        fills.add(slot)
-                    self._keep(template, source)
-                    if len(fills) > 1:
-                        places.append(source)
+        if not places:  # what stands there as it is was hardly made of something else
+            for lens, was in undone(value):
+                places += self._fill(sources, lens, was)
+        if isinstance(value, str) and len(value) <= MAX_TEXT:
+            places += self._fill_any(sources, value, parts(value), at_once=True)
         return bool(places)
+
+    def _fill_any(
+        self, sources: RunSources, text: str, slots: Collection[str], *, at_once: bool = False
+    ) -> list[Source]:
+        """See each of *slots* that stands anywhere filled into the rest of *text*; where from, as `_fill` tells."""
+        known = sources.known(set(slots)) if slots else ()
+        places: list[Source] = []
+        for slot in slots if known else ():
+            if slot in known:
+                places += self._fill(sources, text.replace(slot, COPY), slot, at_once=at_once)
+        return places
+
+    def _fill(self, sources: RunSources, template: str, slot: Any, *, at_once: bool = False) -> Sequence[Source]:
+        """See a template filled, or a lens looked through; where from, if it was by another value before.
+
+        Args:
+            sources: What the run holds.
+            template: The template, or the name of a lens.
+            slot: What is filled in.
+            at_once: Keep where it comes from after one value, as for what is seldom there by chance.
+        """
+        places = sources.where(slot)
+        if not places:
+            return ()
+        fills = self._fills.touch(template, set)
+        if len(fills) < 8:
+            fills.add(slot)
+        if len(fills) > 1 or at_once:
+            for source in places:
+                self._keep(template, source)
+        return places if len(fills) > 1 else ()
 
     def _keep(self, template: str, source: Source) -> None:
         if (template, source) in self._programs:
@@ -196,6 +226,10 @@ def _add_values(
     least: float,
 ) -> None:
     """Add what *program* makes of *items* to the *best* values so far."""
+    if program.lens is not None:
+        items, marks = program.lens.over(items, marks)
+        if not items:
+            return
     items, used = program.offer(items), slots(program.template, used)
     if marks is not None:
         places, picks_by_kind = picks_of([item[2] for item in items], marks, used)
@@ -231,7 +265,7 @@ def _add_values(
 def _add(best: dict[Hashable, Value], program: Program, item: Item, chance: float, pick: str) -> None:
     value, record, key = item
     template, kind = program.template, program.source.kind
-    if template != COPY:
+    if template != COPY and program.lens is None:
         value = key = template.replace(COPY, value, 1)
     known = best.get(key)
     if known is None:
@@ -241,13 +275,3 @@ def _add(best: dict[Hashable, Value], program: Program, item: Item, chance: floa
         if known.chance < chance:
             known.chance, known.kind, known.record = chance, kind, record
             known.origin = program.origin(pick)
-
-
-def _slots(text: str) -> list[str]:
-    """Parts of a text that may have been filled in: words, and the day of a date."""
-    if COPY in text:
-        return []
-    found = [word for word in _WORD.findall(text)[:12] if len(word) >= 2 and len(text) - len(word) <= _MAX_TEMPLATE]
-    if _DATE.fullmatch(text):
-        found.append(text[5:])
-    return [slot for slot in dict.fromkeys(found) if slot != text and text.count(slot) == 1]

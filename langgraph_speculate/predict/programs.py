@@ -1,11 +1,11 @@
 """Programs: small ways of finding an argument's value, and the record of each.
 
 A program picks from a source (`sources.py`) and fills the pick into a template: `{}` for a plain copy, `cat {}` for a
-value inside a command. Picks are named by their place among the values that the argument has not had yet (`new 0`: the
-next unused one) or among those it has had (`old 0`: the newest of them); so a list being walked, or fanned out in one
-message, needs no program of its own. Unused ones that are spoken of (`mentions.py`) have picks of their own: `said 0`
-was written by the user or the model, `near 0` stands in the result of a call made with what they wrote, and `rest 0`
-is the first of the others.
+value inside a command (`templates.py`); or it shows the pick through a lens (`lenses.py`). Picks are named by their
+place among the values that the argument has not had yet (`new 0`: the next unused one) or among those it has had
+(`old 0`: the newest of them); so a list being walked, or fanned out in one message, needs no program of its own. Unused
+ones that are spoken of (`mentions.py`) have picks of their own: `said 0` was written by the user or the model, `near 0`
+stands in the result of a call made with what they wrote, and `rest 0` is the first of the others.
 
 Every pick of every program keeps how often it was right when the tool was called, after the last event and over all;
 the former falls back to the latter. Which programs an argument has is the business of `arguments.py`.
@@ -21,6 +21,7 @@ from langgraph_speculate.core.sums import Key
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import PICK, RIGHT
 from langgraph_speculate.predict.ledger import Ledger, Word
+from langgraph_speculate.predict.lenses import LENSES
 from langgraph_speculate.predict.mentions import NEAR, PLAIN, SAID
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
@@ -102,6 +103,7 @@ class Program:
     Attributes:
         right: How often one of its values was right.
         recalled: Whether it was known before, from a store.
+        lens: What its items are seen through, if its template is the name of a lens.
     """
 
     __slots__ = (
@@ -112,6 +114,7 @@ class Program:
         "_prefix",
         "_right_key",
         "_words",
+        "lens",
         "recalled",
         "right",
         "source",
@@ -120,6 +123,7 @@ class Program:
 
     def __init__(self, tool: str, name: str, template: str, source: Source, *, recalled: bool = False) -> None:
         self.template, self.source = template, source
+        self.lens = LENSES.get(template)
         self.right = Rate()
         self.recalled = recalled
         self._picks = _Rates()
@@ -132,7 +136,7 @@ class Program:
 
     def offer(self, items: Sequence[Item]) -> Sequence[Item]:
         """The items as they are looked for among `slots`."""
-        if self.template == COPY:
+        if self.template == COPY or self.lens is not None:
             return items
         return [(text := str(value), record, text) for value, record, _ in items]
 
@@ -174,7 +178,7 @@ class Program:
 
         Args:
             context: What happened last.
-            items: What its source holds.
+            items: What its source holds, seen through its lens.
             marks: Which of them are spoken of, or None.
             used: The `slots` of what the argument has had.
             truth: The `slots` of what it has now.
@@ -210,25 +214,6 @@ class Program:
         elif key[8] in _PICKS:
             for rates in (self._picks, self._here.touch(key[7], _Rates)):
                 rates.touch(key[8]).recall(hits, trials)
-
-
-def slots(template: str, keys: Set[Hashable]) -> Set[Hashable]:
-    """What has to be filled into a template to get the values of these keys.
-
-    Taking values out of a template is far less work than filling all items of a source into it.
-
-    >>> slots("cat {}", {"cat notes.txt", "ls"})
-    {'notes.txt'}
-    """
-    if template == COPY or not keys:
-        return keys
-    before, _, after = template.partition(COPY)
-    least, end = len(before) + len(after), -len(after) or None
-    return {
-        key[len(before) : end]
-        for key in keys
-        if type(key) is str and len(key) >= least and key.startswith(before) and key.endswith(after)
-    }
 
 
 def picks_of(
@@ -288,5 +273,6 @@ def words_of_program(tool: str, template: str, source: Source) -> tuple[Word, ..
     >>> words_of_program("bash", "cat {}", Source("text", "bash", "word"))
     (('bash', 'cat'),)
     """
-    parts = [(tool, part.strip()) for part in template.split(COPY) if part.strip()]
+    around = () if template in LENSES else template.split(COPY)
+    parts = [(tool, part.strip()) for part in around if part.strip()]
     return (*parts, *words_of_source(source))

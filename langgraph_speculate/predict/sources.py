@@ -136,6 +136,16 @@ class RunSources:
             return any(value_key(value) == key for value in islice(call.args.values(), MAX_ARGUMENTS))
         return key in result_index(call).held.get(record, _NONE)
 
+    def known(self, keys: Set[str]) -> Set[Hashable]:
+        """Those of *keys* that stand anywhere: far less work than asking `where` for each, where most stand nowhere."""
+        found: set[Hashable] = set()
+        for owner in self._owners.values():
+            for index in owner.indexes:
+                found |= index.places.keys() & keys
+            found |= owner.named.keys() & keys
+            found |= owner.following.keys() & keys
+        return found
+
     def where(self, value: Any) -> list[Source]:
         """The sources that hold *value*, each once."""
         key = value_key(value)
