@@ -23,7 +23,7 @@ from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, pick
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
-from langgraph_speculate.predict.templates import MAX_TEXT, parts, slots
+from langgraph_speculate.predict.templates import MAX_TEXT, parts, pieces, slots
 from langgraph_speculate.predict.values import copyable, value_key
 from langgraph_speculate.predict.verbs import words_of
 
@@ -175,6 +175,7 @@ class Argument:
                 places += self._fill(sources, lens, was)
         if isinstance(value, str) and len(value) <= MAX_TEXT:
             places += self._fill_any(sources, value, parts(value), at_once=True)
+            places = places or self._fill_any(sources, value, pieces(value))
         return bool(places)
 
     def _fill_any(

@@ -1,7 +1,7 @@
 """Templates: a text with a slot, such as `cat {}`, that a value found elsewhere is filled into.
 
-Which parts of a text may have been filled in is guessed here: whole words. Whether something was is shown by two values
-in one slot, see `arguments.py`.
+Which parts of a text may have been filled in is guessed here: whole words, and what stands between two signs inside of
+one (`repo:{}`, `/orders/{}.json`). Whether something was is shown by two values in one slot, see `arguments.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from langgraph_speculate.predict.sources import COPY
 MAX_TEXT = 160  # characters of a text that is looked at
 _MAX_AROUND = 60  # characters around the slot
 _WORDS = 12  # of a text that are looked at
+_CUT = 4  # of those words that are looked into
+_FIRST, _LAST = 4, 4  # signs at which a word is cut, from either end
 _WORD = re.compile(r"[\w./@#:+-]+")
+_EDGE = re.compile(r"[./@#:+=&?~-]")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -30,6 +33,27 @@ def parts(text: str) -> Collection[str]:
     if _DATE.fullmatch(text):
         found.append(text[5:])
     return _filled(text, found)
+
+
+def pieces(text: str) -> Collection[str]:
+    """Parts of words that may have been filled in: what stands between two signs, or beside one.
+
+    >>> pieces("repo:acme/web")
+    ['acme', 'acme/web', 'repo', 'repo:acme', 'web']
+    """
+    if COPY in text or _DATE.fullmatch(text):
+        return ()
+    found: set[str] = set()
+    for match in list(_WORD.finditer(text))[:_CUT]:
+        word = match[0]
+        cuts = [edge.start() for edge in _EDGE.finditer(word)]
+        if len(cuts) > _FIRST + _LAST:
+            cuts[_FIRST:-_LAST] = []
+        if cuts:
+            cuts = [-1, *cuts, len(word)]
+            found.update([word[a + 1 : b] for at, a in enumerate(cuts) for b in cuts[at + 1 :] if b - a > 2])
+            found.discard(word)
+    return _filled(text, sorted(found))
 
 
 def _filled(text: str, found: Collection[str]) -> list[str]:
