@@ -32,12 +32,29 @@ def test_identifiers_are_read_from_what_the_user_said():
         (["VA5SGQ", "M20IZO", "4OG6T3"], "K1NW8N", "HAT069"),
         (["2024-05-20", "2024-05-21", "2024-06-01"], "2025-01-02", "12:30"),
         (["src/app.py", "lib/tools.py", "lib/main.py"], "bin/run.py", "3.11"),
+        (["/etc/hosts", "/var/log/app/error.log", "~/notes.txt"], "/srv/data/in/2024/rows.csv", "src/app.py"),
+        (
+            [
+                "0b5f1f1e-52a2-4bd8-9d4c-8f1c2a6f3d10",
+                "aa9e3c41-7d10-4c7b-b1f0-5e5d6c7b8a99",
+                "12345678-1234-4abc-8def-1234567890ab",
+            ],
+            "f00dcafe-0000-4000-8000-00000000000a",
+            "mia_li_3668",
+        ),
+        (["3f9a01bc", "77b0e1d2", "a41c9f30"], "0d0e4b1a", "1b9f00aa77c3"),
+        (
+            ["cus_NffrFeUfNV2Hib", "cus_9s6XKzkNRiz8i3", "cus_4QFJOjw2pOmAGJ"],
+            "cus_A1bC2dE3fG4hI5",
+            "pi_3MtwBwLkdIwHu7ix28a",
+        ),
     ],
-    ids=["order", "flight", "reservation", "date", "path"],
+    ids=["order", "flight", "reservation", "date", "path", "absolute path", "uuid", "hexadecimal", "random"],
 )
 def test_shapes_are_told_apart(known, new, decoy):
     """
-    Order numbers, flight numbers, booking codes, dates and paths are recognised beside tokens of other shapes.
+    Order numbers, flight numbers, booking codes, dates, paths and what was drawn at random are recognised beside tokens
+    of other shapes.
     """
     predictor = taught((history_of(f"With {decoy} see {value} please"), Call("look", {"at": value})) for value in known)
     assert best(predictor, history_of(f"With {decoy} see {new} please")) == ("look", {"at": new})

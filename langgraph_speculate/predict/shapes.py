@@ -20,6 +20,12 @@ _PHRASE = re.compile(
 )
 _ROW = re.compile(r"\(\s*'([^'\n]{1,80})'(,?\))?")
 _LABEL = re.compile(r"^[ \t>*-]*([^\W\d][\w ]{1,30}?)[ \t]*[:=]\*{0,2}[ \t]*(\S[^\n]{0,80}?)[ \t]*$", re.MULTILINE)
+_PATH = re.compile(r"(?<![\w./~:+-])(?:~|\.\.?)?(?:/[\w.@+-]*\w)+/?")  # from a root; others are tokens
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_HEX = re.compile(r"[0-9a-f]{8,64}|[0-9A-F]{8,64}")
+_DRAWN = re.compile(r"((?:[a-z]{1,8}_){0,2})([A-Za-z0-9]{12,64})")
+_MIXED = 3  # runs of letters and digits in what was drawn at random, at least, if it is hexadecimal,
+_WELL_MIXED = 5  # and if it may be any letters: words in camel case have fewer
 _SERIAL = re.compile(r"[A-Z]+\d+")
 _RUNS = re.compile(r"[A-Z]+|\d+|[^\W\d_A-Z]+")  # every letter there is: what is left over would be told as it is
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -48,6 +54,8 @@ def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
         shape = _shape(token)
         if shape is not None:
             yield shape, token
+    for match in _PATH.finditer(text) if "/" in text else ():
+        yield "path", match[0]
     for match in _QUOTED.finditer(text) if '"' in text or "'" in text or "`" in text else ():
         yield "quoted", match[1] or match[2] or match[3]
     for match in _PHRASE.finditer(text):
@@ -85,7 +93,7 @@ def _shape(token: str) -> str | None:
     """The shape of a token that may be an identifier, or None for plain words.
 
     Runs of letters and digits shrink to one sign; short codes in capitals and digits are told apart by their length,
-    because where the digits stand means nothing in them.
+    because where the digits stand means nothing in them; nor does it in what was drawn at random.
     """
     if token.isalpha():
         return f"code:A{len(token)}" if token.isupper() and 2 <= len(token) <= 6 else None
@@ -93,10 +101,32 @@ def _shape(token: str) -> str | None:
         return f"number:{min(len(token), 9)}"
     if "://" in token:
         return "url"
+    drawn = _drawn(token)
+    if drawn is not None:
+        return drawn
     if token.isalnum() and token.isupper():
         return f"code:A9:{len(token)}" if _SERIAL.fullmatch(token) else f"code:{min(len(token), 16)}"
     shape = _RUNS.sub(lambda run: "9" if run[0].isdigit() else "A" if run[0].isupper() else "a", token)
     return f"id:{shape[:16]}" if len(token) <= MAX_TOKEN else None
+
+
+def _drawn(token: str) -> str | None:
+    """The shape of an identifier that was drawn at random, or None for others; of its prefix no more than the length.
+
+    >>> [_drawn(token) for token in ("3f9a01bc", "cus_NffrFeUfNV2Hib", "mia_li_3668", "get_user_by_id_2")]
+    ['hex:8', 'random:3_', None, None]
+    """
+    if len(token) < 8:
+        return None
+    if _UUID.fullmatch(token):
+        return "uuid"
+    if _HEX.fullmatch(token):
+        return f"hex:{len(token)}" if len(_RUNS.findall(token)) >= _MIXED else None
+    drawn = _DRAWN.fullmatch(token)
+    if drawn is None or len(_RUNS.findall(drawn[2])) < _WELL_MIXED:
+        return None
+    # Behind a prefix the length may vary; without one it is all there is to tell.
+    return f"random:{len(drawn[1]) - 1}_" if drawn[1] else f"random:{len(token)}"
 
 
 def _phrase(text: str) -> str:

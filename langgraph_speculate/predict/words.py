@@ -131,5 +131,6 @@ def _way(template: str, kind: str, owner: str, what: str, pick: str) -> str:
 
 def _shape(what: str) -> str:
     kind, _, rest = what.partition(":")
-    named = {"id": "identifier", "code": "code", "number": "number", "label": f"value after {rest!r}"}
+    named = {"id": "identifier", "uuid": "UUID", "label": f"value after {rest!r}"}
+    named |= dict.fromkeys(("hex", "random"), "random identifier")
     return named.get(kind, kind)
