@@ -4,8 +4,9 @@ A program picks from a source (`sources.py`) and fills the pick into a template:
 value inside a command (`templates.py`); or it shows the pick through a lens (`lenses.py`). Picks are named by their
 place among the values that the argument has not had yet (`new 0`: the next unused one) or among those it has had
 (`old 0`: the newest of them); so a list being walked, or fanned out in one message, needs no program of its own. Unused
-ones that are spoken of (`mentions.py`) have picks of their own: `said 0` was written by the user or the model, `near 0`
-stands in the result of a call made with what they wrote, and `rest 0` is the first of the others.
+ones that are spoken of (`mentions.py`) have picks of their own: `said 0` was written by the user or the model,
+`beside 0` stands in a record with what they wrote, `near 0` in the result of a call made with it, and `rest 0` is the
+first of the others.
 
 Every pick of every program keeps how often it was right when the tool was called, after the last event and over all;
 the former falls back to the latter. Which programs an argument has is the business of `arguments.py`.
@@ -22,7 +23,7 @@ from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import PICK, RIGHT
 from langgraph_speculate.predict.ledger import Ledger, Word
 from langgraph_speculate.predict.lenses import LENSES
-from langgraph_speculate.predict.mentions import NEAR, PLAIN, SAID
+from langgraph_speculate.predict.mentions import BESIDE, NEAR, PLAIN, SAID
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, MAX_ITEMS, Source, words_of_source
@@ -50,9 +51,10 @@ OLD: Picks = tuple(f"old {place}" for place in range(4))
 _REST = _by_number("rest")
 _SAID: Picks = tuple(f"said {place}" for place in range(4))
 _NEAR: Picks = tuple(f"near {place}" for place in range(4))
-_USED = 3  # beside `PLAIN`, `SAID` and `NEAR`
-_LAST = (5, 3, 3, 3)  # the last place of each of the four kinds
-_PICKS = frozenset((*OLD, *_SAID, *_NEAR)).union(*NEW, *_REST)
+_BESIDE: Picks = tuple(f"beside {place}" for place in range(4))
+_USED = 4  # beside those of `mentions.py`
+_LAST = (5, 3, 3, 3, 3)  # the last place of each of the kinds
+_PICKS = frozenset((*OLD, *_SAID, *_NEAR, *_BESIDE)).union(*NEW, *_REST)
 
 
 class Pick(NamedTuple):
@@ -221,14 +223,15 @@ def picks_of(
 ) -> tuple[Sequence[tuple[int, int]], Sequence[Picks]]:
     """For each value its kind and its place among the picks of that kind, and those picks, where some are spoken of."""
     kinds = [_USED if key in used else mark for key, mark in zip(keys, marks, strict=True)] if used else marks
-    at = [0, 0, 0, 0]
+    at = [0, 0, 0, 0, 0]
     found = []
     for kind in kinds:
         place = at[kind]
         found.append((kind, min(place, _LAST[kind])))
         at[kind] = place + 1
-    rest = _REST if at[SAID] or at[NEAR] else NEW  # else what is spoken of was used before
-    return found, (rest[at[PLAIN]], _SAID, _NEAR, OLD)
+    # Else what is spoken of was used before.
+    rest = _REST if at[SAID] or at[NEAR] or at[BESIDE] else NEW
+    return found, (rest[at[PLAIN]], _SAID, _NEAR, _BESIDE, OLD)
 
 
 def _outcomes(

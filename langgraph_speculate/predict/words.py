@@ -18,6 +18,7 @@ from langgraph_speculate.predict.sources import COPY
 _PLACES = {"0": "first", "1": "second", "2": "third", "3": "fourth", "4": "fifth", "5": "sixth"}
 _SPOKEN_OF = {
     "said": ", of those that are spoken of",
+    "beside": ", of those in a record with what is spoken of",
     "near": ", of those near what is spoken of",
     "rest": ", of those that are not spoken of",
 }
