@@ -21,7 +21,7 @@ from langchain_core.tools import BaseTool
 from benchmarks.script import Script
 from benchmarks.traces import Run
 from benchmarks.world import world_of_run
-from langgraph_speculate import SpeculationPolicy, speculate, speculation_of
+from langgraph_speculate import SpeculationPolicy, speculate
 from langgraph_speculate.core import Call, Candidate, History, Predictor
 from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.memory import Expectation, Memory, Result
@@ -163,7 +163,7 @@ def previewing_agent(
     limits = {"limits": {"max_in_flight": 0}} if alone else {}
     shared = {tool.name: {**declared.get(tool.name, {}), "shared_results": True} for tool in tools}
     agent = speculating_agent(model, tools, reading, predictor, declared=shared, model_ahead=True, **limits, **settings)
-    engine = speculation_of(agent)
+    engine = agent.speculation_engine
     if wrong:
         engine.memory = Deluded({}, {})
         return agent

@@ -12,7 +12,7 @@ from typing import Any
 
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.errors import BadLog
-from langgraph_speculate.host.engine import Engine
+from langgraph_speculate.host.handle import SpeculationHandle
 from langgraph_speculate.observe.log import read_log
 from langgraph_speculate.policy.checks import nearest, printable
 from langgraph_speculate.report.choice import Choice
@@ -51,7 +51,7 @@ class Report:
 
     def __init__(
         self,
-        source: Engine | str | os.PathLike[str] | Iterable[Event] = (),
+        source: SpeculationHandle | str | os.PathLike[str] | Iterable[Event] = (),
         *,
         runs: int = 6,
         wanted: Collection[str] = (),
@@ -61,7 +61,7 @@ class Report:
         self.cut_lines = 0
         self._catch_up: Callable[[], object] = lambda: None
         match source:
-            case Engine():
+            case SpeculationHandle():
                 source.events(self.take)
                 self._catch_up = source.flush
             case str() | os.PathLike():

@@ -18,7 +18,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
-from langgraph_speculate.host import clock, forecast
+from langgraph_speculate.host import clock, worker
 from langgraph_speculate.host.threads import THREADS
 from tests.sim.baton import Baton, Stuck, VirtualThread
 
@@ -362,14 +362,14 @@ def _described(task: asyncio.Task[Any]) -> str:
 def _installed(loop: VirtualLoop) -> Iterator[None]:
     """Put virtual time and virtual threads where the library has the real ones."""
     global _ACTIVE
-    real = clock.now, clock.epoch, clock.wait, forecast.start_daemon
+    real = clock.now, clock.epoch, clock.wait, worker.start_daemon
     _ACTIVE = loop
-    clock.now, clock.wait, forecast.start_daemon = loop.time, loop.wait, loop.start_daemon
+    clock.now, clock.wait, worker.start_daemon = loop.time, loop.wait, loop.start_daemon
     clock.epoch = lambda: 0.0
     THREADS.submit = loop.submit  # type: ignore[method-assign]
     try:
         yield
     finally:
         _ACTIVE = None
-        clock.now, clock.epoch, clock.wait, forecast.start_daemon = real
+        clock.now, clock.epoch, clock.wait, worker.start_daemon = real
         del THREADS.submit  # type: ignore[method-assign]

@@ -186,7 +186,7 @@ def test_a_predictor_is_asked_again_once_there_are_threads_again(monkeypatch: py
     predictor = _Once()
     graph = _looking(predictor)
     with monkeypatch.context() as broken:
-        broken.setattr("langgraph_speculate.host.forecast.start_daemon", start_daemon)
+        broken.setattr("langgraph_speculate.host.worker.start_daemon", start_daemon)
         graph.invoke(START_INPUT)
     for _ in range(3):
         graph.invoke(START_INPUT)
