@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -209,6 +211,60 @@ def test_transcripts_that_differ_are_exit_code_1(monkeypatch, capsys):
     code, out, err = run(monkeypatch, capsys, "demo", "--json")
     assert (code, out) == (1, '{"identical": 11}\n')
     assert "differ" in err
+
+
+def test_ctrl_c_ends_a_command_without_a_word(monkeypatch, capsys):
+    """
+    With the code that shells know.
+    """
+
+    def interrupted(**settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("langgraph_speculate.demo.run.demonstrate", interrupted)
+    code, _, err = run(monkeypatch, capsys, "demo")
+    assert (code, err.strip()) == (130, "")
+
+
+@pytest.mark.parametrize("module", ["langgraph_speculate.errors", "rich", "typer", "langgraph_speculate.cli.audit"])
+def test_ctrl_c_is_quiet_while_a_command_is_being_imported(module):
+    """
+    Which takes seconds, and is where whoever has mistyped something presses it.
+    """
+    program = f"""if True:
+        import sys
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == {module!r}:
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupting())
+        from langgraph_speculate.cli import main
+        main()
+    """
+    done = subprocess.run([sys.executable, "-c", program, "tail", "x"], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there Ctrl-C cannot be sent to some processes only")
+def test_ctrl_c_is_quiet_where_several_processes_learn(tmp_path):
+    """
+    A terminal sends it to all of them, also to those that have only begun to import.
+    """
+    runs = tmp_path / "runs.jsonl"
+    lines = []
+    for number in range(4_000):
+        call = {"id": "c", "name": "get_order", "args": {"order_id": f"SO-{number}"}}
+        events = [{"role": "user", "content": f"SO-{number}?"}, {"role": "assistant", "tool_calls": [call]}]
+        lines.append(json.dumps({"id": f"r{number}", "events": events}))
+    runs.write_text("\n".join(lines))
+    command = [sys.executable, "-m", "langgraph_speculate", "mine", runs, "-o", tmp_path / "p.db", "--jobs", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as mining:
+        assert mining.stderr.readline() == b"learning\n"
+        time.sleep(0.2)  # the others have begun
+        os.killpg(mining.pid, signal.SIGINT)
+        _, err = mining.communicate(timeout=60)
+    assert err.strip() == b""
+    assert mining.returncode in (130, -signal.SIGINT)  # the same to a shell
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

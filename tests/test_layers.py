@@ -187,8 +187,28 @@ def test_importing_the_package_reaches_for_nobody():
         "seen = []\n"
         "talks = ('socket.connect', 'socket.getaddrinfo', 'socket.gethostby', 'socket.send')\n"
         "sys.addaudithook(lambda event, args: seen.append((event, args)) if event.startswith(talks) else None)\n"
-        f"import {PACKAGE}\n"
+        f"from {PACKAGE} import *\n"
         "assert not seen, seen\n"
     )
 
     subprocess.run([sys.executable, "-c", program], check=True, cwd=FOLDER.parent, timeout=120)
+
+
+@pytest.mark.parametrize("module", [PACKAGE, f"{PACKAGE}.policy", f"{PACKAGE}.core", f"{PACKAGE}.cli.commands"])
+def test_what_needs_no_framework_imports_none(module: str):
+    """
+    To import one takes seconds, which somebody who reads a policy, or asks the command line for help, need not wait.
+    """
+    program = f"import sys, {module}; print(sorted({{*{HOST_LIBRARIES}}} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120)
+
+    assert done.stdout == "[]\n"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    """
+    Also where names are imported when they are asked for.
+    """
+    with pytest.raises(AttributeError, match="module 'langgraph_speculate' has no attribute 'speculat'"):
+        langgraph_speculate.speculat  # noqa: B018
+    assert set(langgraph_speculate.__all__) < set(dir(langgraph_speculate))

@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from langgraph_speculate.cli.app import fail
-from langgraph_speculate.report.words import count
 
 
 def check_folder(path: Path | None) -> None:
@@ -34,5 +33,7 @@ def write(path: Path, text: str) -> None:
 
 def tell_cut(lines: int) -> None:
     """Say on standard error how many lines of logs were left out, if any."""
+    from langgraph_speculate.report.words import count
+
     if lines:
         typer.echo(f"left out: {count(lines, 'line')} without an end, whose writer was killed", err=True)

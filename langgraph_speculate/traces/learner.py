@@ -104,16 +104,34 @@ class Learners:
         for pool, under_way in zip(self._pools, self._under_way, strict=True):
             while under_way:
                 yield from under_way.popleft().result()
-            yield pool.submit(_take).result()
+            with _out_of_reach():
+                last = pool.submit(_take)
+            yield last.result()
 
     def close(self) -> None:
-        """End the processes; what they were not asked for is lost."""
+        """End the processes, and wait until they have; what they were not asked for is lost."""
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools:  # or the end of this process would, where Ctrl-C is a traceback
+            pool.shutdown()
 
     def _send(self, at: int) -> None:
         runs, self._waiting[at] = self._waiting[at], []
-        self._under_way[at].append(self._pools[at].submit(_learn, runs))
+        with _out_of_reach():
+            self._under_way[at].append(self._pools[at].submit(_learn, runs))
+
+
+@contextmanager
+def _out_of_reach() -> Iterator[None]:
+    """Processes that are started in it do not hear Ctrl-C, not even while they import: whoever started them does."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, whose processes ignore it once they have begun
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _own: Learner  # of each process of `Learners`
