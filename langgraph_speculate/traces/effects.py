@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from langgraph_speculate.core.calls import Call
@@ -25,6 +26,7 @@ _SHELL_SPLIT = re.compile(r"\|\||&&|[|;\n]")
 _SHELL_WRITES = re.compile(
     r"(?<![0-9&])>|[0-9&]>(?!&|/dev/null)|`|\$\(|\s-(?:delete|exec|execdir|ok)\b|\bsed\s+(?:-\w*i|--in-place)|\bxargs\b"
 )
+_LONGEST = 256  # characters of a name: providers allow 64, and what is remembered must stay small
 _SHELL_TOOLS = frozenset({"bash", "shell", "terminal", "run_command"})
 _SQL_TOOLS = frozenset({"execute_sql", "sql", "run_sql", "run_sql_query", "sql_db_query"})
 
@@ -35,13 +37,21 @@ def is_read_only(call: Call) -> bool:
     >>> is_read_only(Call("bash", {"command": "ls | wc -l"})), is_read_only(Call("bash", {"command": "ls > files"}))
     (True, False)
     """
-    name = "_".join(words_of(call.name))
+    if len(call.name) > _LONGEST:
+        return False
+    name, reading = _told_by(call.name)
     if name in _SQL_TOOLS:
         return any(isinstance(value, str) and _SQL_READS.match(value) is not None for value in call.args.values())
     if name in _SHELL_TOOLS:
         command = call.args.get("command")
         return isinstance(command, str) and _reads_only(command)
-    return reads(call.name)
+    return reading
+
+
+@lru_cache(maxsize=1024)  # asked of every candidate of every message
+def _told_by(name: str) -> tuple[str, bool]:
+    """A tool's name in one spelling, and whether it says that the tool only reads."""
+    return "_".join(words_of(name)), reads(name)
 
 
 def told_apart(run: Run, names: Collection[str]) -> Run:

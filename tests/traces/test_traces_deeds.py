@@ -80,6 +80,13 @@ def test_a_call_that_says_what_it_does_is_judged_by_that():
     assert not is_read_only(Call("Bash", {"command": "rm a.txt"}))
 
 
+def test_a_name_that_no_provider_allows_is_no_read():
+    """
+    Recordings may say anything, and what is remembered of names must stay small.
+    """
+    assert not is_read_only(Call("get_" + "x" * 300, {}))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("ship_parcel", "(skipped: ship_parcel). If some do only read, declare them"), (None, "hold no calls of tools.")],
