@@ -16,7 +16,8 @@ from langgraph_speculate.replay.outlook import assumptions, by_tool, figures, pa
 from langgraph_speculate.replay.rehearsal import Rehearsal
 
 _TOOLS = 15
-_NARROW = 72  # columns, below which a table has no room for reasons
+_NAME = 24  # characters of a tool's name, for which headings are broken before it is
+_FIGURES = 47  # columns that a table by tool takes besides names and reasons
 
 
 def show(found: Forecast, console: Console) -> None:
@@ -95,28 +96,32 @@ _PREVIEWS: Sequence[_Row] = (
 
 
 def _show_tools(tools: Mapping[str, Counts], console: Console) -> None:
-    """A table; where it is narrow, what stood in the way of each tool is told below it."""
-    narrow = console.width < _NARROW
+    """A table; where it has no room for what stood in the way of each tool, that is told below it."""
+    rows = list(by_tool(tools))
+    shown = rows[:_TOOLS]
+    longest = max((len(name) for name, _, _ in shown), default=0)
+    reasons = max((len(reason) for _, _, reason in shown), default=0)
+    narrow = console.width < _FIGURES + min(longest, _NAME)
+    beside = not narrow and console.width >= _FIGURES + longest + reasons + 3
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("tool", overflow="fold")
     for heading in ("calls", "hits", "in vain", "hidden s", "wasted s"):
         table.add_column(heading.replace(" ", "\n") if narrow else heading, justify="right", no_wrap=True)
-    if not narrow:
+    if beside:
         table.add_column("why not more")
-    rows = list(by_tool(tools))
-    for name, counts, why in rows[:_TOOLS]:
+    for name, counts, reason in shown:
         table.add_row(
             name,
             *(str(count) for count in (counts.real_calls, counts.hits, counts.wasted)),
             *(f"{seconds:z.1f}" for seconds in (counts.hidden_s, counts.wasted_s)),
-            *(() if narrow else (why,)),
+            *((reason,) if beside else ()),
         )
     if rows[_TOOLS:]:
         table.caption = f"and {len(rows) - _TOOLS} more"
     console.print(table)
-    for name, _, why in rows[:_TOOLS] if narrow else ():
-        if why:
-            console.print(Text(f"{name}, {why}"))
+    for tool, _, reason in shown if not beside else ():
+        if reason:
+            console.print(Text(f"{tool}, {reason}"))
 
 
 def _table(first: str, *rest: str) -> Table:
