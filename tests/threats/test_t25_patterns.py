@@ -187,8 +187,8 @@ def test_a_store_whose_search_never_ends_is_read_to_a_limit(monkeypatch: pytest.
 
     class Endless(InMemoryStore):
         def search(self, *args: Any, offset: int = 0, **kwargs: Any) -> Any:
-            item = super().search(*args, **kwargs)[0]
-            return [renamed(item, f"{offset}-{n}") for n in range(500)]
+            found = super().search(*args, **kwargs)
+            return [renamed(found[0], f"{offset}-{n}") for n in range(500)] if found else []
 
     class Same(InMemoryStore):
         def search(self, *args: Any, offset: int = 0, **kwargs: Any) -> Any:
