@@ -329,15 +329,15 @@ def test_what_is_written_is_learned_by_nobody_but_learn(learned: BlendedPredicto
 
 def test_memory_of_what_is_looked_at_is_bounded():
     """
-    Messages and runs without end leave no more than a few.
+    Messages and runs without end leave no more than some hundred.
     """
     predictor = BlendedPredictor()
-    for number in range(100):
+    for number in range(1000):
         history = History.from_messages([{"role": "user", "content": f"order {number}"}])
         predictor.narrow(history, drafted((0, "a", "get", "{"), text="x" * 100), k=5)
-    assert len(predictor._named) <= 16
-    assert len(predictor._looked) <= 16
-    assert len(predictor._runs) <= 16
+    assert len(predictor._named) <= 256
+    assert len(predictor._looked) <= 256
+    assert len(predictor._runs) <= 256
 
 
 def test_partitions_are_kept_apart_while_messages_are_written():
@@ -427,3 +427,47 @@ def test_guesses_that_cannot_be_compared_with_a_message_are_none():
     assert forecaster.narrow(History(), get('{"id": 1,'), told, 5) == []
     assert len(warned) == 1
     assert "a user's words" not in repr(warned)
+
+
+# -- many runs at once -------------------------------------------------------------------------------------------------
+
+
+def _asking(run: int) -> History:
+    return History.from_messages([{"role": "user", "content": f"I am user_{run}, where is order #W{run}?"}])
+
+
+def test_a_stream_looks_things_up_once_however_many_runs_stream_at_once(monkeypatch: pytest.MonkeyPatch):
+    """
+    Each piece of each of a hundred messages finds what was looked up before its message began.
+    """
+    predictor = BlendedPredictor()
+    for history, calls in recorded_runs(20):
+        predictor.learn(history, calls)
+    histories, drafts = [_asking(run) for run in range(100)], [get('{"order_id": "', "get_order") for _ in range(100)]
+    for history in histories:
+        predictor.predict(history, k=3)
+    looked: list[History] = []
+    look = BlendedPredictor._look
+    monkeypatch.setattr(BlendedPredictor, "_look", lambda self, history: looked.append(history) or look(self, history))
+    for _ in range(3):
+        for history, draft in zip(histories, drafts, strict=True):
+            draft.write(0, None, None, "#")
+            predictor.narrow(history, draft, k=3)
+    assert looked == []
+
+
+def test_nothing_is_kept_of_a_run_that_has_answered():
+    """
+    Its histories hold all that its tools said, which is much of many runs.
+    """
+    predictor = BlendedPredictor()
+    for run in range(50):
+        history = _asking(run)
+        predictor.predict(history, k=3)
+        predictor.learn(history, [Call("get_order", {"order_id": f"#W{run}"})])
+        later = history.after([Call("get_order", {"order_id": f"#W{run}"})], ["sent"])
+        predictor.predict(later, k=3)
+        assert predictor._runs
+        predictor.learn(later, [])
+    assert not predictor._looked
+    assert not predictor._runs

@@ -44,7 +44,9 @@ from langgraph_speculate.predict.writing import Expected, WrittenText
 
 _SUMS = 100_000  # known again of what was written down, the heaviest: about two seconds' work
 _MUCH = 1e9  # no honest sum is beyond
-_LOOKED_AT = 16  # moments, and messages in writing, that are kept
+_LOOKED_AT = 256
+"""Moments whose message is awaited, and messages in writing, that are kept: those of as many runs at once. A moment
+that was learned from is let go, so that only runs that broke off leave theirs."""
 _SETTLED = 500  # moments of a tool after which it is known how far guesses about it are to be trusted,
 _SAMPLED = 0.25  # and the largest share of those after that which is looked at if nobody asks
 _TRUSTED = 512  # tools whose moments are counted
@@ -179,9 +181,11 @@ class BlendedPredictor(Experience):
 
     def learn(self, history: History, calls: Sequence[Call]) -> None:
         """See what the model really asked for after *history*; no calls means that it answered."""
-        moment = self._looked.get(id(history.events))
+        moment = self._looked.pop(id(history.events), None)
         if moment is None or moment.history.events is not history.events:
             moment = self._look(history, with_guesses=self._is_worth_a_look(calls))
+        if not calls:
+            self._let_go(history)
         self._ledger.about(history, calls)
         truth = [(fingerprint(call.name, call.args), call) for call in calls]
         right = {key for key, _ in truth}

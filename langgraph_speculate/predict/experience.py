@@ -29,7 +29,7 @@ PER_TOOL = 12
 _TOOLS = 6  # tools whose arguments are looked for
 _WORTHWHILE = 0.01  # P(tool) times how often its arguments can be found
 _SHORTLIST = 16  # guesses that are ranked with care
-_RUNS = 16  # whose sources are kept from turn to turn
+_RUNS = 256  # at once, whose sources are kept from turn to turn until they answer
 _FLOOR = 1e-3
 _NOTHING = (Call(""), 0.0)
 _FIRST = itemgetter(0)
@@ -64,10 +64,8 @@ class Experience:
 
     def _look(self, history: History, *, with_guesses: bool = True) -> Moment:
         """Look up what the experience says about a moment, and if asked to, the guesses that it makes."""
-        # Histories of one run share their events, so the first one tells runs apart.
-        run = id(history.events[0]) if history.events else 0
-        sources = RunSources(history, self._runs.get(run))
-        self._runs.put(run, sources)
+        sources = RunSources(history, self._runs.get(_run_of(history)))
+        self._runs.put(_run_of(history), sources)
         events = signatures(history, self._tools.order)
         detail = details(history)
         contexts = moments(history, events[-2:])
@@ -77,6 +75,10 @@ class Experience:
             said = said_words(sources)
             shortlist = [(guess, features(guess, sources, said)) for guess in guesses[:_SHORTLIST]]
         return Moment(history, sources, events, detail, contexts, shortlist)
+
+    def _let_go(self, history: History) -> None:
+        """A run has answered: what it saw need not be kept in case that it goes on."""
+        self._runs.pop(_run_of(history), None)
 
     def _guesses(
         self,
@@ -113,3 +115,8 @@ class Experience:
             if memory >= LEAST:
                 chance = tools.get(call.name, _FLOOR)
                 yield Guess(memory, call.name, call.args, key, chance, None, 0, 1.0, memory, 0.0)
+
+
+def _run_of(history: History) -> int:
+    """Histories of one run share their events, so the first one tells runs apart."""
+    return id(history.events[0]) if history.events else 0
