@@ -82,6 +82,7 @@ class Proposal:
             call_id=self.call_id,
             worth=worth,
             cost=policy.cost,
+            tag=policy.tag,
             circumstances=self.circumstances,
         )
 

@@ -132,6 +132,7 @@ class Speculation:
         worth: Expected seconds saved, net of what it costs, when it was launched.
         cost: What the call costs in money.
         circumstances: What a tool may see of its run besides its arguments.
+        tag: Its owner's label for traces.
         launched_at, ended_at: Seconds on the host's monotonic clock; `ended_at` is None while the body runs.
         ran_s: Seconds its body ran, once that has ended.
         size: About how many bytes its result takes.
@@ -161,6 +162,7 @@ class Speculation:
     worth: float = 0.0
     cost: float = 0.0
     circumstances: Any = None
+    tag: str | None = None
     leaves: bool = False
     destinations: tuple[str, ...] = ()
     ended_at: float | None = None

@@ -193,7 +193,8 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def facts_of(speculation: Speculation, outcome: str) -> dict[str, Any]:
     """What is told of every speculation."""
-    return {
+    label = {} if speculation.tag is None else {"tag": speculation.tag}
+    return label | {
         "id": speculation.id,
         "tool": speculation.call.name,
         "outcome": outcome,

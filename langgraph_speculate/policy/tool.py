@@ -62,7 +62,7 @@ class ToolPolicy:
             results are never remembered for previews.
         shared_results: What it answered in one partition may be expected in others, too (`model_ahead`).
         pin: The fingerprint of the tool as you approved it; any other never runs ahead.
-        tag: A label for traces.
+        tag: A label that LangSmith shows with what is told of its speculations.
 
     Raises:
         PolicyError: A value will not do, or two contradict each other.
@@ -165,18 +165,9 @@ class ToolPolicy:
             return ()
         return (EVERYTHING,) if self.writes is None else self.writes
 
-    @property
-    def effective_destructive(self) -> bool:
-        """`destructive`, or what its absence means."""
-        return not self.read_only if self.destructive is None else self.destructive
-
     def resources_read(self, args: Mapping[str, Any]) -> tuple[str, ...]:
         """What a call with *args* reads; everything where a template cannot be filled."""
         return tuple(filled(template, args) for template in self.reads)
-
-    def resources_written(self, args: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a call with *args* changes; everything where a template cannot be filled."""
-        return tuple(filled(template, args) for template in self.effective_writes)
 
     def check_templates(self, tool_name: str, argument_names: Collection[str]) -> None:
         """Check that every argument a template uses is one of the tool's.

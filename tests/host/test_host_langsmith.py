@@ -179,6 +179,22 @@ def test_hits_and_wasted_guesses_stand_beside_the_model_step(langsmith: LangSmit
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_a_tools_label_stands_with_its_hits_and_guesses(langsmith: LangSmithServer, way: str):
+    """
+    Its owner's word for it, to chart by; tools without one have none.
+    """
+    labelled = {**SPECULATING["tools"], "read": {**SPECULATING["tools"]["read"], "tag": "notes"}}
+
+    def wrap(parts: Any, oracle: Oracle, bodies: Bodies) -> Any:
+        return speculate(agent_graph(*parts), {**SPECULATING, "tools": labelled}, predictor=oracle, observers=[bodies])
+
+    traced_notebook(langsmith, way, wrap)
+    shown = [run.speculation for run in (*langsmith.tagged("speculation:hit"), *langsmith.tagged("speculation"))]
+    assert {(facts["tool"], facts.get("tag")) for facts in shown} == {("read", "notes"), ("find", None)}
+    assert_whole(langsmith)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_server_that_wants_it_compressed_is_sent_the_same(way: str):
     """
     The SDK then sends each beginning and each end for itself: a guess is one of them.
