@@ -27,7 +27,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what was learned: which tool comes after what, and where its arguments come from."""
-    from langgraph_speculate.core.history import partition_of
+    from langgraph_speculate.core.partition import partition_of
     from langgraph_speculate.patterns import SqlitePatterns
     from langgraph_speculate.policy.checks import nearest
     from langgraph_speculate.predict.words import tools_in

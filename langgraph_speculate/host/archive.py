@@ -20,8 +20,8 @@ from cachetools import LRUCache
 from langchain_core.messages import ToolMessage
 from langgraph.cache.base import BaseCache, FullKey
 
-from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.memory import Memory, Page, Reading, Result, Trials, shelf_for
+from langgraph_speculate.core.partition import partition_of
 from langgraph_speculate.host.inputs import result_in
 from langgraph_speculate.host.threads import at_exit
 from langgraph_speculate.host.worker import Worker

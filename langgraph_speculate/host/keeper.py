@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from langgraph_speculate.core.history import partition_of
+from langgraph_speculate.core.partition import partition_of
 from langgraph_speculate.core.sums import Countable, Key, Learner, Pair, Sums, add_to
 from langgraph_speculate.host.threads import at_exit, running_loop
 from langgraph_speculate.host.worker import Worker

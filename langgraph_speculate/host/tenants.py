@@ -11,8 +11,9 @@ from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
-from langgraph_speculate.core.history import Origin, partition_of
+from langgraph_speculate.core.history import Origin
 from langgraph_speculate.core.marks import Marks
+from langgraph_speculate.core.partition import partition_of
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.host.names import Names
 from langgraph_speculate.policy import Level, SpeculationPolicy

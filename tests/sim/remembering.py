@@ -8,8 +8,8 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 
 from langgraph_speculate.core.calls import Call, key_of
-from langgraph_speculate.core.history import partition_of
 from langgraph_speculate.core.memory import Reading, Result
+from langgraph_speculate.core.partition import partition_of
 from langgraph_speculate.core.resources import Epochs
 from langgraph_speculate.host.archive import hashed
 from langgraph_speculate.host.inputs import result_in
