@@ -171,6 +171,7 @@ class Attempt(Generic[W]):
         self.task = loop.create_task(self._as_task(), context=self._sandbox.context)
         # In the sandbox's context, or they would keep that of the model's node alive.
         context = self._sandbox.context
+        # Through its alarm the loop holds on to the task, which by itself it does not: it may clean up beyond its run.
         alarm = loop.call_later(self._timeout_s, self.task.cancel, context=context)
         self.task.add_done_callback(lambda _task: self._done(alarm), context=context)
         if self._cancelled:  # in the meantime, by another thread, which saw no task

@@ -13,7 +13,9 @@ from langgraph_speculate.host.attempt import RUNNING, Attempt
 from langgraph_speculate.host.entry import TASK
 from langgraph_speculate.host.threads import THREADS
 
-_GRACE_S = 1.0  # how long a run's end waits for cancelled tasks that clean up
+_GRACE_S = 0.02
+"""How long a run's end waits for cancelled tasks that clean up: most need a few rounds of the loop, and the plain graph
+waits for none."""
 
 
 class Runner:
@@ -85,7 +87,7 @@ async def await_(attempts: Iterable[Attempt[Any]], timeout: float) -> None:
 
 
 async def wind_down(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Wait, but not for long, until cancelled tasks have cleaned up."""
+    """Wait, but not for long, until cancelled tasks have cleaned up; what needs longer goes on while its loop does."""
     mine = {task for task in tasks if task.get_loop() is asyncio.get_running_loop()}
     if mine:
         await asyncio.wait(mine, timeout=_GRACE_S)

@@ -1,9 +1,9 @@
 """T27: a run is cancelled, broken off or fails in the middle, and what it had running ahead lives on: a task, a
 thread, a process that cannot exit.
 
-The library promises that nothing of a run goes on after it but threads that cannot be stopped; those are daemons, are
-counted until their body ends, and do not hold up the exit (`tests/host/test_host_leaks.py` shows each ending by name;
-here a run is ended at every step it has).
+The library promises that nothing of a run goes on after it but threads that cannot be stopped, and tasks that need more
+than a moment to clean up; both are counted until their body ends, and do not hold up the exit
+(`tests/host/test_host_leaks.py` shows each ending by name; here a run is ended at every step it has).
 """
 
 from __future__ import annotations
