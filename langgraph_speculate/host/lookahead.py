@@ -126,6 +126,11 @@ class Lookahead:
         """What a preview wrote of its calls is void."""
         self._driver.decide(lambda now: self._driver.session.preview_revised(preview, now))
 
+    def close(self) -> None:
+        """The run is over: what its guesses were made of is let go, with the config and the history in it."""
+        self._raw.clear()
+        self._spots.clear()
+
     def _ended(self, guess: Speculation) -> None:
         """A body has ended: with its result, more may be known of what comes after it."""
         spot = self._spots.get(guess.id)
@@ -142,6 +147,9 @@ class Lookahead:
         if raw is None or not self._looks(spot.turn, guess.id):
             return
         self._spots[guess.id] = spot
+        if self._driver.session.closed:  # in the meantime, in another thread
+            self.close()
+            return
         then = spot.history.after([raw], [self._proposer.shown(guess)])
         self._look(guess.id, Spot(spot.turn, then, spot.place))
 

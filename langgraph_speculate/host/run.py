@@ -78,7 +78,7 @@ class Run:
         is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, is_async)
-        lookahead = Lookahead(engine, self._driver, proposer)
+        lookahead = self._lookahead = Lookahead(engine, self._driver, proposer)
         self.previewer: Previewer | None = None
         if engine.memory is not None:
             recollection = Recollection(engine, self._driver, toolbox, engine.memory, origin)
@@ -105,6 +105,7 @@ class Run:
             self.previewer.close()
         self.elsewhere.close()
         self._driver.decide(self._session.close)
+        self._lookahead.close()
         self._engine.forget(self)
         return self._driver.runner.close()
 

@@ -22,6 +22,7 @@ import pytest
 from agents import (
     ASYNC_WAYS,
     START_INPUT,
+    WAYS,
     Fixed,
     Oracle,
     ScriptedModel,
@@ -29,15 +30,17 @@ from agents import (
     adrive,
     agent_graph,
     ask,
+    drive,
     hand_written_graph,
     make_tool,
 )
 from conftest import speculating_threads
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, StructuredTool
 
 import langgraph_speculate
-from langgraph_speculate import ToolPolicy, speculate, speculation_of
+from langgraph_speculate import SpeculationMiddleware, ToolPolicy, speculate, speculation_of
 from langgraph_speculate.host.threads import Threads
 
 STATES = ("finished", "running", "hung")
@@ -449,6 +452,34 @@ def test_nothing_of_a_finished_run_is_kept_in_memory(world: World) -> None:
         thread.join(5)
     gc.collect()
     assert not [one for one in gc.get_objects() if type(one) in (Run, Sandbox) and id(one) not in before]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ahead", [{"limits": {"max_depth": 2}}, {"model_ahead": True}], ids=["depth", "model"])
+def test_a_middleware_keeps_no_finished_run_however_far_it_looked_ahead(way: str, ahead: dict[str, Any]) -> None:
+    """
+    What a run launched ahead, with the config that it was launched beside, ends with the run.
+    """
+    from langgraph_speculate.host.run import Run
+
+    def look(id: int) -> str:
+        "Look something up."
+        return str(id)
+
+    script = [ask(("look", {"id": 1})), ask(("look", {"id": 2})), ask(("look", {"id": 3})), AIMessage("done")]
+    policy = {"tools": {"look": {"read_only": True, "eagerness": "immediate"}}, "thrift": 0.0, **ahead}
+    middleware = SpeculationMiddleware(policy, predictor=Oracle(script))
+    gc.collect()
+    before = {id(one) for one in gc.get_objects() if type(one) is Run}
+    for _ in range(3):
+        drive(
+            create_agent(ScriptedModel(script=script), [make_tool("look", look, "both")], middleware=[middleware]), way
+        )
+    assert middleware.speculation.stats().hits > 0
+    for thread in speculating_threads():
+        thread.join(0.1)
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is Run and id(one) not in before]
 
 
 def test_closing_the_handle_ends_runs_under_way(world: World) -> None:
