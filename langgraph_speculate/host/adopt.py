@@ -13,19 +13,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from langchain_core.tools import BaseTool
 
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config
-from langgraph_speculate.host.compat.tools import body_slots, own_ways, set_class
+from langgraph_speculate.host.compat.tools import body_slots, own_ways
 from langgraph_speculate.host.entry import TASK, Arguments, venues_of
-from langgraph_speculate.host.kinds import own_kind, subclass, under
+from langgraph_speculate.host.kinds import Overriding, own_kind
 
 if TYPE_CHECKING:
     from langgraph_speculate.host.run import Run
-
-_ADOPTING: WeakKeyDictionary[type[BaseTool], type[BaseTool]] = WeakKeyDictionary()
 
 _CALL_ID: ContextVar[str] = ContextVar("speculate_call_id", default="")
 """The id of the call that is on its way to a body: most bodies are not told."""
@@ -36,13 +33,12 @@ def adopting_clone(tool: BaseTool) -> BaseTool:
 
     *tool* itself stays as it is, unless two objects could not share all that it knows.
     """
-    return tool if _is_adopting(tool) else under(tool, _adopting(type(tool)))
+    return _ADOPTING.view(tool)
 
 
 def adopt_in_place(tool: BaseTool) -> None:
     """Make the body of *tool* itself adopt, for nodes that hold on to the object."""
-    if not _is_adopting(tool):
-        set_class(tool, _adopting(type(tool)))
+    _ADOPTING.put_on(tool)
 
 
 def speculative_body(tool: BaseTool, venue: str, arguments: Arguments, slots: Any) -> Any:
@@ -59,19 +55,12 @@ def speculative_body(tool: BaseTool, venue: str, arguments: Arguments, slots: An
     return body(tool, *arguments.positional, **arguments.named, **slots(body_slots(body)))
 
 
-def _is_adopting(tool: BaseTool) -> bool:
-    return type(tool) is not own_kind(tool)
-
-
 def _active_run(config: Mapping[str, Any] | None) -> Run | None:
     run: Run | None = (config.get("configurable") or {}).get(RUN_KEY) if config else None
     return None if run is None or run.calls.executing() else run
 
 
-def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
-    known = _ADOPTING.get(kind)
-    if known is not None:
-        return known
+def _overrides(kind: type[BaseTool]) -> dict[str, Any]:
     sync_slots = body_slots(kind._run)
 
     @functools.wraps(kind._run)
@@ -97,8 +86,10 @@ def _adopting(kind: type[BaseTool]) -> type[BaseTool]:
             return await run.calls.acall(self, arguments, body, _CALL_ID.get())
 
         overrides["_arun"] = _arun
-    _ADOPTING[kind] = subclass(kind, overrides)
-    return _ADOPTING[kind]
+    return overrides
+
+
+_ADOPTING = Overriding(_overrides)
 
 
 def _ways(kind: type[BaseTool]) -> dict[str, Any]:

@@ -12,20 +12,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 from langchain_core.language_models import BaseChatModel
 
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, namespace_depth
-from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.inputs import ModelInput, variables_here
-from langgraph_speculate.host.kinds import subclass, under
+from langgraph_speculate.host.kinds import Overriding
 from langgraph_speculate.host.model import chat_models_in
 from langgraph_speculate.host.modelcall import ModelCall
 from langgraph_speculate.host.previewer import Previewer
-
-_MADE: WeakSet[type[BaseChatModel]] = WeakSet()
-_ADOPTING: WeakKeyDictionary[type[BaseChatModel], type[BaseChatModel]] = WeakKeyDictionary()
 
 _PREVIEWER: ContextVar[Previewer | None] = ContextVar("speculate_previewer", default=None)
 """Whose model calls these are, where no config says so: around a call that a middleware hands on."""
@@ -40,7 +35,7 @@ def adopting(model: Any) -> Any:
     Models that are inside of it (of fallbacks, say) are made adopting in place.
     """
     if isinstance(model, BaseChatModel):
-        return model if _is_made(model) else under(model, _adopting(type(model)))
+        return _ADOPTING.view(model)
     for inner in chat_models_in([model]):
         adopt_model_in_place(inner)
     return model
@@ -48,8 +43,7 @@ def adopting(model: Any) -> Any:
 
 def adopt_model_in_place(model: BaseChatModel) -> None:
     """Make the bodies of *model* itself take previews over, for nodes that hold on to the object."""
-    if not _is_made(model):
-        set_class(model, _adopting(type(model)))
+    _ADOPTING.put_on(model)
 
 
 @contextmanager
@@ -60,20 +54,6 @@ def turns_of(previewer: Previewer | None) -> Iterator[None]:
         yield
     finally:
         _PREVIEWER.reset(token)
-
-
-def _is_made(model: BaseChatModel) -> bool:
-    return any(kind in _MADE for kind in type(model).__mro__)
-
-
-def _adopting(kind: type[BaseChatModel]) -> type[BaseChatModel]:
-    if kind not in _ADOPTING:
-        # Where a class has no body of its own, LangChain's goes on to one that it has.
-        own = {name for name in _OVERRIDES if getattr(kind, name) is not getattr(BaseChatModel, name)}
-        made = subclass(kind, {name: _OVERRIDES[name](getattr(kind, name)) for name in own})
-        _MADE.add(made)
-        _ADOPTING[kind] = made
-    return _ADOPTING[kind]
 
 
 # -- which run -------------------------------------------------------------------------------------------------------
@@ -225,6 +205,15 @@ _OVERRIDES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "_astream": _astreaming,
 }
 _OVER = object()
+
+
+def _overrides(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
+    # Where a class has no body of its own, LangChain's goes on to one that it has.
+    own = {name for name in _OVERRIDES if getattr(kind, name) is not getattr(BaseChatModel, name)}
+    return {name: _OVERRIDES[name](getattr(kind, name)) for name in own}
+
+
+_ADOPTING = Overriding(_overrides)
 
 
 def _taken(call: ModelCall) -> Iterator[Any]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -138,11 +138,16 @@ def obstacle_of(model: BaseChatModel) -> str | None:
     return f"its code names {', '.join(named)}" if named else None
 
 
-@cache
 def _names_of_run(kind: type[BaseChatModel]) -> tuple[str, ...]:
     """By which names the code of a model's class gets at the run that it is called in."""
-    bodies = [getattr(kind, name) for name in ("_generate", "_agenerate", "_stream", "_astream")]
-    return tuple(sorted(reach_of(bodies).names & _OF_THE_RUN))
+    known = _NAMED.get(kind)
+    if known is None:
+        bodies = [getattr(kind, name) for name in ("_generate", "_agenerate", "_stream", "_astream")]
+        known = _NAMED[kind] = tuple(sorted(reach_of(bodies).names & _OF_THE_RUN))
+    return known
+
+
+_NAMED: WeakKeyDictionary[type[BaseChatModel], tuple[str, ...]] = WeakKeyDictionary()
 
 
 _OF_THE_RUN = frozenset(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from abc import ABCMeta
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.tools import BaseTool
@@ -23,6 +23,44 @@ Thing = TypeVar("Thing", BaseTool, BaseChatModel)
 
 # Kept outside of the classes, where nobody finds it on the objects.
 _BASES: WeakKeyDictionary[type, type] = WeakKeyDictionary()
+
+
+class Overriding(Generic[Thing]):
+    """The classes made here with certain overrides, one for each class of an owner's.
+
+    A class that is made in a function goes when nobody has it any more, and so does what is made of it here: it is held
+    by the objects under it alone, for it would itself hold on to what it is made of.
+
+    Args:
+        overrides: What is overridden in a class.
+    """
+
+    def __init__(self, overrides: Callable[[type[Thing]], Mapping[str, Any]]) -> None:
+        self._overrides: Callable[[type[Thing]], Mapping[str, Any]] = overrides
+        self._made: WeakKeyDictionary[type, ref[type[Thing]]] = WeakKeyDictionary()
+        self._ours: WeakSet[type] = WeakSet()
+
+    def has(self, thing: Thing) -> bool:
+        """Whether a tool or model is under one of them."""
+        return any(kind in self._ours for kind in type(thing).__mro__)
+
+    def view(self, thing: Thing) -> Thing:
+        """*thing* to be called instead, under one of them; *thing* itself stays as it is, if the two can share all."""
+        return thing if self.has(thing) else under(thing, self._of(type(thing)))
+
+    def put_on(self, thing: Thing) -> None:
+        """Put *thing* itself under one of them, for nodes that hold on to the object."""
+        if not self.has(thing):
+            set_class(thing, self._of(type(thing)))
+
+    def _of(self, kind: type[Thing]) -> type[Thing]:
+        known = self._made.get(kind)
+        made = None if known is None else known()
+        if made is None:
+            made = subclass(kind, self._overrides(kind))
+            self._ours.add(made)
+            self._made[kind] = ref(made)
+        return made
 
 
 class _Ours:

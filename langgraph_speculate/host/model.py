@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
@@ -19,12 +18,8 @@ from langchain_core.runnables import Runnable
 from langgraph_speculate.host.anatomy import members
 from langgraph_speculate.host.compat.graphs import Pregel
 from langgraph_speculate.host.compat.models import SHOULD_STREAM, SHOULD_STREAM_USAGE
-from langgraph_speculate.host.compat.tools import set_class
 from langgraph_speculate.host.forcing import is_forced_alone
-from langgraph_speculate.host.kinds import subclass, under
-
-_MADE: WeakSet[type[BaseChatModel]] = WeakSet()
-_ASKING: WeakKeyDictionary[type[BaseChatModel], type[BaseChatModel]] = WeakKeyDictionary()
+from langgraph_speculate.host.kinds import Overriding
 
 _OUR_IDEA: ContextVar[BaseChatModel | None] = ContextVar("our_idea_of_streaming", default=None)
 """The model that is about to stream because of us, from its decision to stream until it asks what to ask for."""
@@ -61,7 +56,7 @@ def asking(model: Any) -> Any:
     place.
     """
     if isinstance(model, BaseChatModel):
-        return under(model, _asking(type(model))) if _can_ask(model) else model
+        return _ASKING.view(model) if _can_ask(model) else model
     for inner in chat_models_in([model]):
         ask_in_place(inner)
     return model
@@ -70,20 +65,11 @@ def asking(model: Any) -> Any:
 def ask_in_place(model: BaseChatModel) -> None:
     """Make *model* itself ask for token counts, for nodes that hold on to the object."""
     if _can_ask(model):
-        set_class(model, _asking(type(model)))
+        _ASKING.put_on(model)
 
 
 def _can_ask(model: BaseChatModel) -> bool:
-    made = any(kind in _MADE for kind in type(model).__mro__)
-    return not made and callable(getattr(type(model), SHOULD_STREAM_USAGE, None))
-
-
-def _asking(kind: type[BaseChatModel]) -> type[BaseChatModel]:
-    if kind not in _ASKING:
-        made = subclass(kind, _usage_overrides(kind))
-        _MADE.add(made)
-        _ASKING[kind] = made
-    return _ASKING[kind]
+    return callable(getattr(type(model), SHOULD_STREAM_USAGE, None))
 
 
 def _usage_overrides(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
@@ -103,6 +89,9 @@ def _usage_overrides(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]
         return ours or asks(self, stream_usage=stream_usage, **kwargs)
 
     return {SHOULD_STREAM: should_stream, SHOULD_STREAM_USAGE: should_stream_usage}
+
+
+_ASKING = Overriding(_usage_overrides)
 
 
 def _has_said(model: BaseChatModel, kwargs: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import weakref
 from typing import Any
 
 import pytest
@@ -25,6 +26,10 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import ConfigDict, PrivateAttr
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
+from langgraph_speculate.host.adopt import adopt_in_place, adopting_clone
+from langgraph_speculate.host.adopt_model import adopt_model_in_place, adopting
+from langgraph_speculate.host.inputs import obstacle_of
+from langgraph_speculate.host.model import ask_in_place, asking
 
 BUILDS = {"create_agent": agent_graph, "tool_node": tool_node_graph, "hand_written": hand_written_graph}
 HOWS = [*BUILDS, "middleware"]
@@ -252,3 +257,66 @@ def test_a_tool_that_a_node_holds_can_be_pickled_and_copied(protocol: int) -> No
     assert loaded.token == "token of ann"
     assert loaded.invoke({"user": "bob"}) == copy.deepcopy(login).invoke({"user": "bob"}) == "2"
     assert login.token == "token of ann"
+
+
+# -- classes that go ---------------------------------------------------------------------------------------------------
+
+
+def _made_tool() -> BaseTool:
+    class Local(BaseTool):
+        name: str = "local"
+        description: str = "Local."
+
+        def _run(self, id: int) -> str:
+            return "found"
+
+    return Local()
+
+
+def _made_model() -> Any:
+    class Local(ScriptedModel):
+        def _should_stream_usage(self, stream_usage: bool | None = None, **kwargs: Any) -> bool:
+            return False
+
+    return Local(script=[])
+
+
+@pytest.mark.parametrize(
+    ("make", "use"),
+    [
+        (_made_tool, adopting_clone),
+        (_made_tool, adopt_in_place),
+        (_made_model, adopting),
+        (_made_model, adopt_model_in_place),
+        (_made_model, asking),
+        (_made_model, ask_in_place),
+        (_made_model, lambda model: asking(adopting(model))),
+        (_made_model, obstacle_of),
+    ],
+    ids=["tool", "tool in place", "model", "model in place", "asking", "asking in place", "both", "looked at"],
+)
+def test_a_class_that_is_made_in_a_function_goes_with_its_last_object(make: Any, use: Any):
+    """
+    A server that makes its tools or models anew for each request does not keep all that there ever were.
+    """
+
+    def once() -> weakref.ref[type]:
+        thing = make()
+        kind = weakref.ref(type(thing))
+        use(thing)
+        return kind
+
+    classes = [once() for _ in range(3)]
+    for _ in range(3):  # the class that it is made of goes after the one that was made of it
+        gc.collect()
+    assert [kind() for kind in classes] == [None] * 3
+
+
+def test_the_class_of_ours_is_made_once_for_as_long_as_there_is_an_object_of_it():
+    """
+    Two views of tools of one class are of one class.
+    """
+    first, second = adopting_clone(Login()), adopting_clone(Login())
+    assert type(first) is type(second)
+    assert type(first) is not Login
+    assert adopting_clone(first) is first
