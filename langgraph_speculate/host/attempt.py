@@ -230,6 +230,8 @@ class Attempt(Generic[W]):
         try:
             if holds_what_was_lent((value, self._sandbox.recorder.written)):
                 return "its run's own objects in what it returns or writes"
+            if self._sandbox.recorder.has_changed:
+                return "an object that it wrote to a stream and changed later"
             # One that was handed its call's id may answer with what carries it: no other call gets that.
             return unadoptable(value) if self.work.call_id is None else None
         except BaseException as error:  # noqa: BLE001 - a value may answer to questions about its class with its own code

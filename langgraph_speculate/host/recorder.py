@@ -13,7 +13,10 @@ from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from langgraph_speculate.core.calls import canonical_key
+from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat.callbacks import StreamingHandler
+from langgraph_speculate.host.results import handed_over, repeatable
 from langgraph_speculate.host.wires import Lent, Trip
 
 RECORDED = {
@@ -62,17 +65,23 @@ class Recorder(Lent, BaseCallbackHandler):
         self._replayed = False
         self._lock = threading.Lock()
         self._onward: Callable[[Effect], None] | None = None
+        self._seen: list[tuple[Any, str]] = []
 
     def write(self, chunk: Any) -> None:
         """Stand in for the run's stream writer."""
         self.note((STREAM, (chunk,), {}))
 
     def note(self, effect: Effect) -> None:
-        """Keep *effect*; once all that was kept has been made up for, it goes where the real call's would at once."""
+        """Keep *effect* as it is now; once what was kept has been made up for, it goes where the real call's would."""
+        event, args, named = effect
+        kept = effect if event == COMMIT else (event, handed_over(args), handed_over(named))
+        seen = _seen(kept[1]) if event in _WRITTEN else None
         with self._lock:
             onward = self._onward
             if onward is None:
-                self.effects.append(effect)
+                self.effects.append(kept)
+                if seen is not None:
+                    self._seen.append(seen)
         if onward is not None:
             onward(effect)
 
@@ -98,6 +107,11 @@ class Recorder(Lent, BaseCallbackHandler):
         return [(args, named) for event, args, named in self.effects if event != COMMIT]
 
     @property
+    def has_changed(self) -> bool:
+        """Whether an object that was written is no more what it was then, which is what streams would have shown."""
+        return any(_key(value) != key for value, key in self._seen)
+
+    @property
     def is_replayed(self) -> bool:
         """Whether what is recorded is, or has been, made up for: the result was adopted."""
         return self._replayed
@@ -121,6 +135,23 @@ class Recorder(Lent, BaseCallbackHandler):
     def on_stream_event(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """The same in the newer protocol."""
         self._trip("its callbacks")
+
+
+_WRITTEN = (STREAM, "on_custom_event")  # what the body itself has made up, as it goes on
+
+
+def _seen(value: Any) -> tuple[Any, str] | None:
+    """A written value with what it looks like now, where a copy is not all that there is to keep."""
+    key = None if repeatable(value) else _key(value)
+    return None if key is None else (value, key)
+
+
+def _key(value: Any) -> str | None:
+    """What an object looks like, or None where nobody can tell."""
+    try:
+        return canonical_key("", {"": value})
+    except UnkeyableArguments:
+        return None
 
 
 class ListenedRecorder(Recorder, StreamingHandler):  # type: ignore[type-arg]
