@@ -129,7 +129,7 @@ class RealCalls:
             answer = self._waiting.claim(answer.speculation)
         if isinstance(answer, Commit):
             with self._adopting(answer, joined, real):
-                replay(answer.outcome.effects, arguments.config)
+                replay(answer.outcome.effects, arguments)
             return handed_over(answer.outcome.value)
         if isinstance(answer, Remembered):
             return self._repeated(answer, real)
@@ -150,7 +150,7 @@ class RealCalls:
             answer = self._waiting.claim(answer.speculation)
         if isinstance(answer, Commit):
             with self._adopting(answer, joined, real):
-                await areplay(answer.outcome.effects, arguments.config)
+                await areplay(answer.outcome.effects, arguments)
             return handed_over(answer.outcome.value)
         if isinstance(answer, Remembered):
             return self._repeated(answer, real)

@@ -235,6 +235,7 @@ class Proposer:
             native=speculation.venue == TASK,
             hosts=hosts,
             metadata=entry.tool.metadata,
+            callbacks=entry.tool.callbacks,
             decimals=place.decimals,
         )
         sandbox.context.run(self._engine.audience.entering, self._driver.session.run)

@@ -7,7 +7,7 @@ nested model call cannot be told faithfully (it would have streamed), so it trip
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -35,6 +35,9 @@ RECORDED = {
 }
 """What callbacks are told of a body, but for nested model calls, and how a handler says that it ignores it."""
 
+OF_A_RUN = {event: RECORDED[event] for event in ("on_text", "on_retry")}
+"""What the manager of a tool's run tells by itself, and the tool's own handlers hear, too."""
+
 Effect = tuple[str, tuple[Any, ...], dict[str, Any]]
 """An event, and what comes with it: by position, by name."""
 
@@ -47,6 +50,7 @@ class Recorder(Lent, BaseCallbackHandler):
 
     Args:
         trip: Called with a name when the body does what cannot be replayed.
+        heeded: Events at which a handler of the run may raise: what the body makes of that cannot be made up for.
 
     Attributes:
         outer: The run id that stands for whatever the real tool run is a child of.
@@ -58,10 +62,11 @@ class Recorder(Lent, BaseCallbackHandler):
     run_inline = True
     raise_error = True
 
-    def __init__(self, trip: Trip) -> None:
+    def __init__(self, trip: Trip, heeded: Collection[str] = ()) -> None:
         self.outer, self.inner = uuid4(), uuid4()
         self.effects: list[Effect] = []
         self._trip = trip
+        self._heeded = heeded
         self._replayed = False
         self._lock = threading.Lock()
         self._onward: Callable[[Effect], None] | None = None
@@ -168,6 +173,8 @@ class ListenedRecorder(Recorder, StreamingHandler):  # type: ignore[type-arg]
 
 def _recording(event: str) -> Callable[..., None]:
     def record(self: Recorder, *args: Any, **kwargs: Any) -> None:
+        if event in self._heeded and not self.is_replayed:
+            self._trip("callbacks that may raise")
         metadata = kwargs.get("metadata")
         if metadata:  # what is its node's stands there as tripwires; the real call's will be put in their place
             kwargs["metadata"] = {key: item for key, item in metadata.items() if not issubclass(type(item), Lent)}

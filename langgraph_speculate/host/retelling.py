@@ -17,23 +17,24 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_callback_manager_for_config
 
 from langgraph_speculate.host.compat.callbacks import ahandle_event, handle_event
 from langgraph_speculate.host.compat.configs import child_config, runtime_of
-from langgraph_speculate.host.recorder import COMMIT, RECORDED, STREAM, Effect, Recorder
+from langgraph_speculate.host.compat.tools import RUN_MANAGER
+from langgraph_speculate.host.entry import Arguments
+from langgraph_speculate.host.recorder import COMMIT, OF_A_RUN, RECORDED, STREAM, Effect, Recorder
 from langgraph_speculate.host.threads import running_loop
 
 
-def replay(recorder: Recorder, around: RunnableConfig | None) -> None:
+def replay(recorder: Recorder, given: Arguments) -> None:
     """Emit what was recorded as if the real call, in whose context this runs, had emitted it.
 
     Args:
         recorder: What was recorded.
-        around: The config that the real call handed to its body, if it takes one.
+        given: What the real call's body receives.
     """
-    for handlers, event, args, kwargs in _translated(recorder, around):
+    for handlers, event, args, kwargs in _translated(recorder, given):
         if event == COMMIT:
             if inspect.isawaitable(done := args[0]()):
                 _complete(done)
@@ -72,9 +73,9 @@ def _start(effect: Awaitable[Any]) -> None:
     pending.add_done_callback(_PENDING.discard)
 
 
-async def areplay(recorder: Recorder, around: RunnableConfig | None) -> None:
+async def areplay(recorder: Recorder, given: Arguments) -> None:
     """`replay` for an async call."""
-    for handlers, event, args, kwargs in _translated(recorder, around):
+    for handlers, event, args, kwargs in _translated(recorder, given):
         if event == COMMIT:
             if inspect.isawaitable(done := args[0]()):
                 await done
@@ -85,9 +86,9 @@ async def areplay(recorder: Recorder, around: RunnableConfig | None) -> None:
 _Emission = tuple[list[BaseCallbackHandler], str, tuple[Any, ...], dict[str, Any]]
 
 
-def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_Emission]:
+def _translated(recorder: Recorder, given: Arguments) -> Iterator[_Emission]:
     recorder.replayed()
-    call = _RealCall(recorder, around)
+    call = _RealCall(recorder, given)
     for effect in recorder.kept(call.late):
         yield from call.emissions(effect)
 
@@ -95,9 +96,10 @@ def _translated(recorder: Recorder, around: RunnableConfig | None) -> Iterator[_
 class _RealCall:
     """Where effects go when they are those of the real call, in whose context this is made."""
 
-    def __init__(self, recorder: Recorder, around: RunnableConfig | None) -> None:
+    def __init__(self, recorder: Recorder, given: Arguments) -> None:
         self._recorder = recorder
-        self._around = around
+        self._around = given.config
+        self._run = given.slots.get(RUN_MANAGER)
         self._inside = child_config() or {}
         self._context = contextvars.copy_context()
 
@@ -122,6 +124,11 @@ class _RealCall:
         elif event == COMMIT:
             yield [], event, args, kwargs
         else:
+            run = self._run if event in OF_A_RUN and kwargs["run_id"] == self._recorder.inner else None
+            if run is not None:  # its handlers and tags are the tool's, too
+                ids = {"run_id": run.run_id, "parent_run_id": run.parent_run_id}
+                yield run.handlers, event, args, {**kwargs, **ids, "tags": run.tags}
+                return
             roots, (inner, managers) = self._roots, self._managers
             parent = kwargs.get("parent_run_id") or kwargs["run_id"]
             manager = managers.setdefault(kwargs["run_id"], managers.get(parent, inner))

@@ -22,7 +22,7 @@ from langsmith.run_helpers import tracing_context
 from langgraph_speculate.core.canonical import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.arithmetic import rules_of
-from langgraph_speculate.host.compat.callbacks import hears_of_chunks
+from langgraph_speculate.host.compat.callbacks import hears_of_chunks, heeded
 from langgraph_speculate.host.compat.configs import (
     CONFIG_KEY_RUNTIME,
     is_node_private,
@@ -31,7 +31,7 @@ from langgraph_speculate.host.compat.configs import (
 )
 from langgraph_speculate.host.current import CurrentSpeculation
 from langgraph_speculate.host.managers import manager_around, manager_of_run
-from langgraph_speculate.host.recorder import ListenedRecorder, Recorder
+from langgraph_speculate.host.recorder import OF_A_RUN, RECORDED, ListenedRecorder, Recorder
 from langgraph_speculate.host.wires import Poison, Tripwire, Wired
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class Sandbox:
         uses_context: Whether the tool may see the run's own runtime context.
         native: Whether the body is a coroutine.
         hosts: Hosts that the body may contact, as patterns.
-        metadata: The tool's own.
+        metadata, callbacks: The tool's own.
         decimals: The decimal context of the run; None for the default.
 
     Attributes:
@@ -130,11 +130,13 @@ class Sandbox:
         native: bool,
         hosts: Collection[str] = (),
         metadata: Mapping[str, Any] | None = None,
+        callbacks: Any = None,
         decimals: decimal.Context | None = None,
     ) -> None:
         self.taint: str | None = None
-        recorder = ListenedRecorder if hears_of_chunks(config.get("callbacks")) else Recorder
-        self.recorder = recorder(self.trip)
+        around = config.get("callbacks")
+        recorder = ListenedRecorder if hears_of_chunks(around) else Recorder
+        self.recorder = recorder(self.trip, heeded(around, RECORDED) | heeded(callbacks, OF_A_RUN))
         self.context = _UNTRACED.copy()
         for variable, value in variables.items():
             self.context.run(variable.set, value)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, BaseCallbackManager, CallbackManager
+from langchain_core.callbacks import (
+    AsyncCallbackHandler,
+    AsyncCallbackManager,
+    BaseCallbackHandler,
+    BaseCallbackManager,
+    CallbackManager,
+)
 from langchain_core.callbacks.manager import ahandle_event, handle_event
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
@@ -17,6 +23,7 @@ __all__ = [
     "ahandle_event",
     "handle_event",
     "hears_of_chunks",
+    "heeded",
     "inherited",
     "manager_of_call",
     "with_handlers",
@@ -25,7 +32,10 @@ __all__ = [
 StreamingHandler = _StreamingCallbackHandler
 """A model call is streamed if one of its handlers is of this kind, unless the model's owner said no."""
 
-_LETS_PASS = ("langgraph.", "langgraph_speculate.")  # their handlers ask for models to be streamed, and no more
+_LETS_PASS = (
+    "langgraph.",
+    "langgraph_speculate.",
+)  # their handlers ask for models to be streamed, or note things
 
 _STARTS = [inspect.unwrap(kind.on_chat_model_start).__code__ for kind in (CallbackManager, AsyncCallbackManager)]
 
@@ -59,8 +69,34 @@ def with_handlers(config: RunnableConfig | None, *handlers: BaseCallbackHandler)
 
 def hears_of_chunks(callbacks: object) -> bool:
     """Whether a handler of a manager is told of the pieces that any runnable streams, as for `astream_events`."""
-    kinds = {type(handler) for handler in getattr(callbacks, "handlers", ())}
-    return any(hasattr(kind, "tap_output_iter") and not kind.__module__.startswith(_LETS_PASS) for kind in kinds)
+    handlers = getattr(callbacks, "handlers", ())
+    return any(hasattr(type(handler), "tap_output_iter") and not _is_known(handler) for handler in handlers)
+
+
+def heeded(callbacks: object, events: Mapping[str, str | None]) -> frozenset[str]:
+    """Which of *events* a handler hears that may raise into their teller, and so has a say in what comes next.
+
+    Args:
+        callbacks: A manager, or a list of handlers.
+        events: Names of events, each with the attribute of a handler that ignores it.
+    """
+    handlers = callbacks if isinstance(callbacks, list) else getattr(callbacks, "handlers", ())
+    raising = [handler for handler in handlers if getattr(handler, "raise_error", False) and not _is_known(handler)]
+    return frozenset(
+        event
+        for event, ignores in events.items()
+        for handler in raising
+        if not (ignores and getattr(handler, ignores, False)) and _hears(handler, event)
+    )
+
+
+def _is_known(handler: object) -> bool:
+    return type(handler).__module__.startswith(_LETS_PASS)
+
+
+def _hears(handler: object, event: str) -> bool:
+    told = getattr(getattr(handler, event, None), "__func__", None)
+    return told not in (getattr(BaseCallbackHandler, event), getattr(AsyncCallbackHandler, event))
 
 
 def manager_of_call() -> BaseCallbackManager | None:

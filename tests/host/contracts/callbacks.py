@@ -135,3 +135,30 @@ def _hears_of_chunks() -> None:
     asyncio.run(listened())
     assert found == [False, False, True]
     assert not callbacks.hears_of_chunks(None)
+
+
+@contract("heeded")
+def _heeded() -> None:
+    class Raising(BaseCallbackHandler):
+        raise_error = True
+
+        def on_text(self, *args: Any, **kwargs: Any) -> None:
+            raise ValueError
+
+    class Ignoring(Raising):
+        ignore_retry = True
+
+        def on_retry(self, *args: Any, **kwargs: Any) -> None:
+            raise ValueError
+
+    heard: list[str] = []
+    manager = CallbackManager(handlers=[Raising()])
+    run = manager.on_tool_start({}, "")
+    try:
+        run.on_text("a")
+    except ValueError:
+        heard.append("on_text")
+    events = {"on_text": None, "on_retry": "ignore_retry"}
+    assert callbacks.heeded(manager, events) == frozenset(heard)
+    assert callbacks.heeded([Ignoring()], events) == {"on_text"}
+    assert callbacks.heeded([BaseCallbackHandler()], events) == callbacks.heeded(None, events) == frozenset()
