@@ -17,9 +17,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.speculation import Speculation
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.entry import THREAD
 from langgraph_speculate.host.errand import Errand
 from langgraph_speculate.host.place import Place
-from langgraph_speculate.host.results import holds_what_was_lent, unadoptable
+from langgraph_speculate.host.results import LENT, OF_ONE_THREAD, holds, unadoptable
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.host.threads import THREADS, in_child, running_loop
 
@@ -228,8 +229,11 @@ class Attempt(Generic[W]):
     def _objection(self, value: Any) -> str | None:
         """Why no real call may be answered with *value*, or None."""
         try:
-            if holds_what_was_lent((value, self._sandbox.recorder.written)):
+            told = value, self._sandbox.recorder.written
+            if holds(told, LENT):
                 return "its run's own objects in what it returns or writes"
+            if self.work.venue == THREAD and holds(told, OF_ONE_THREAD):
+                return "what is bound to its thread in what it returns or writes"
             if self._sandbox.recorder.has_changed:
                 return "an object that it wrote to a stream and changed later"
             # One that was handed its call's id may answer with what carries it: no other call gets that.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 from asyncio import AbstractEventLoop
 from contextvars import Context
 from datetime import date, datetime, time, timedelta
@@ -36,13 +37,20 @@ def unadoptable(value: Any) -> str | None:
     return next((f"a {type(item).__name__}" for item in items if isinstance(item, (ToolOutputMixin, Send))), None)
 
 
-def holds_what_was_lent(value: Any) -> bool:
-    """Whether a result holds on to something that its body was lent for an early run alone: its config, its state, …
+LENT: tuple[type[Any], ...] = (Lent,)
+"""What a body is lent for an early run alone: its config, its state, …"""
+
+OF_ONE_THREAD: tuple[type[Any], ...] = (sqlite3.Connection, sqlite3.Cursor, sqlite3.Blob)
+"""What only the thread that made it may use, unless told otherwise, which nobody can ask."""
+
+
+def holds(value: Any, kinds: tuple[type[Any], ...]) -> bool:
+    """Whether a result holds on to something of these kinds.
 
     Looks through all plain containers, and through objects in them to some depth, in the garbage collector's way: no
     code of theirs runs.
 
-    >>> holds_what_was_lent({"rows": [Lent()]}), holds_what_was_lent("sent")
+    >>> holds({"rows": [Lent()]}, LENT), holds("sent", LENT)
     (True, False)
     """
     level, seen = [value], set[int]()
@@ -51,7 +59,7 @@ def holds_what_was_lent(value: Any) -> bool:
         while level:
             item = level.pop()
             kind = type(item)
-            if issubclass(kind, Lent):
+            if issubclass(kind, kinds):
                 return True
             if id(item) not in seen and not issubclass(kind, _WORLDS):
                 seen.add(id(item))

@@ -7,13 +7,14 @@ belongs to the early run alone, so the real call runs.
 from __future__ import annotations
 
 import functools
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from agents import EAGERLY, WAYS, Oracle, ScriptedModel, agent_graph, ask, drive
+from agents import EAGERLY, WAYS, Oracle, ScriptedModel, agent_graph, ask, drive, tool_node_graph
 from early import last_state
 from injecting import USER
 from langchain.agents import AgentState
@@ -207,3 +208,29 @@ def test_handlers_are_told_the_metadata_of_the_real_calls_node(way: str) -> None
     last_state(graph, way, config={**RUN, "callbacks": [nodes]})
     assert nodes.seen == [("looked", "tools", "acme"), ("inner", "tools", "acme")]
     assert speculation_of(graph).stats().hits == 1
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["plainly", "in an object"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_only_its_thread_may_use_is_made_by_the_real_call(way: str, hidden: bool) -> None:
+    """
+    A node that calls its tools itself reads their results in its own thread: a cursor made in ours fails there.
+    """
+
+    def look() -> Any:
+        "Look."
+        cursor = sqlite3.connect(":memory:").execute("select 1 union select 2")
+        return "looked", Kept(cursor) if hidden else cursor
+
+    tool = StructuredTool.from_function(look, name="look", response_format="content_and_artifact")
+
+    def call_tools(state: AgentState) -> Any:
+        answer = tool.invoke(state["messages"][-1].tool_calls[0])
+        cursor = answer.artifact.given if hidden else answer.artifact
+        return {"messages": [ToolMessage(str(cursor.fetchall()), tool_call_id=answer.tool_call_id)]}
+
+    plain = tool_node_graph(ScriptedModel(script=SCRIPT, pace_s=0.05), [tool], call_tools)
+    graph = speculate(plain, {"tools": {"look": EAGERLY}}, predictor=Oracle(SCRIPT))
+
+    assert "[(1,), (2,)]" in repr(drive(graph, way))
+    assert speculation_of(graph).stats().discarded == {"tainted": 1}
