@@ -13,7 +13,7 @@ from langgraph_speculate.core.facts import ToolFacts
 from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host import clock
 from langgraph_speculate.host.attempt import Attempt
-from langgraph_speculate.host.compat.configs import child_config
+from langgraph_speculate.host.compat.configs import child_config, watches_progress
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.place import Place
 
@@ -54,8 +54,8 @@ class Waiting:
     def _waits(self, speculation: Speculation, facts: ToolFacts, taken: list[Attempt[Speculation]]) -> Iterator[Wait]:
         """On the way a second body may start."""
         first = self._driver.runner.get(speculation.id)
-        if first is None:
-            return
+        if first is None or watches_progress(child_config() or {}):
+            return  # what a body has written is held back until it has ended: a node that waits shows no progress
         first.taken = True
         taken.append(first)
         if not first.hurry():  # it may stand in line where nobody sees that, and the real call would not

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import time
 from typing import Any
 
 import pytest
-from agents import ASYNC_WAYS, WAYS, ScriptedModel, agent_graph, drive
+from agents import ASYNC_WAYS, EAGERLY, START_INPUT, WAYS, Oracle, ScriptedModel, State, agent_graph, drive
 from langchain_core.callbacks import (
     AsyncCallbackManagerForToolRun,
     BaseCallbackHandler,
@@ -17,9 +19,12 @@ from langchain_core.callbacks import (
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.types import TimeoutPolicy
 from readers import SCRIPT, reader, wrapped
 
-from langgraph_speculate import speculation_of
+from langgraph_speculate import speculate, speculation_of
 
 
 class Notes(BaseCallbackHandler):
@@ -280,3 +285,46 @@ def test_what_a_run_manager_tells_reaches_the_tools_own_handlers_with_all_tags(
     assert speculation_of(graph).stats().hits == 1
     assert told[1] == told[0]
     assert ("text", "a") in [event[:2] for event in told[1]]
+
+
+# -- progress ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+def test_a_node_that_is_watched_for_progress_sees_that_of_its_calls(way: str, flavour: str) -> None:
+    """
+    A real call that waited for a body whose writes are held back would show none, and its node would be stopped.
+    """
+
+    def read(id: int) -> str:
+        "Read."
+        for step in range(6):
+            time.sleep(0.15)
+            get_stream_writer()(step)
+        return "read"
+
+    async def aread(id: int) -> str:
+        "Read."
+        for step in range(6):
+            await asyncio.sleep(0.15)
+            get_stream_writer()(step)
+        return "read"
+
+    body: dict[str, Any] = {"func": read} if flavour == "sync" else {"coroutine": aread}
+    tool = StructuredTool.from_function(**body, name="read", description="Read.")
+    bound = ScriptedModel(script=SCRIPT, pace_s=0.05).bind_tools([tool])
+
+    async def ask_model(state: State) -> Any:
+        return {"messages": [await bound.ainvoke(state["messages"])]}
+
+    builder = StateGraph(State)
+    builder.add_node("model", ask_model)
+    builder.add_node("tools", ToolNode([tool]), timeout=TimeoutPolicy(idle_timeout=0.6))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", tools_condition, ["tools", END])
+    builder.add_edge("tools", "model")
+    graph = speculate(builder.compile(), {"tools": {"read": EAGERLY}}, predictor=Oracle(SCRIPT))
+
+    assert "read" in repr(drive(graph, way, START_INPUT))
+    assert (speculation_of(graph).stats().hits, speculation_of(graph).stats().discarded) == (0, {"overrun": 1})

@@ -39,6 +39,7 @@ __all__ = [
     "state_of",
     "stops_of",
     "var_child_runnable_config",
+    "watches_progress",
     "with_runtime",
 ]
 
@@ -110,6 +111,11 @@ def is_node_private(key: str) -> bool:
 def runtime_of(config: Mapping[str, Any]) -> Any:
     """The LangGraph runtime in a node's config, or None outside of a graph."""
     return (config.get(CONF) or {}).get(CONFIG_KEY_RUNTIME)
+
+
+def watches_progress(config: Mapping[str, Any]) -> bool:
+    """Whether a node is stopped when it shows no progress for some time: its heartbeat is the method of a watch."""
+    return getattr(getattr(runtime_of(config), "heartbeat", None), "__self__", None) is not None
 
 
 def with_runtime(config: Mapping[str, Any], runtime: Any) -> RunnableConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
 import weakref
@@ -14,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config, get_stream_writer
 from langgraph.graph import START, StateGraph
+from langgraph.types import TimeoutPolicy
 from langsmith_server import LangSmithServer
 
 from contracts import contract, in_node
@@ -160,3 +162,19 @@ def _runtime_of() -> None:
     assert configs.runtime_of(other) is runtime
     assert (other["tags"], other["configurable"]["user"]) == (["t"], "ann")
     assert configs.runtime_of(config) is None
+
+
+@contract("watches_progress")
+def _watches_progress() -> None:
+    found: list[bool] = []
+
+    async def look(_state: Any) -> None:
+        found.append(configs.watches_progress(get_config()))
+
+    for timeout in (None, TimeoutPolicy(run_timeout=60), TimeoutPolicy(idle_timeout=60)):
+        builder = StateGraph(dict)
+        builder.add_node("look", look, timeout=timeout)
+        builder.add_edge(START, "look")
+        asyncio.run(builder.compile().ainvoke({}))
+    assert found == [False, False, True]
+    assert not configs.watches_progress({})
