@@ -3,9 +3,55 @@
 import pytest
 
 from langgraph_speculate.core import Call
+from langgraph_speculate.predict.conditions import condition_of
 from langgraph_speculate.predict.indexes import result_index
 from langgraph_speculate.predict.mentions import BESIDE, NEAR, PLAIN, Mentions
+from langgraph_speculate.predict.words import patterns_in
 from tests.lessons import best, history_of, taught
+
+
+def rows(number, at, field, right, wrong):
+    records = [{"id": f"j{number}{place}", field: right if place == at else wrong} for place in range(5)]
+    return history_of("Look into it", ("list", {}, {"jobs": records})), f"j{number}{at}"
+
+
+@pytest.mark.parametrize(
+    ("field", "right", "wrong"),
+    [
+        ("status", "failed", "ok"),
+        ("state", "NOT_READY", "READY"),
+        ("is_default", True, False),
+        ("archived", False, True),
+    ],
+)
+def test_the_record_that_is_in_a_certain_state_is_meant(field, right, wrong):
+    """
+    Of many records the one that alone has the word, or the flag, that the right ones had.
+    """
+    lessons = [rows(number, number % 5, field, right, wrong) for number in range(1, 7)]
+    predictor = taught((history, Call("get", {"id": record})) for history, record in lessons)
+    for at in range(5):
+        history, record = rows(9, at, field, right, wrong)
+        assert best(predictor, history) == ("get", {"id": record})
+
+
+def test_the_word_of_a_condition_waits_until_many_had_it():
+    """
+    A flag's name is the name of a field, and a word may be somebody's: neither is written for one thread alone.
+    """
+    for value, wrong in (("widowed", "single"), (True, False)):
+        lessons = [rows(number, number % 5, "marital", value, wrong) for number in range(1, 9)]
+        predictor = taught((history, Call("get", {"id": record})) for history, record in lessons)
+        assert not any("widowed" in part or "marital" in part for key in predictor.take()[""] for part in key)
+
+
+def test_conditions_are_told_in_words():
+    """
+    People read which records are meant, and what is filled into a text is no condition.
+    """
+    key = ("pick", "get", "id", "?failed", "json", "list", ".jobs.*.id", "list", "new 0 of 1")
+    assert "id in the result of list, where failed" in patterns_in({key: (9.0, 9.0)})[0].text
+    assert condition_of("?{}") is None
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from typing import Any
 import orjson
 
 from langgraph_speculate.core.sums import Key
+from langgraph_speculate.predict.conditions import conditions
 from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.indexes import Item
 from langgraph_speculate.predict.knowledge import FOUND, VALUE, text_of, words_in
 from langgraph_speculate.predict.ledger import Evidence, Ledger
-from langgraph_speculate.predict.lenses import LENSES, undone
-from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, picks_of
+from langgraph_speculate.predict.lenses import undone
+from langgraph_speculate.predict.programs import NEW, OLD, UNSEEN, Program, lens_of, picks_of
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
@@ -29,6 +30,7 @@ from langgraph_speculate.predict.verbs import words_of
 
 _PROGRAMS = 64  # kept per argument
 _ACTIVE = 20  # tried by a prediction
+_CONDITIONED = 2  # sources of one value for which it is asked what is true of its record
 _HOPEFUL = 0.15  # programs that are right less often, compared to the best one, are not tried
 _CHANCE = attrgetter("chance")
 _RATE = itemgetter(0)
@@ -81,7 +83,7 @@ class Argument:
         for program in self._active():
             items = sources.items(program.source)
             if items:
-                _add_values(best, program, items, sources.marks(program.source), used, context, least)
+                _add_values(best, program, items, sources, used, context, least)
         for key, value, chance in self._constants.tell(context, least=least):
             if chance < least:
                 break  # they come most probable first
@@ -118,7 +120,7 @@ class Argument:
             if items:
                 marks = sources.marks(program.source)
                 if program.lens is not None:
-                    items, marks = program.lens.over(items, marks)
+                    items, marks = program.lens.over(items, marks, sources)
                     if not items:
                         continue
                 template = program.template
@@ -140,7 +142,7 @@ class Argument:
                 self._constants.recall_total(key[3], hits)
         else:
             template, source = key[3], Source(*key[4:7])
-            if COPY not in template and template not in LENSES:
+            if COPY not in template and lens_of(template) is None:
                 return  # a lens of another version
             program = self._programs.get((template, source))
             if program is None:
@@ -170,6 +172,9 @@ class Argument:
         places = sources.where(value)
         for source in places:
             self._keep(COPY, source)
+        for source in places[:_CONDITIONED]:
+            for condition in conditions(sources, source, value_key(value)):
+                self._see_filled(condition, value, [source])
         if not places:  # what stands there as it is was hardly made of something else
             for lens, was in undone(value):
                 places += self._fill(sources, lens, was)
@@ -199,8 +204,11 @@ class Argument:
             at_once: Keep where it comes from after one value, as for what is seldom there by chance.
         """
         places = sources.where(slot)
-        if not places:
-            return ()
+        return self._see_filled(template, slot, places, at_once=at_once) if places else ()
+
+    def _see_filled(
+        self, template: str, slot: Any, places: Sequence[Source], *, at_once: bool = False
+    ) -> Sequence[Source]:
         fills = self._fills.touch(template, set)
         if len(fills) < 8:
             fills.add(slot)
@@ -221,14 +229,15 @@ def _add_values(
     best: dict[Hashable, Value],
     program: Program,
     items: Sequence[Item],
-    marks: Sequence[int] | None,
+    sources: RunSources,
     used: Set[Hashable],
     context: str,
     least: float,
 ) -> None:
     """Add what *program* makes of *items* to the *best* values so far."""
+    marks = sources.marks(program.source)
     if program.lens is not None:
-        items, marks = program.lens.over(items, marks)
+        items, marks = program.lens.over(items, marks, sources)
         if not items:
             return
     items, used = program.offer(items), slots(program.template, used)

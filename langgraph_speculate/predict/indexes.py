@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import PastCall
 from langgraph_speculate.predict.shapes import tokens
@@ -31,6 +31,13 @@ There are hundreds in a result: plain tuples of atoms are the only records that 
 """
 
 
+class Flag(NamedTuple):
+    """A truth value and the name of its field: no value to follow, but one that tells records apart."""
+
+    field: str
+    value: bool
+
+
 @dataclass(frozen=True)
 class Index:
     """What one result or text holds.
@@ -38,7 +45,7 @@ class Index:
     Attributes:
         kind: `"json"`, `"text"` or `"user"`.
         items: The distinct values of each place.
-        held: By record, the keys of all its values; only of JSON results.
+        held: By record, the keys of all its values, and its flags; only of JSON results.
     """
 
     kind: str
@@ -66,7 +73,7 @@ def result_index(call: PastCall) -> Index:
         value = call.value if len(text) <= MAX_JSON else None
         if isinstance(value, (dict, list)):
             held: dict[Hashable, set[Hashable]] = {}
-            index = Index("json", _by_place(_noted(_leaves(value, call.id), held)), held)
+            index = Index("json", _by_place(_noted(_leaves(value, call.id, held), held)), held)
         else:
             text = (value if isinstance(value, str) else text)[:MAX_TEXT]
             found = tokens(text, lines=True)
@@ -100,8 +107,11 @@ def _noted(found: Iterator[tuple[str, Item]], held: dict[Hashable, set[Hashable]
         yield place, item
 
 
-def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
-    """Scalars of a JSON value with their paths, in document order; keys that look like data count as values too."""
+def _leaves(root: Any, owner: str, held: dict[Hashable, set[Hashable]]) -> Iterator[tuple[str, Item]]:
+    """Scalars of a JSON value with their paths, in document order; keys that look like data count as values too.
+
+    Flags are only noted as *held* by their records.
+    """
     stack: list[tuple[str, Any, Hashable, int]] = [("", root, (owner, 0), 0)]
     containers = 0
     while stack and containers < MAX_LEAVES:
@@ -125,6 +135,8 @@ def _leaves(root: Any, owner: str) -> Iterator[tuple[str, Item]]:
                 stack.extend([(f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES])])
         elif copyable(value):
             yield path, (value, record, value if type(value) is str else value_key(value))
+        elif value is True or value is False:
+            held.setdefault(record, set()).add(Flag(path.rpartition(".")[2], value))
 
 
 @lru_cache(maxsize=8192)

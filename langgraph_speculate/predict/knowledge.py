@@ -1,7 +1,7 @@
 """What of a predictor is written down: the kinds of sums, and how their keys are put together.
 
 A key is a kind and the names that it is counted by. Contexts are event signatures (`markov.py`), sources are those of
-`sources.py`, picks those of `programs.py`; a template may be the name of a lens (`lenses.py`). Words out of payloads
+`sources.py`, picks those of `programs.py`; a template may be the name of a lens or a condition. Words out of payloads
 (`ledger.py`) stand only in keys that wait for them.
 
 | kind     | counted by                                                      | hits of trials                        |

@@ -19,10 +19,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from langgraph_speculate.core.sums import Key
-from langgraph_speculate.predict.indexes import Item
+from langgraph_speculate.predict.conditions import Condition, condition_of
+from langgraph_speculate.predict.indexes import Flag, Item
 from langgraph_speculate.predict.knowledge import PICK, RIGHT
-from langgraph_speculate.predict.ledger import Ledger, Word
-from langgraph_speculate.predict.lenses import LENSES
+from langgraph_speculate.predict.ledger import FieldName, Ledger, Word
+from langgraph_speculate.predict.lenses import LENSES, Lens
 from langgraph_speculate.predict.mentions import BESIDE, NEAR, PLAIN, SAID
 from langgraph_speculate.predict.rates import Rate
 from langgraph_speculate.predict.recent import Recent
@@ -99,13 +100,18 @@ class _Rates:
                 self.touch(pick).miss(len(hits) * times)
 
 
+def lens_of(template: str) -> Lens | Condition | None:
+    """What is not filled into a template but seen through it, by its name."""
+    return LENSES.get(template) or condition_of(template)
+
+
 class Program:
     """The record of one program: each pick's rate, over all and per context.
 
     Attributes:
         right: How often one of its values was right.
         recalled: Whether it was known before, from a store.
-        lens: What its items are seen through, if its template is the name of a lens.
+        lens: What its items are seen through, if its template is the name of a lens or of a condition.
     """
 
     __slots__ = (
@@ -125,7 +131,7 @@ class Program:
 
     def __init__(self, tool: str, name: str, template: str, source: Source, *, recalled: bool = False) -> None:
         self.template, self.source = template, source
-        self.lens = LENSES.get(template)
+        self.lens = lens_of(template)
         self.right = Rate()
         self.recalled = recalled
         self._picks = _Rates()
@@ -275,7 +281,13 @@ def words_of_program(tool: str, template: str, source: Source) -> tuple[Word, ..
 
     >>> words_of_program("bash", "cat {}", Source("text", "bash", "word"))
     (('bash', 'cat'),)
+    >>> words_of_program("get_job", "?failed", Source("json", "list_jobs", ".*.id"))
+    (('list_jobs', 'failed'), ('list_jobs', FieldName(text='id')))
     """
+    condition = condition_of(template)
+    if condition is not None:
+        key = condition.key
+        return ((source.owner, FieldName(key.field) if type(key) is Flag else key), *words_of_source(source))
     around = () if template in LENSES else template.split(COPY)
     parts = [(tool, part.strip()) for part in around if part.strip()]
     return (*parts, *words_of_source(source))

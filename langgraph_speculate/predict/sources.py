@@ -136,6 +136,11 @@ class RunSources:
             return any(value_key(value) == key for value in islice(call.args.values(), MAX_ARGUMENTS))
         return key in result_index(call).held.get(record, _NONE)
 
+    def held(self, record: Hashable) -> Set[Hashable]:
+        """What a record of a JSON result holds, see `Index.held`."""
+        call = self._by_id.get(record[0]) if type(record) is tuple else None
+        return _NONE if call is None else result_index(call).held.get(record, _NONE)
+
     def known(self, keys: Set[str]) -> Set[Hashable]:
         """Those of *keys* that stand anywhere: far less work than asking `where` for each, where most stand nowhere."""
         found: set[Hashable] = set()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from langgraph_speculate.core.sums import Key, Pair
 from langgraph_speculate.predict.knowledge import NEXT, PICK, VALUE, split
-from langgraph_speculate.predict.lenses import LENSES
+from langgraph_speculate.predict.programs import lens_of
 from langgraph_speculate.predict.sources import COPY
 
 _PLACES = {"0": "first", "1": "second", "2": "third", "3": "fourth", "4": "fifth", "5": "sixth"}
@@ -125,8 +125,9 @@ def _way(template: str, kind: str, owner: str, what: str, pick: str) -> str:
     if which == "old":
         start = f"the newest one used before, {source}"
     filled = "" if template == COPY else f", filled into {template!r}"
-    if template in LENSES:
-        filled = f", {LENSES[template].words}"
+    lens = lens_of(template)
+    if lens is not None:
+        filled = f", {lens.words}"
     return f"{start}{end}{filled}".replace("unused the ", "unused ").replace("before, the ", "before, ")
 
 
