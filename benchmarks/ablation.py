@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from benchmarks.predictability import evaluate
 from benchmarks.traces import FOLDER, Run, read, split
-from langgraph_speculate.predict import arguments, bindings, blend, default_predictor, features, markov
+from langgraph_speculate.predict import arguments, bindings, blend, default_predictor, features, indexes, markov, shapes
 from langgraph_speculate.predict.constants import Constants
 from langgraph_speculate.predict.markov import NextTools
 from langgraph_speculate.predict.memory import CallMemory
@@ -53,6 +53,7 @@ SWITCHES: Mapping[str, Sequence[Patch]] = {
     "templates": [(arguments, name, lambda text: _NOTHING) for name in ("parts", "pieces")],
     "templates inside of words": [(arguments, "pieces", lambda text: _NOTHING)],
     "conditions": [(arguments, "conditions", lambda sources, source, key: _NOTHING)],
+    "halves of texts": [(owner, "halves", lambda text: _NOTHING) for owner in (indexes, shapes)],
     "lenses": [(arguments, "undone", lambda value: _NOTHING)],
     "what is spoken of": [(Mentions, "marks", lambda self, items, calls: None)],
     "walks": [(Walks, "predict", lambda self, history: _NOTHING)],

@@ -183,6 +183,43 @@ def test_letters_that_are_only_like_those_of_a_month_name_no_day(said: str):
     assert list(days(said)) == (["05-04"] if "may" in said else [])
 
 
+@pytest.mark.parametrize("sign", ["/", " ", "@"])
+def test_halves_of_a_text_are_found(sign):
+    """
+    What stands on either side of a slash, a space or an @ in a result is a value, too.
+    """
+    pairs = [("Acme", "web.x"), ("Zoo", "api.y"), ("Ox", "core.z"), ("Sun", "k9.q")]
+    histories = [history_of("Go", ("look", {}, {"full": sign.join(pair)})) for pair in pairs]
+    calls = [Call("get", {"one": first, "two": second}) for first, second in pairs]
+    predictor = taught(zip(histories[:3], calls[:3], strict=True))
+    assert best(predictor, histories[3]) == ("get", dict(calls[3].args))
+
+
+def test_the_day_of_a_timestamp_is_found():
+    """
+    A day is read from a time of that day.
+    """
+    days = ["2024-05-20", "2025-01-02", "2026-03-07", "2024-12-31"]
+    histories = [history_of("Go", ("look", {}, {"at": f"{day}T1{at}:30:00Z"})) for at, day in enumerate(days)]
+    predictor = taught((history, Call("get", {"day": day})) for history, day in zip(histories[:3], days, strict=False))
+    assert best(predictor, histories[3]) == ("get", {"day": days[3]})
+
+
+def test_a_repository_that_the_user_names_is_taken_apart():
+    """
+    The two halves of "owner/repository" are values in what the user says.
+    """
+    names = ["acme/web", "zoo/api", "ox/core"]
+    lessons = [
+        (
+            history_of(f"triage {name} please"),
+            Call("list_issues", dict(zip(("owner", "repo"), name.split("/"), strict=True))),
+        )
+        for name in names
+    ]
+    assert best(taught(lessons), history_of("please triage sun/k9")) == ("list_issues", {"owner": "sun", "repo": "k9"})
+
+
 def test_constants_depend_on_what_went_before():
     """
     A value that stands nowhere comes again, in the situation that it belongs to.

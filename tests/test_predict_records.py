@@ -6,6 +6,7 @@ from langgraph_speculate.core import Call
 from langgraph_speculate.predict.conditions import condition_of
 from langgraph_speculate.predict.indexes import result_index
 from langgraph_speculate.predict.mentions import BESIDE, NEAR, PLAIN, Mentions
+from langgraph_speculate.predict.sources import Source, words_of_source
 from langgraph_speculate.predict.words import patterns_in
 from tests.lessons import best, history_of, taught
 
@@ -52,6 +53,17 @@ def test_conditions_are_told_in_words():
     key = ("pick", "get", "id", "?failed", "json", "list", ".jobs.*.id", "list", "new 0 of 1")
     assert "id in the result of list, where failed" in patterns_in({key: (9.0, 9.0)})[0].text
     assert condition_of("?{}") is None
+
+
+def test_halves_are_told_in_words():
+    """
+    People read which part of a text is meant; the name of its field is a field's name still.
+    """
+    key = ("pick", "get", "day", "{}", "json", "list", ".jobs.*.at|T1", "list", "new 0 of 1")
+    assert "day of jobs.*.at in the result of list" in patterns_in({key: (9.0, 9.0)})[0].text
+    whole, day = (words_of_source(Source("json", "list", f".jobs.*.at{half}")) for half in ("", "|T1"))
+    assert day == whole
+    assert ("list", "müller|x") in words_of_source(Source("json", "list", ".müller|x.at"))
 
 
 @pytest.mark.parametrize(

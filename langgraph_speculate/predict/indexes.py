@@ -15,12 +15,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import PastCall
-from langgraph_speculate.predict.shapes import tokens
+from langgraph_speculate.predict.shapes import HALVES, halves, tokens
 from langgraph_speculate.predict.values import copyable, value_key
 
 MAX_LEAVES = 500  # values indexed per result
 MAX_DEPTH = 12
 MAX_TEXT = 6_000  # characters of a text that are read for tokens
+_HALF = "|"  # stands between a path and the name of a half of the text there, see `halves`
+_PARTED = frozenset("/@ T")  # the signs of texts that have halves
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
 
 
@@ -88,6 +90,16 @@ def text_index(text: str) -> Index:
     return Index("user", _by_place((shape, (token, None, token)) for shape, token in tokens(text)))
 
 
+def parted(place: str) -> tuple[str, str]:
+    """The path in a place, and the name of the half of the text there, if it is one.
+
+    >>> parted(".jobs.*.at|T1"), parted(".a|b")
+    (('.jobs.*.at', 'T1'), ('.a|b', ''))
+    """
+    path, _, half = place.rpartition(_HALF)
+    return (path, half) if half in HALVES else (place, "")
+
+
 def _by_place(found: Iterator[tuple[str, Item]]) -> dict[str, Sequence[Item]]:
     """The distinct items of every place, in order."""
     items: dict[str, dict[Hashable, Item]] = {}
@@ -134,7 +146,14 @@ def _leaves(root: Any, owner: str, held: dict[Hashable, set[Hashable]]) -> Itera
                 # Scalars in a list belong to the record that holds the list; objects are records of their own.
                 stack.extend([(f"{path}.*", child, record, depth + 1) for child in reversed(value[:MAX_LEAVES])])
         elif copyable(value):
-            yield path, (value, record, value if type(value) is str else value_key(value))
+            if type(value) is str:
+                yield path, (value, record, value)
+                if _PARTED.isdisjoint(value):
+                    continue
+                for name, half in halves(value):
+                    yield f"{path}{_HALF}{name}", (half, record, half)
+            else:
+                yield path, (value, record, value_key(value))
         elif value is True or value is False:
             held.setdefault(record, set()).add(Flag(path.rpartition(".")[2], value))
 

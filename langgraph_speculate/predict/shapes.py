@@ -7,7 +7,7 @@ teaches holds for the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 MAX_TOKEN = 200  # characters
@@ -26,6 +26,11 @@ _HEX = re.compile(r"[0-9a-f]{8,64}|[0-9A-F]{8,64}")
 _DRAWN = re.compile(r"((?:[a-z]{1,8}_){0,2})([A-Za-z0-9]{12,64})")
 _MIXED = 3  # runs of letters and digits in what was drawn at random, at least, if it is hexadecimal,
 _WELL_MIXED = 5  # and if it may be any letters: words in camel case have fewer
+HALVES = {"T1": "day"} | {f"{sign}{at}": f"{name} half" for sign in "/@ " for at, name in ((1, "first"), (2, "second"))}
+"""What `halves` tells, by name, in words."""
+
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:")
+_LONGEST_PARTED = 80  # characters of a text that is parted
 _SERIAL = re.compile(r"[A-Z]+\d+")
 _RUNS = re.compile(r"[A-Z]+|\d+|[^\W\d_A-Z]+")  # every letter there is: what is left over would be told as it is
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -54,6 +59,8 @@ def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
         shape = _shape(token)
         if shape is not None:
             yield shape, token
+            if "/" in token and not lines:
+                yield from halves(token)
     for match in _PATH.finditer(text) if "/" in text else ():
         yield "path", match[0]
     for match in _QUOTED.finditer(text) if '"' in text or "'" in text or "`" in text else ():
@@ -74,6 +81,23 @@ def tokens(text: str, *, lines: bool = False) -> Iterator[tuple[str, str]]:
                 yield ("line" if " " in found else "word"), found
     elif len(text) <= MAX_TOKEN:
         yield "whole", text.strip()
+
+
+def halves(text: str) -> Sequence[tuple[str, str]]:
+    """What stands on either side of the only sign in *text* that parts it, each with a name; the day of a timestamp.
+
+    >>> halves("acme/web"), halves("Ann Li"), halves("2024-05-20T10:00:00Z"), halves("a/b/c")
+    ([('/1', 'acme'), ('/2', 'web')], [(' 1', 'Ann'), (' 2', 'Li')], [('T1', '2024-05-20')], [])
+    """
+    if len(text) > _LONGEST_PARTED:
+        return ()
+    if text[10:11] in ("T", " ") and _STAMP.match(text):
+        return [("T1", text[:10])]
+    for sign in "/@ ":
+        if sign in text:
+            first, _, second = text.partition(sign)
+            return [(f"{sign}1", first), (f"{sign}2", second)] if first and second and sign not in second else []
+    return ()
 
 
 def days(text: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from langgraph_speculate.core.history import History, PastCall, UserTurn
-from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, result_index, text_index
+from langgraph_speculate.predict.indexes import MAX_TEXT, Index, Item, parted, result_index, text_index
 from langgraph_speculate.predict.ledger import FieldName, Word
 from langgraph_speculate.predict.mentions import Mentions
 from langgraph_speculate.predict.values import copyable, fingerprint, successor, value_key
@@ -59,7 +59,7 @@ def words_of_source(source: Source) -> tuple[Word, ...]:
         return ((owner, label),) if label else ()
     if kind != "json":
         return ()
-    keys = [key for key in what.split(".") if key and key not in "*#"]
+    keys = [key for key in parted(what)[0].split(".") if key and key not in "*#"]
     return tuple([(owner, FieldName(key) if _FIELD.fullmatch(key) else key) for key in keys])
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from langgraph_speculate.core.sums import Key, Pair
+from langgraph_speculate.predict.indexes import parted
 from langgraph_speculate.predict.knowledge import NEXT, PICK, VALUE, split
 from langgraph_speculate.predict.programs import lens_of
+from langgraph_speculate.predict.shapes import HALVES
 from langgraph_speculate.predict.sources import COPY
 
 _PLACES = {"0": "first", "1": "second", "2": "third", "3": "fourth", "4": "fifth", "5": "sixth"}
@@ -112,7 +114,9 @@ def _arguments(sums: Mapping[Key, Pair], least: int) -> Iterator[Pattern]:
 
 
 def _way(template: str, kind: str, owner: str, what: str, pick: str) -> str:
-    place = what.strip(".").replace(".#", " (a key)") or "value"
+    path, half = parted(what)
+    place = path.strip(".").replace(".#", " (a key)") or "value"
+    place = f"{HALVES[half]} of {place}" if half else place
     source = {
         "arg": f"the {what} of an earlier {owner}",
         "json": f"{place} in the result of {owner}",
@@ -133,6 +137,8 @@ def _way(template: str, kind: str, owner: str, what: str, pick: str) -> str:
 
 def _shape(what: str) -> str:
     kind, _, rest = what.partition(":")
+    if kind in HALVES:
+        return f"{HALVES[kind]} of an identifier"
     named = {"id": "identifier", "uuid": "UUID", "label": f"value after {rest!r}"}
     named |= dict.fromkeys(("hex", "random"), "random identifier")
     return named.get(kind, kind)
