@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langgraph_speculate.core.calls import canonical_key
+from langgraph_speculate.core.canonical import canonical_key
 from langgraph_speculate.errors import UnkeyableArguments
 from langgraph_speculate.host.compat.callbacks import StreamingHandler
 from langgraph_speculate.host.results import handed_over, repeatable

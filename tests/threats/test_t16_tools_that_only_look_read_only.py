@@ -7,14 +7,28 @@ declared it read-only. (Deferring an effect to the commit with `on_commit` is no
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agents import EAGERLY, START_INPUT, WAYS, Fixed, Oracle, ScriptedModel, agent_graph, ask, drive, make_tool
+from agents import (
+    EAGERLY,
+    START_INPUT,
+    WAYS,
+    Fixed,
+    Oracle,
+    ScriptedModel,
+    agent_graph,
+    ask,
+    drive,
+    hand_written_graph,
+    make_tool,
+)
 from attacks import answers, final, holding
 from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
+from pydantic import Field
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 
@@ -148,3 +162,36 @@ def test_a_glob_does_not_overrule_what_a_tool_says_of_itself(metadata: dict[str,
     assert answers(final(graph, way)) == ["job 1"]
     assert ledger["get_next_job"] == [1]
     assert speculation_of(graph).stats().denied["not_read_only"] > 0
+
+
+class Tab(BaseTool):
+    """Sends the one tab that there is to a page, and then reads it."""
+
+    name: str = "read"
+    description: str = "Read a page."
+    at: dict[str, str] = Field(default_factory=dict)
+
+    def _run(self, url: str) -> str:
+        self.at["url"] = url
+        time.sleep(0.02)
+        return f"text of {self.at['url']}"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tool_that_is_not_reentrant_is_kept_to_itself_by_one_slot(way: str) -> None:
+    """
+    Its bodies share something in between. With one slot none of them runs early, beside whatever other one.
+    """
+    script = [ask(("read", {"url": "a"}), ("read", {"url": "b"})), AIMessage("done")]
+    guess = Oracle(script, also=[("read", {"url": "c"})])
+    graph = speculate(
+        hand_written_graph(ScriptedModel(script=script, pace_s=0.02), [Tab()]),
+        {"tools": {"read": {"read_only": True, "eagerness": "immediate", "slots": 1}}},
+        predictor=guess,
+    )
+    answer = repr(drive(graph, way))
+
+    assert all(f"text of {url}" in answer for url in "ab")
+    stats = speculation_of(graph).stats()
+    assert (stats.launched, stats.misses) == (0, 2)
+    assert set(stats.denied) == {"slots"}
