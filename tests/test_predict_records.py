@@ -36,6 +36,21 @@ def test_the_record_that_is_in_a_certain_state_is_meant(field, right, wrong):
         assert best(predictor, history) == ("get", {"id": record})
 
 
+def test_the_last_of_very_many_is_found():
+    """
+    The end of a list is known for itself where the list is too long for all of it to be looked at.
+    """
+
+    def step(number, count):
+        ids = [f"b{number}{place}" for place in range(count)]
+        return history_of("Go", ("list", {}, {"builds": [{"id": one} for one in ids]})), ids[-1]
+
+    lessons = [step(number, 20 + number) for number in range(1, 5)]
+    predictor = taught((history, Call("get", {"id": last})) for history, last in lessons)
+    history, last = step(9, 40)
+    assert best(predictor, history) == ("get", {"id": last})
+
+
 def test_the_word_of_a_condition_waits_until_many_had_it():
     """
     A flag's name is the name of a field, and a word may be somebody's: neither is written for one thread alone.

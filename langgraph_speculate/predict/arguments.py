@@ -120,7 +120,7 @@ class Argument:
             if items:
                 marks = sources.marks(program.source)
                 if program.lens is not None:
-                    items, marks = program.lens.over(items, marks, sources)
+                    items, marks = program.lens.over(items, marks, sources, program.source)
                     if not items:
                         continue
                 template = program.template
@@ -237,7 +237,7 @@ def _add_values(
     """Add what *program* makes of *items* to the *best* values so far."""
     marks = sources.marks(program.source)
     if program.lens is not None:
-        items, marks = program.lens.over(items, marks, sources)
+        items, marks = program.lens.over(items, marks, sources, program.source)
         if not items:
             return
     items, used = program.offer(items), slots(program.template, used)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from langgraph_speculate.predict.indexes import Item
-from langgraph_speculate.predict.sources import RunSources
+from langgraph_speculate.predict.sources import RunSources, Source
 from langgraph_speculate.predict.values import copyable, successor, value_key
 
 _DIGITS = 15  # of a number in a text; longer ones are names more often than numbers
@@ -37,7 +37,7 @@ class Lens(NamedTuple):
     words: str
 
     def over(
-        self, items: Sequence[Item], marks: Sequence[int] | None, sources: RunSources
+        self, items: Sequence[Item], marks: Sequence[int] | None, sources: RunSources, source: Source
     ) -> tuple[Sequence[Item], Sequence[int] | None]:
         """What is left of *items*, and of how they are spoken of, seen through it."""
         seen: list[Item] = []

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from langgraph_speculate.core.sums import Key
-from langgraph_speculate.predict.conditions import Condition, condition_of
+from langgraph_speculate.predict.conditions import Condition, Last, condition_of
 from langgraph_speculate.predict.indexes import Flag, Item
 from langgraph_speculate.predict.knowledge import PICK, RIGHT
 from langgraph_speculate.predict.ledger import FieldName, Ledger, Word
@@ -100,7 +100,7 @@ class _Rates:
                 self.touch(pick).miss(len(hits) * times)
 
 
-def lens_of(template: str) -> Lens | Condition | None:
+def lens_of(template: str) -> Lens | Condition | Last | None:
     """What is not filled into a template but seen through it, by its name."""
     return LENSES.get(template) or condition_of(template)
 
@@ -285,9 +285,9 @@ def words_of_program(tool: str, template: str, source: Source) -> tuple[Word, ..
     (('list_jobs', 'failed'), ('list_jobs', FieldName(text='id')))
     """
     condition = condition_of(template)
-    if condition is not None:
+    if isinstance(condition, Condition):
         key = condition.key
         return ((source.owner, FieldName(key.field) if type(key) is Flag else key), *words_of_source(source))
-    around = () if template in LENSES else template.split(COPY)
+    around = template.split(COPY) if COPY in template else ()
     parts = [(tool, part.strip()) for part in around if part.strip()]
     return (*parts, *words_of_source(source))

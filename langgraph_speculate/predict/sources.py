@@ -107,6 +107,14 @@ class RunSources:
         owner = self._owners.get(source.owner)
         return () if owner is None else owner.items(source)
 
+    def last(self, source: Source) -> Item | None:
+        """The last value of a JSON *source* in the newest result that has any."""
+        owner = self._owners.get(source.owner)
+        for index in owner.indexes if owner is not None else ():
+            if items := index.items.get(source.what):
+                return items[-1]
+        return None
+
     def marks(self, source: Source) -> Sequence[int] | None:
         """For each of the `items` of *source* how it is spoken of, see `Mentions.marks`."""
         if source.kind == "user":
