@@ -451,6 +451,17 @@ def test_what_a_tool_says_no_to_holds_against_a_glob(metadata: dict[str, Any] | 
     assert not SpeculationPolicy.load({"tools": {"get_*": False}}).explain("get_next_job", metadata=metadata).allowed
 
 
+@pytest.mark.parametrize(
+    "metadata", [{"read_only": False}, {"readOnlyHint": False}, {"destructiveHint": True}], ids=str
+)
+def test_a_no_holds_against_an_entry_that_reads_through(metadata: dict[str, Any]):
+    """
+    What only a tool that reads may have goes with it, and nothing is raised.
+    """
+    policy = SpeculationPolicy.load({"tools": {"get_*": {"read_only": True, "read_through": True, "ttl_s": 9}}})
+    assert policy.explain("get_it", metadata=metadata).reason == "not_read_only"
+
+
 def test_the_first_of_two_equally_literal_globs_decides():
     """
     Order breaks the tie, as in the file.

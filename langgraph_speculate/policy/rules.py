@@ -185,7 +185,7 @@ def narrowed(rule: Rule, found: Annotations | None) -> Rule:
     if found.read_only is False or found.destructive is True:
         said = "readOnlyHint = false" if found.read_only is False else "destructiveHint = true"
         detail = f"{_server(found)} says {said}, which contradicts read_only = true"
-        return Rule(replace(tool, read_only=False, writes=None), rule.origin, detail)
+        return Rule(_writing(tool), rule.origin, detail)
     if found.open_world is True and not tool.open_world:
         detail = f"{_server(found)} says openWorldHint = true, and its entry does not say open_world = true"
         return Rule(replace(tool, open_world=True, scope="step"), rule.origin, detail)
@@ -204,11 +204,16 @@ def curbed(rule: Rule, metadata: object) -> Rule:
     if said.get("destructive") or said.get("read_only") not in (True, None):
         word = "it is destructive" if said.get("destructive") else "it does not only read"
         detail = f"its own metadata says that {word}, and a glob does not know better; an entry of its name would"
-        return Rule(replace(tool, read_only=False, writes=None), rule.origin, detail)
+        return Rule(_writing(tool), rule.origin, detail)
     if said.get("open_world") and not tool.open_world:
         detail = "its own metadata says open_world = true, and its entry, a glob, does not"
         return Rule(replace(tool, open_world=True, scope="step"), rule.origin, detail)
     return rule
+
+
+def _writing(tool: ToolPolicy) -> ToolPolicy:
+    """The entry without what it says of a tool that only reads."""
+    return replace(tool, read_only=False, writes=None, read_through=False)
 
 
 def _settings(said: Any) -> Mapping[str, Any]:
