@@ -71,7 +71,10 @@ def examples() -> dict[str, bytes]:
     request = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     event = {"event": "TurnBegan", "run": "r", "at": 0.5, "turn": "t"}
     lines = {"neutral": [neutral], "messages": [chat, chat["messages"]], "langsmith": [model, tool]}
-    lines |= {"langfuse": [observation], "otlp": [request], "events": [event]}
+    said = '<tool_call>{"name": "get", "arguments": {"id": 7}}</tool_call>'
+    turns = [{"from": "human", "value": "?"}, {"from": "gpt", "value": said}, {"from": "tool", "value": "1"}]
+    turns += [{"from": "function_call", "value": '[{"name": "get", "arguments": "{}"}]'}]
+    lines |= {"langfuse": [observation], "otlp": [request], "events": [event], "sharegpt": [{"conversations": turns}]}
     made = {name: b"".join(json.dumps(line).encode() + b"\n" for line in found) for name, found in lines.items()}
     cells = io.StringIO(newline="")
     csv.writer(cells).writerows([observation.keys(), observation.values()])
