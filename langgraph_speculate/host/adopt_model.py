@@ -15,6 +15,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from langgraph_speculate.host.arithmetic import decimal_here
 from langgraph_speculate.host.compat.configs import RUN_KEY, child_config, namespace_depth
 from langgraph_speculate.host.inputs import ModelInput, variables_here
 from langgraph_speculate.host.kinds import Overriding
@@ -82,7 +83,9 @@ def _input(
     given = {**dict(zip(("stop", "run_manager"), args, strict=False)), **kwargs}
     managed = given.pop("run_manager", None) is not None
     run = functools.partial(_as_inside, functools.partial(body, model))
-    return ModelInput(model, method, run, messages, given, managed, child_config() or {}, variables_here())
+    return ModelInput(
+        model, method, run, messages, given, managed, child_config() or {}, variables_here(), decimal_here()
+    )
 
 
 def _as_inside(body: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -12,12 +12,13 @@ from typing import Any, cast
 
 _FRESH = Context()
 _FRESH.run(decimal.getcontext)
-_VARIABLE = cast("ContextVar[decimal.Context]", next(iter(_FRESH)))
+DECIMALS = cast("ContextVar[decimal.Context]", next(iter(_FRESH)))
+"""The variable it is kept in."""
 
 
 def decimal_here() -> decimal.Context | None:
     """A copy of the decimal context that is current here, or None where it would be made of the default."""
-    current = _VARIABLE.get(None)
+    current = DECIMALS.get(None)
     return None if current is None else current.copy()
 
 

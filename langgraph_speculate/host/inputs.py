@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from decimal import Context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from langgraph_speculate.core.canonical import canonical_bytes
+from langgraph_speculate.host.arithmetic import DECIMALS
 from langgraph_speculate.host.compat.configs import is_host_variable
 from langgraph_speculate.host.kinds import own_kind
 from langgraph_speculate.host.model import chat_models_in
@@ -72,6 +74,7 @@ class ModelInput:
         managed: Whether it is handed a callback manager.
         config: The config around it.
         variables: The context variables that are set around it.
+        decimals: The decimal context around it; None for the default.
     """
 
     model: BaseChatModel
@@ -82,6 +85,7 @@ class ModelInput:
     managed: bool
     config: Mapping[str, Any]
     variables: Mapping[ContextVar[Any], Any]
+    decimals: Context | None = None
 
     def form(self) -> Form:
         """How it is compared.
@@ -89,18 +93,13 @@ class ModelInput:
         Raises:
             UnkeyableArguments: Its messages cannot be.
         """
-        options, messages = self.said()
-        circumstances = circumstances_of(self.config, self.variables)
-        return Form(self.method, _settings(self.model), options, circumstances, messages)
-
-    def said(self) -> tuple[Any, bytes]:
-        """What of it could be changed in place, as it is compared: the options and the messages.
-
-        Raises:
-            UnkeyableArguments: The messages cannot be.
-        """
-        options = {"managed": self.managed, **{f"={name}": mark(value) for name, value in self.options.items()}}
-        return options, canonical_bytes([_shown(message) for message in self.messages])
+        return Form(
+            self.method,
+            _settings(self.model),
+            {"managed": self.managed, **{f"={name}": mark(value) for name, value in self.options.items()}},
+            circumstances_of(self.config, self.variables, self.decimals),
+            canonical_bytes([_shown(message) for message in self.messages]),
+        )
 
     def apart(self) -> ModelInput:
         """The same with messages and options of its own: a body may change them, and they are the run's, too."""
@@ -157,8 +156,12 @@ _OF_THE_RUN = frozenset(
 
 
 def variables_here() -> dict[ContextVar[Any], Any]:
-    """The context variables that are set here, but for the host's own."""
-    return {variable: value for variable, value in contextvars.copy_context().items() if not is_host_variable(variable)}
+    """The context variables that are set here, but for the host's own, and the decimal context's."""
+    return {
+        variable: value
+        for variable, value in contextvars.copy_context().items()
+        if variable is not DECIMALS and not is_host_variable(variable)
+    }
 
 
 def result_in(message: ToolMessage) -> dict[str, Any]:

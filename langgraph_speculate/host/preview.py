@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -21,15 +22,21 @@ from langgraph_speculate.core.history import text_of
 from langgraph_speculate.core.memory import Result
 from langgraph_speculate.core.stakes import TOKEN_CHARS, Tokens
 from langgraph_speculate.host import clock
+from langgraph_speculate.host.arithmetic import decimal_here
 from langgraph_speculate.host.entry import TASK, THREAD
-from langgraph_speculate.host.inputs import Form, ModelInput
+from langgraph_speculate.host.inputs import Form, ModelInput, variables_here
+from langgraph_speculate.host.results import handed_over
 from langgraph_speculate.host.sandbox import Sandbox
 
 VENUES: Mapping[str, str] = {"_generate": THREAD, "_stream": THREAD, "_agenerate": TASK, "_astream": TASK}
 """Where each of a model's bodies runs ahead."""
 
-CHANGES_MESSAGES = "messages or options that it changes in place"
-"""Why calls of a model are not started ahead any more."""
+_CHANGES = {
+    "options": "options that it changes in place",
+    "messages": "messages that it changes in place",
+    "circumstances": "context variables that it sets",
+}
+"""Why no more calls of a model are started ahead, by the part of its input that is another after its body."""
 
 _FOREVER_S = 86_400.0  # a model has time-outs of its own
 
@@ -73,12 +80,14 @@ class Preview:
         self.form: Form | None = None
         self.joined = self.in_pieces = self.shown = self.over = self.is_stopped = False
         self.hid_s = 0.0
+        self._variables = handed_over(dict(given.variables))
         self.sandbox = Sandbox(
             type(given.model).__name__,
             given.config,
-            given.variables,
+            self._variables,
             uses_context=False,
             native=self.venue == TASK,
+            decimals=given.decimals,
         )
         self.given = self._lent = given
         self._tokens = tokens
@@ -142,9 +151,12 @@ class Preview:
         return given.body(list(given.messages), **options)
 
     def _look_after_it(self) -> None:
-        """The body is over: what it has changed in place would be changed in the run, had that called it."""
-        if self.form is not None and self._lent.said() != (self.form.options, self.form.messages):
-            self.sandbox.taint = self.sandbox.taint or CHANGES_MESSAGES
+        """The body is over: what it has changed it would have changed in the run, had that called it."""
+        # LangChain calls `_agenerate` in a task: what is set there stays there, what is changed in place does not.
+        variables = self._variables if self.given.method == "_agenerate" else variables_here()
+        here = replace(self._lent, variables=variables, decimals=decimal_here())
+        difference = None if self.form is None else here.form().difference(self.form)
+        self.sandbox.taint = self.sandbox.taint or _CHANGES.get(difference or "")
 
     def _manager(self) -> Any:
         """In place of the real call's callback manager: one that trips a wire when a piece is told of."""

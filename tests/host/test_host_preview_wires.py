@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import decimal
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextvars import ContextVar
 from copy import deepcopy
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pytest
@@ -26,9 +30,11 @@ from agents import (
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.messages.utils import message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
 from langgraph_speculate.core import events
@@ -318,7 +324,7 @@ def test_what_changed_in_place_is_told():
     graph = wrapped(Changing(script=SCRIPT, change=_stamps))
     runs(graph, "invoke", 3)
     (verdict,) = speculation_of(graph).explain().models
-    assert (verdict.tool, verdict.detail) == ("Changing", "it uses messages or options that it changes in place")
+    assert (verdict.tool, verdict.detail) == ("Changing", "it uses messages that it changes in place")
 
 
 def test_a_long_conversation_is_copied_in_a_few_milliseconds():
@@ -341,6 +347,112 @@ def test_a_long_conversation_is_copied_in_a_few_milliseconds():
     assert apart.messages[1].content is messages[1].content
     assert apart.messages[1].artifact is artifact
     assert took < 0.1  # 2 ms
+
+
+SPENT: ContextVar[int] = ContextVar("spent", default=0)
+BILLS: ContextVar[list[int]] = ContextVar("bills")
+
+
+def _counts() -> None:
+    SPENT.set(SPENT.get() + 10)
+
+
+def _bills() -> None:
+    BILLS.get().append(10)
+
+
+def _rounds() -> None:
+    decimal.getcontext().prec = 3
+
+
+class Accounting(ScriptedModel):
+    """Says in a context variable what it came to."""
+
+    account: Any
+
+    def _generate(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._generate(*args, **kwargs)
+        self.account()
+        return result
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+        result = await super()._agenerate(*args, **kwargs)
+        self.account()
+        return result
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Any:
+        yield from super()._stream(*args, **kwargs)
+        self.account()
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> Any:
+        async for chunk in super()._astream(*args, **kwargs):
+            yield chunk
+        self.account()
+
+
+def _accounted(model: Any, streams: bool) -> Any:
+    """A graph whose model node notes what the model's call left in its context."""
+    bound = model.bind_tools([TOOL])
+
+    def noted(message: Any) -> Any:
+        message.additional_kwargs["left"] = [SPENT.get(), list(BILLS.get()), decimal.getcontext().prec]
+        return {"messages": [message]}
+
+    def begin() -> None:
+        SPENT.set(0)
+        BILLS.set([])
+        decimal.setcontext(decimal.Context(prec=9))
+
+    def call_model(state: Any) -> Any:
+        begin()
+        if not streams:
+            return noted(bound.invoke(state["messages"]))
+        return noted(message_chunk_to_message(reduce(add, list(bound.stream(state["messages"])))))
+
+    async def acall_model(state: Any) -> Any:
+        begin()
+        if not streams:
+            return noted(await bound.ainvoke(state["messages"]))
+        chunks = [chunk async for chunk in bound.astream(state["messages"])]
+        return noted(message_chunk_to_message(reduce(add, chunks)))
+
+    builder = StateGraph(State)
+    builder.add_node("model", RunnableLambda(call_model, afunc=acall_model))
+    builder.add_node("tools", ToolNode([TOOL]))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", tools_condition, ["tools", END])
+    builder.add_edge("tools", "model")
+    return builder.compile()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("account", [_counts, _bills, _rounds])
+def test_what_a_body_leaves_in_its_callers_context_is_there(way: str, streams: bool, account: Any):
+    """
+    A preview has a context of its own: one that leaves something there which a real call would show is not used.
+    """
+    graph = speculate(_accounted(Accounting(script=SCRIPT, account=account), streams), AHEAD, predictor=Fixed())
+    other = _accounted(Accounting(script=SCRIPT, account=account), streams)
+    values = {"modes": ["values"]}
+    assert runs(graph, way, 3, **values) == runs(other, way, 3, **values)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_preview_calculates_as_its_run_does(way: str):
+    """
+    The decimal context is the run's, and one that has changed meanwhile is noticed.
+    """
+
+    def told(messages: Any) -> AIMessage:
+        return AIMessage(str(decimal.Decimal(1) / 3))
+
+    happened: list[Any] = []
+    graph = wrapped(ScriptedModel(script=[*SCRIPT[:2], told], pace_s=PACE_S), happened)
+    with decimal.localcontext(prec=5):
+        (*_, got) = runs(graph, way, 3, modes=["values"])
+    assert "0.33333'" in repr(got)
+    assert ends(happened).count("used") >= 2
 
 
 # -- messages that are not what the model wrote ------------------------------------------------------------------------
