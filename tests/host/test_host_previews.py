@@ -128,7 +128,8 @@ def test_what_was_remembered_right_is_taken_over_and_nobody_can_tell(build: Call
     assert seen.events == plainly.events
     assert reasons(happened) == ["used", "used"]
     assert shop.asked == 3
-    assert speculation_of(graph).stats().previews.hidden_s > PACE_S
+    # Of the first, what the tool took less what the preview took to begin; the last answer takes no time.
+    assert speculation_of(graph).stats().previews.hidden_s > PACE_S / 4
     assert "previews of the model used" in str(speculation_of(graph).stats())
 
 
