@@ -52,7 +52,7 @@ SWITCHES: Mapping[str, Sequence[Patch]] = {
     "labels": _without(lambda source: not source.what.startswith("label:")),
     "templates": [(arguments, name, lambda text: _NOTHING) for name in ("parts", "pieces")],
     "templates inside of words": [(arguments, "pieces", lambda text: _NOTHING)],
-    "conditions": [(arguments, "conditions", lambda sources, source, key: _NOTHING)],
+    "conditions": [(arguments, "conditions", lambda sources, source, value: _NOTHING)],
     "halves of texts": [(owner, "halves", lambda text: _NOTHING) for owner in (indexes, shapes)],
     "lenses": [(arguments, "undone", lambda value: _NOTHING)],
     "what is spoken of": [(Mentions, "marks", lambda self, items, calls: None)],

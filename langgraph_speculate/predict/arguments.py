@@ -173,7 +173,7 @@ class Argument:
         for source in places:
             self._keep(COPY, source)
         for source in places[:_CONDITIONED]:
-            for condition in conditions(sources, source, value_key(value)):
+            for condition in conditions(sources, source, value) if source.kind == "json" else ():
                 self._see_filled(condition, value, [source])
         if not places:  # what stands there as it is was hardly made of something else
             for lens, was in undone(value):

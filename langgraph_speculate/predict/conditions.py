@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph_speculate.predict.indexes import Flag, Item
 from langgraph_speculate.predict.sources import COPY, RunSources, Source
+from langgraph_speculate.predict.values import value_key
 
 LAST = "last"
 _MOST = 4  # conditions seen at a time
@@ -70,16 +71,16 @@ def condition_of(template: str) -> Condition | Last | None:
     return Condition(Flag(flag[1], flag[2] == "true") if flag else template[1:], f"where {template[1:]}")
 
 
-def conditions(sources: RunSources, source: Source, key: Hashable) -> Sequence[str]:
+def conditions(sources: RunSources, source: Source, value: Any) -> Sequence[str]:
     """The names of what is true of a value, or of its record, alone of those that *source* tells.
 
     Args:
         sources: What the run holds.
-        source: Where the value was found.
-        key: Its `value_key`.
+        source: Where the value was found in JSON results.
+        value: The value.
     """
-    items = sources.items(source)
-    if source.kind != "json" or len(items) < 2 or items[0][2] == key:  # the first one needs no reason
+    items, key = sources.items(source), value_key(value)
+    if len(items) < 2 or items[0][2] == key:  # the first one needs no reason
         return ()
     found = [place for place, item in enumerate(items) if item[2] == key]
     if not found:  # it stands beyond the first few

@@ -22,7 +22,6 @@ MAX_LEAVES = 500  # values indexed per result
 MAX_DEPTH = 12
 MAX_TEXT = 6_000  # characters of a text that are read for tokens
 _HALF = "|"  # stands between a path and the name of a half of the text there, see `halves`
-_PARTED = frozenset("/@ T")  # the signs of texts that have halves
 MAX_JSON = 200_000  # characters beyond which a result is not parsed
 
 
@@ -148,10 +147,9 @@ def _leaves(root: Any, owner: str, held: dict[Hashable, set[Hashable]]) -> Itera
         elif copyable(value):
             if type(value) is str:
                 yield path, (value, record, value)
-                if _PARTED.isdisjoint(value):
-                    continue
-                for name, half in halves(value):
-                    yield f"{path}{_HALF}{name}", (half, record, half)
+                if " " in value or "/" in value or "@" in value or "T" in value:  # what cannot be parted is not tried
+                    for name, half in halves(value):
+                        yield f"{path}{_HALF}{name}", (half, record, half)
             else:
                 yield path, (value, record, value_key(value))
         elif value is True or value is False:
