@@ -14,9 +14,10 @@ from langgraph_speculate.core.gate import ALLOW
 from langgraph_speculate.core.memory import Reading
 from langgraph_speculate.core.previews import Previews
 from langgraph_speculate.core.session import Session
-from langgraph_speculate.host import adopt_model, inputs, proposer
+from langgraph_speculate.host import inputs, proposer
 from langgraph_speculate.host.inputs import Form
 from langgraph_speculate.host.lookahead import Lookahead
+from langgraph_speculate.host.modelcall import ModelCall
 from langgraph_speculate.host.preview import Preview
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.recollection import Recollection
@@ -167,10 +168,10 @@ def mismatches_write_on() -> Iterator[None]:
 @bug
 def taken_previews_outlive_their_call() -> Iterator[None]:
     @contextmanager
-    def taken(_previewer: Any, _preview: Any) -> Iterator[None]:
-        yield
+    def taking(self: ModelCall) -> Iterator[Any]:
+        yield self._preview
 
-    with patch.object(adopt_model, "_taken", taken):
+    with patch.object(ModelCall, "taking", taking):
         yield
 
 
