@@ -258,7 +258,13 @@ def test_ctrl_c_is_quiet_where_several_processes_learn(tmp_path):
         lines.append(json.dumps({"id": f"r{number}", "events": events}))
     runs.write_text("\n".join(lines))
     command = [sys.executable, "-m", "langgraph_speculate", "mine", runs, "-o", tmp_path / "p.db", "--jobs", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as mining:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as mining:
         assert mining.stderr.readline() == b"learning\n"
         time.sleep(0.2)  # the others have begun
         os.killpg(mining.pid, signal.SIGINT)

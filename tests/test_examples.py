@@ -36,10 +36,15 @@ def test_bodies_run_in_other_processes(kind: str) -> None:
     if kind == "dask":
         pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 
-    told = re.match(r"(\d) of 4 results of the last run came from other processes", run("executors/run.py", kind))
+    found = 0
+    for _ in range(3):
+        told = re.match(r"(\d) of 4 results of the last run came from other processes", run("executors/run.py", kind))
+        assert told is not None
+        found = int(told[1])
+        if found:
+            break
 
-    assert told is not None
-    assert int(told[1]) >= 1
+    assert found >= 1
 
 
 def test_sessions_with_an_mcp_server_are_opened_ahead() -> None:

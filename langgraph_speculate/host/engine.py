@@ -146,10 +146,7 @@ class Engine:
         return self._collector.snapshot()
 
     def explain(self) -> Explanation:
-        """For each tool whether it may run ahead, and why: the same gate that decides in a run.
-
-        Its `models` are those whose calls are not started ahead although `model_ahead` is set.
-        """
+        """For each tool whether it may run ahead, and why."""
         now, level = clock.now(), self.policy.effective_level()
         off = _CLOSED if self._closed else _OFF if level == "off" else None
         verdicts = []
@@ -167,17 +164,11 @@ class Engine:
         return Explanation(sorted(verdicts, key=lambda verdict: verdict.tool), models)
 
     def events(self, observer: Observer) -> Callable[[], None]:
-        """Call *observer* with every event from now on; returns a function that takes it off again.
-
-        It is called in a thread of its own, so that it cannot hold up a run; `flush` waits until it has been.
-        """
+        """See `SpeculationHandle.events`, as for the others here."""
         return self.audience.add(observer)
 
     def flush(self, timeout_s: float = LAST_S) -> bool:
-        """Return when all observers have been told what happened so far; False if that takes longer than *timeout_s*.
-
-        It blocks: on an event loop call it with `asyncio.to_thread`.
-        """
+        """Return when all observers have been told what happened so far."""
         return self.audience.flush(timeout_s)
 
     def close(self) -> None:

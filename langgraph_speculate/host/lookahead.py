@@ -19,6 +19,7 @@ from langgraph_speculate.core.history import History
 from langgraph_speculate.core.speculation import Speculation, State
 from langgraph_speculate.host.attempt import Attempt
 from langgraph_speculate.host.driver import Driver
+from langgraph_speculate.host.launcher import Launcher
 from langgraph_speculate.host.place import Place
 from langgraph_speculate.host.proposed import Proposed
 from langgraph_speculate.host.proposer import Proposer
@@ -50,13 +51,15 @@ class Lookahead:
     Args:
         engine: What the runs of one wrapped graph share.
         driver: The run's session and runner.
-        proposer: Makes attempts out of candidates.
+        proposer: Makes proposals out of candidates.
+        launcher: Makes attempts out of what is launched.
     """
 
-    def __init__(self, engine: Engine, driver: Driver, proposer: Proposer) -> None:
+    def __init__(self, engine: Engine, driver: Driver, proposer: Proposer, launcher: Launcher) -> None:
         self._engine = engine
         self._driver = driver
         self._proposer = proposer
+        self._launcher = launcher
         self._raw: dict[str, Call] = {}  # by speculation: its call as the model would write it
         self._spots: dict[str, Spot] = {}  # by speculation: where its message would be written
 
@@ -67,7 +70,7 @@ class Lookahead:
             key = guess.call.key
             if self._bequeaths:
                 self._raw[guess.id] = made.raw[key]
-            return self._proposer.attempt(guess, made.bodies[key], place, self._ended)
+            return self._launcher.attempt(guess, made.bodies[key], place, self._ended)
 
         return start
 

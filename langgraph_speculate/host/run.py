@@ -20,6 +20,7 @@ from langgraph_speculate.host.calls import RealCalls
 from langgraph_speculate.host.compat.configs import RUN_KEY
 from langgraph_speculate.host.driver import Driver
 from langgraph_speculate.host.elsewhere import Elsewhere
+from langgraph_speculate.host.launcher import Launcher
 from langgraph_speculate.host.lookahead import Lookahead
 from langgraph_speculate.host.previewer import Previewer
 from langgraph_speculate.host.proposer import Proposer
@@ -78,7 +79,9 @@ class Run:
         is_async = loop is not None
         proposer = Proposer(engine, self._driver, toolbox, view, is_async)
         warmer = Warmer(engine, self._driver, toolbox, proposer, view, is_async)
-        lookahead = self._lookahead = Lookahead(engine, self._driver, proposer)
+        lookahead = self._lookahead = Lookahead(
+            engine, self._driver, proposer, Launcher(engine, self._driver, proposer)
+        )
         self.previewer: Previewer | None = None
         if engine.memory is not None:
             recollection = Recollection(engine, self._driver, toolbox, engine.memory, origin)

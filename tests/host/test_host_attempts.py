@@ -36,8 +36,8 @@ from langgraph_speculate.core.calls import Outcome
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.host.attempt import Attempt, in_process
 from langgraph_speculate.host.errand import Errand
+from langgraph_speculate.host.launcher import Launcher
 from langgraph_speculate.host.parcels import Parcel
-from langgraph_speculate.host.proposer import Proposer
 from langgraph_speculate.host.runner import Runner
 from langgraph_speculate.host.sandbox import Sandbox
 from langgraph_speculate.observe.observers import at_once
@@ -60,9 +60,9 @@ def test_a_body_that_was_decided_on_does_not_start_once_its_run_is_over(
     The run ends between the decision to launch, by a predictor's own thread, and the start of the body: it never runs.
     """
     decided, over, started = threading.Event(), threading.Event(), threading.Event()
-    attempt = Proposer.attempt
+    attempt = Launcher.attempt
 
-    def late(self: Proposer, *args: Any, **kwargs: Any) -> Any:
+    def late(self: Launcher, *args: Any, **kwargs: Any) -> Any:
         decided.set()
         assert over.wait(20)
         try:
@@ -70,7 +70,7 @@ def test_a_body_that_was_decided_on_does_not_start_once_its_run_is_over(
         finally:
             started.set()
 
-    monkeypatch.setattr(Proposer, "attempt", late)
+    monkeypatch.setattr(Launcher, "attempt", late)
 
     async def adecided(_turn: int) -> None:
         while not decided.is_set():
@@ -253,7 +253,7 @@ def test_a_run_that_is_cancelled_while_a_call_waits_starts_no_second_body(way: s
     The thread in which a real call waits cannot be cancelled: it has the early body's result, as in the plain graph it
     would have that of its own, and starts nothing once the run is over.
     """
-    bodies = Bodies()
+    bodies, before = Bodies(), set(speculating_threads())
 
     async def main() -> None:
         loop, model = asyncio.get_running_loop(), ScriptedModel(script=SCRIPT, pace_s=0.05)
@@ -272,7 +272,7 @@ def test_a_run_that_is_cancelled_while_a_call_waits_starts_no_second_body(way: s
 
     asyncio.run(main())
     assert bodies.early == [True]
-    assert not speculating_threads()
+    assert not set(speculating_threads()) - before
 
 
 @pytest.mark.parametrize(

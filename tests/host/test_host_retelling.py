@@ -22,7 +22,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import TimeoutPolicy
-from readers import SCRIPT, reader, wrapped
+from readers import POLICY, SCRIPT, reader, wrapped
 
 from langgraph_speculate import speculate, speculation_of
 
@@ -209,7 +209,7 @@ def test_a_handler_that_does_not_hear_of_an_event_cannot_raise_at_it(way: str, f
     """
     One that is there for other moments holds up nothing.
     """
-    graph = wrapped(telling(flavour))
+    graph = wrapped(telling(flavour), policy={**POLICY, "approval_gated": []})
     drive(graph, way, config={"callbacks": [Starts()]})
 
     assert speculation_of(graph).stats().hits == 1

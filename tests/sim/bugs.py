@@ -19,7 +19,7 @@ from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.host import adopt, approvals, calls, proposer, recorder, run, tenants, turns
+from langgraph_speculate.host import adopt, approvals, calls, proposer, retelling, run, tenants, turns
 from langgraph_speculate.host.waiting import Waiting
 
 BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
@@ -326,14 +326,14 @@ def effects_are_replayed_twice() -> Iterator[None]:
         yield from once(emitted, around)
         yield from once(emitted, around)
 
-    once = recorder._translated
-    with patch.object(recorder, "_translated", twice):
+    once = retelling._translated
+    with patch.object(retelling, "_translated", twice):
         yield
 
 
 @bug
 def effects_are_not_replayed() -> Iterator[None]:
-    with patch.object(recorder, "_translated", lambda emitted, around: iter(())):
+    with patch.object(retelling, "_translated", lambda emitted, around: iter(())):
         yield
 
 

@@ -16,7 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
 
-from langgraph_speculate import speculate, speculation_of
+from langgraph_speculate import speculate
 from langgraph_speculate.core.events import Event
 from langgraph_speculate.observe.observers import at_once
 from tests.sim.canon import Canon
@@ -231,7 +231,7 @@ def run_side(
             plain, program.policy, predictor=predictor_of(program, told or []), observers=[at_once(happened.append)]
         )
         if told and program.remembered != "nothing":
-            fill(speculation_of(graph), program, told)
+            fill(graph.speculation_engine, program, told)
         for name in program.tools if program.usual_s is not None else ():
             for _ in range(_ENOUGH):
                 graph.speculation_engine.economy.latencies.took(name, program.usual_s)

@@ -21,6 +21,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import interrupt
 
 from langgraph_speculate import SpeculationMiddleware, speculate, speculation_of
+from langgraph_speculate.host.handle import engine_behind
 
 SCRIPT = [ask(("read", {"id": 1})), AIMessage("done")]
 POLICY: dict[str, Any] = {"tools": {"read": True}}
@@ -274,7 +275,7 @@ def test_what_middleware_asks_before_the_agent_begins_does_not_stand_around_its_
     world = World()
     inside = SpeculationMiddleware(POLICY, predictor=Oracle(SCRIPT))
     agent_graph(ScriptedModel(script=SCRIPT), readers(world, "read"), middleware=[_Consent(), inside])
-    assert inside.speculation.views[0][1] is None
+    assert engine_behind(inside.speculation).views[0][1] is None
 
 
 def test_tools_that_ask_in_their_own_body_hold_nobody_else_up() -> None:

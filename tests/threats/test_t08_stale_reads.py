@@ -147,7 +147,8 @@ def _storm(way: str, tools: dict[str, Any], seed: int, runs: int = 16) -> tuple[
     guesses = [("read", {"note": note}) for note in range(NOTES)]
     graph = speculate(
         build(model, _tools(times, draw)),
-        {"tools": tools, "limits": {"max_per_run": 100, "max_wasted_per_run": 100}},
+        # The handler raises if anything is wrong with it, and rejects nothing.
+        {"tools": tools, "limits": {"max_per_run": 100, "max_wasted_per_run": 100}, "approval_gated": []},
         predictor=Fixed(*guesses),
     )
     config = {"callbacks": [times]}

@@ -22,7 +22,7 @@ UNSAFE_IMPORTS = {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve"
 UNSAFE_IMPORTS |= {"langchain_core.load", "langchain_core.load.load", "langgraph.checkpoint.serde", "runpy", "code"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
 UNSAFE_METHODS = {"import_module", "resolve_name", "find_class", "system", "popen"}
-ADDRESSES = PACKAGE / "host" / "executors.py"  # names a function of a loaded module to the owner's own workers
+ADDRESSES = PACKAGE / "host" / "parcels.py"  # names a function of a loaded module to the owner's own workers
 ALLOWED = {ADDRESSES: [".resolve_name"], PACKAGE / "doctor" / "source.py": [".import_module"]}
 
 
