@@ -147,9 +147,9 @@ def what_the_loser_wrote_is_shown_too() -> Iterator[None]:
     real = Attempt.__init__
     written: dict[str, list[Any]] = {}
 
-    def init(self: Attempt, speculation: Any, sandbox: Any, *args: Any) -> None:
+    def init(self: Attempt, speculation: Any, sandbox: Any, *args: Any, **more: Any) -> None:
         sandbox.recorder.effects = written.setdefault(f"{speculation.turn} {speculation.call.key}", [])
-        real(self, speculation, sandbox, *args)
+        real(self, speculation, sandbox, *args, **more)
 
     with patch.object(Attempt, "__init__", init):
         yield

@@ -19,7 +19,7 @@ from langgraph_speculate.core.gate import Reason
 from langgraph_speculate.core.session import Session
 from langgraph_speculate.core.speculation import State
 from langgraph_speculate.core.table import Table
-from langgraph_speculate.host import adopt, approvals, calls, proposer, retelling, run, tenants, turns
+from langgraph_speculate.host import adopt, approvals, calls, launcher, retelling, run, tenants, turns
 from langgraph_speculate.host.waiting import Waiting
 
 BUGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
@@ -382,5 +382,5 @@ def calls_are_compared_loosely() -> Iterator[None]:
         changed = {name: (0 if name == "id" else value) for name, value in arguments.named.items()}
         return real(tool, venue, replace(arguments, named=changed), slots)
 
-    with patch.object(proposer, "speculative_body", body):
+    with patch.object(launcher, "speculative_body", body):
         yield
