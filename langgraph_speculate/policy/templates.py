@@ -80,11 +80,14 @@ def _plain(value: Any) -> str:
     return int.__repr__(value)  # raises for everything else
 
 
+@lru_cache(maxsize=4096)
 def _alike(text: str) -> str:
     """One text for all that a schema may take for one value."""
     word = text.strip()
-    if (truth := word.casefold()) in ("true", "false"):
+    if len(word) in (4, 5) and (truth := word.casefold()) in ("true", "false"):
         return "1" if truth == "true" else "0"
+    if not (word[:1].isdigit() or word.startswith(("+", "-", "."))):
+        return word  # as most ids, which to try as numbers takes longer than all else here
     for kind in (int, float):
         with suppress(ValueError, OverflowError):  # what is infinite has no whole number
             number = kind(word)
