@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from langgraph_speculate.core.calls import Call
 from langgraph_speculate.core.history import History, Origin, text_of
@@ -34,6 +35,20 @@ _CUT_OFF = re.compile(
     "|filter|safety|block|refus|guardrail|prohibit|recitation|spii",
     re.IGNORECASE,
 )
+
+
+P = ParamSpec("P")
+
+
+def _harmless(method: Callable[Concatenate[Turns, P], None]) -> Callable[Concatenate[Turns, P], None]:
+    """A bug of ours must not become the user's, whose model call this stands around."""
+
+    @functools.wraps(method)
+    def guarded(self: Turns, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        with self._driver.harmless():
+            method(self, *args, **kwargs)
+
+    return guarded
 
 
 class Turns:
@@ -73,6 +88,7 @@ class Turns:
         self._open: dict[str, Turn] = {}
         self._last_history: History | None = None
 
+    @_harmless
     def begin(
         self,
         id: str,
@@ -82,17 +98,6 @@ class Turns:
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         """A call of the model of that name starts, which *loop* will wait for, or, if None, this thread."""
-        with self._driver.harmless():
-            self._begin(id, messages, config, model, loop)
-
-    def _begin(
-        self,
-        id: str,
-        messages: Sequence[Any],
-        config: Mapping[str, Any],
-        model: str,
-        loop: asyncio.AbstractEventLoop | None,
-    ) -> None:
         place = Place(config, self.variables(), self._engine.policy.guards)
         self._driver.trace.turn_began(id, traced_path(config))
         turn = Turn(id, place, self._engine, self._driver, self._proposer, self._lookahead, self._warmer)
@@ -162,19 +167,16 @@ class Turns:
         context = contextvars.copy_context() if listed else {}
         return {variable: context[variable] for variable in listed if variable in context}
 
+    @_harmless
     def end(self, id: str, message: Any) -> None:
         """The model's message is final."""
-        with self._driver.harmless():
-            self._end(id, message)
-
-    def _end(self, id: str, message: Any) -> None:
         made = getattr(message, "tool_calls", None) or ()
         self.asking.update((call["id"], id) for call in made if call.get("id"))
         turn = self._started(id)
         if self._previewer is not None:
             self._previewer.message(message, None if turn is None else turn.spot)
         if _is_broken_off(message):
-            self._abort(id)
+            self.abort(id)
             return
         self._open.pop(id, None)
         raw = [Call(call["name"], call["args"]) for call in made]
@@ -192,12 +194,9 @@ class Turns:
         known = turn.coerced.get(call.key) if turn is not None and keyable(call) is not None else None
         return known or (keyable(call) if turn is None else self._proposer.as_received(call, turn.spot.place))
 
+    @_harmless
     def abort(self, id: str) -> None:
         """The model call failed, or its message is cut off: it confirms nothing."""
-        with self._driver.harmless():
-            self._abort(id)
-
-    def _abort(self, id: str) -> None:
         turn = self._open.get(id)
         if turn is not None:
             turn.fail()
